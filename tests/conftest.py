@@ -74,6 +74,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 USABLE = [name for name, entry in dispatch.BACKENDS.items() if entry.device == "cpu" or not absence(name)]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let keys of pseudonyms and lists of files' numbers lie in a folder of the tests, not in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
+        yield
+
+
 @pytest.fixture(params=USABLE)
 def backend_name(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each backend in turn; one that cannot work here is skipped with its reason."""

@@ -150,9 +150,9 @@ class TestColumns:
             "patientid"
         }
 
-    def test_one_column_a_class_is_said(self, images):
-        text = "image,MEL,NV,BCC\n" + "".join(f"{i}.png,{i % 2},{1 - i % 2},0.0\n" for i in range(4))
-        with pytest.raises(UserError, match=r"no column 'label'.*MEL, NV, BCC hold 0 and 1, one column a class"):
+    def test_two_classes_in_one_row_are_refused(self, images):
+        text = "image,MEL,NV,BCC\n" + "".join(f"{i}.png,{i % 2},1,0.0\n" for i in range(4))
+        with pytest.raises(UserError, match=r"line 3: of the columns MEL, NV, BCC, one a class, MEL and NV are 1"):
             open_dataset(write(images, text))
 
 

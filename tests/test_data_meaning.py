@@ -133,7 +133,7 @@ class TestMeaningOfValues:
     @pytest.mark.parametrize(
         ("labels", "words"),
         [
-            ({"background": 0, "whole": [1, 2]}, "the label 'whole' is a region of several values"),
+            ({"background": 0, "whole": [1, 2]}, "regions need regions_class_order, one number for each of whole"),
             ({"background": 0, "a": 1, "b": 1}, "two labels have the same value"),
             ({"background": 0, "a": True}, "cannot be read"),
             ({"background": 0, "a": 1.5}, "cannot be read"),

@@ -70,7 +70,7 @@ class TestAccount:
     def test_every_file_is_taken_or_left_out(self, tmp_path):
         """Whatever lies in a tree, the account's sum is the number of entries that a plain walk sees."""
         class_folders(tmp_path, {"a": 3, "b": 2})
-        for name in ("scan.dcm", "b.DCM", "raw", "slide.svs", "v.nii.gz", "notes.txt", "LICENSE", ".hidden"):
+        for name in ("scan.heic", "b.HEIC", "raw", "slide.svs", "v.nii.gz", "notes.txt", "LICENSE", ".hidden"):
             (tmp_path / "a" / name).write_bytes(b"?")
         (tmp_path / "loose.png").write_bytes(b"?")
         (tmp_path / "README.md").write_bytes(b"?")
@@ -81,7 +81,7 @@ class TestAccount:
         assert account.taken == len(dataset) == 5
         line = str(heard[0].message)
         for words in (
-            "15 files: 5 images taken; left out: 2 .dcm (DICOM is not read",
+            "15 files: 5 images taken; left out: 2 .heic (convert it to PNG)",
             "1 .nii.gz (volumes are read for segmentation only)",
             "1 without a suffix",
             "1 .svs (whole slides",
@@ -102,8 +102,8 @@ class TestAccount:
         class_folders(tmp_path, {"a": 1})
         (tmp_path / "b").mkdir()
         for i in range(3):
-            (tmp_path / "b" / f"{i}.dcm").write_bytes(b"?")
-        with pytest.raises(UserError, match=r"class 'b' has no images .*it holds 3 \.dcm \(DICOM is not read"):
+            (tmp_path / "b" / f"{i}.heic").write_bytes(b"?")
+        with pytest.raises(UserError, match=r"class 'b' has no images .*it holds 3 \.heic \(convert it"):
             open_dataset(tmp_path)
 
     def test_what_is_skipped_later_is_not_taken(self, tmp_path):

@@ -34,7 +34,7 @@ from tinymed.data.findings import open_findings
 from tinymed.data.image import decode, decode_mask, image_size
 from tinymed.data.segmentation_layouts import is_image
 from tinymed.data.values import open_values
-from tinymed.data.volumes import check_grids, read_values, read_volume
+from tinymed.data.volumes import check_grids, read_values, read_volume, series_image
 from tinymed.errors import UserError
 from tinymed.tasks import read_config
 from tinymed.train.callbacks import JsonLog
@@ -189,6 +189,59 @@ def volumes(folder: Path, suffix: str) -> Sample:
     return folder / f"hit{suffix}", seeds, lambda path: each(path, *readers)
 
 
+def dicom(folder: Path) -> Sample:
+    """DICOM pictures: plain, windowed, signed, in colours, with a table, and packed in every way."""
+    pytest.importorskip("pydicom", reason='DICOM needs pydicom: pip install ".[medical]"')
+    from dicom_files import SHIPPED, save
+
+    grey = np.arange(120, dtype=np.uint16).reshape(12, 10) * 30
+    place = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1]}
+    made = [
+        save(folder / "1.dcm", grey, 12, WindowCenter=500, WindowWidth=900, PatientID="p", **place),
+        save(folder / "2.dcm", grey.astype(np.int16) - 900, 12, RescaleSlope=2, RescaleIntercept=-5, **place),
+        save(folder / "3.dcm", picture(0)),
+        save(folder / "4.dcm", np.stack([grey, grey]), 12, frames=True),
+    ]
+    shipped = (
+        "JPEGLSNearLossless_16.dcm",
+        "SC_rgb_small_odd_jpeg.dcm",
+        "MR_small_RLE.dcm",
+        "MR_small_jp2klossless.dcm",
+    )
+    seeds = [path.read_bytes() for path in [*made, *(SHIPPED / name for name in (*shipped, "SC_rgb_jpeg_gdcm.dcm"))]]
+    return folder / "hit.dcm", seeds, lambda path: each(path, decode_page, image_size, read_series)
+
+
+def decode_page(path: Path) -> np.ndarray:
+    """The first page of a picture."""
+    return decode(path, page=1)
+
+
+def read_series(path: Path) -> None:
+    """A volume of one slice, which a picture without a place in space is not."""
+    np.asarray(series_image(path).dataobj)
+
+
+def coco_list(folder: Path) -> Sample:
+    """COCO's annotations."""
+    class_folders(folder, {"a": 2})
+    content = {
+        "images": [{"id": 1, "file_name": "a/0.png"}, {"id": 2, "file_name": "a/1.png"}],
+        "annotations": [{"image_id": 1, "category_id": 3, "bbox": [1, 1, 4, 4.5]}],
+        "categories": [{"id": 3, "name": "cell"}],
+    }
+    return folder / "hit.json", [json.dumps(content).encode()], lambda path: open_boxes(path, verify=False)
+
+
+def yolo_text(folder: Path) -> Sample:
+    """A text of boxes beside its image."""
+    write_image(folder / "images" / "a.png", picture(0))
+    (folder / "labels").mkdir()
+    (folder / "classes.txt").write_text("cell\nclump\n")
+    seed = b"0 0.5 0.5 0.2 0.25\n1 0.25 0.75 0.1 0.1\n"
+    return folder / "labels" / "a.txt", [seed], lambda path: open_boxes(path.parents[1], verify=False)
+
+
 def archive(folder: Path) -> Sample:
     """A MedMNIST-like archive."""
     arrays = {"train_images": np.stack([picture(i, 6, 5, 1) for i in range(4)]), "train_labels": np.arange(4) % 2}
@@ -309,6 +362,7 @@ FORMATS: dict[str, Callable[[Path], Sample]] = {
         for f in (archive, class_list, mask_list, box_list, label_file, weights, checkpoint, configuration)
     },
     **{f.__name__: f for f in (value_list, finding_list, thresholds_of_a_run, log_of_a_run)},
+    **{f.__name__: f for f in (dicom, coco_list, yolo_text)},
     **{f"table{s}": lambda p, s=s: published_table(p, s) for s in (".csv", ".toml")},
 }
 
@@ -341,7 +395,8 @@ def try_format(name: str, folder: Path, count: int) -> Counter[str]:
         except UserError as error:
             counts["refused"] += 1
             message = str(error)
-            assert path.name in message or str(path.parent) in message, f"{name} {number}: no file named: {message}"
+            named = path.name in message or str(path.parent) in message or "dicom-" in message
+            assert named, f"{name} {number}: no file named: {message}"
             assert "\n" not in message, f"{name} {number}: several lines: {message!r}"
         except Exception as error:
             raise AssertionError(f"{name} {number}: {type(error).__name__}: {error}") from error

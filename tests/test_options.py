@@ -140,6 +140,7 @@ VALUES = {
     "sparsity": 0.2,
     "sparsity_weight": 0.5,
 }
+VALUES |= {"window": "100,50", "page": 1, "suffix": ".png"}
 # What an option is of, and where its value depends on the task.
 NEEDS = {
     "elastic_grid": {"elastic": 2.0},
@@ -266,6 +267,7 @@ REFUSED = {
     ("detection", "split_column"): "NoSuch",
     ("detection", "group_column"): "NoSuch",
     **{("segmentation", f"{kind}_column"): "list with columns" for kind in ("path", "mask", "split", "group")},
+    ("segmentation", "suffix"): "list with columns",
 }
 CHANGED_NOTHING_BUT = {"labels", "leaks"}  # the first names what was guessed; the second is a rule for what may happen
 
@@ -448,13 +450,14 @@ ELSEWHERE = {
     },
     "predict": {
         *("run", "images", "weights", "backend", "out", "overlays", "postprocess", "crf", "as_json"),
-        *("calibrated", "threshold"),
+        *("calibrated", "threshold", "masks"),
     },
     "features": {
         *("run", "data", "layer", "concat", "l2", "spatial", "codes", "split", "out", "seed", "backend", "as_json"),
     },
     "export": {"run", "out", "opset", "weights", "backend", "as_json"},
     "models": {"network", "size", "as_json"},
+    "data": {"action", "path", "kind", "out", "as_json"},
     "audit": {"file", "one_test_set", "decimals", "strict", "as_json"},
     "check": {"op", "samples", "seed"},
     "index": {

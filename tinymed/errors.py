@@ -5,10 +5,19 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+# What hides names that nobody may read, see `data/dicom/privacy.py`; empty until a file has such names.
+CONCEAL: list[Callable[[str], str]] = []
+
 
 def printable(text: object) -> str:
-    """Return a text that any UTF-8 output takes: bytes of file names that are not UTF-8 are written as escapes."""
-    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return a text that any output may have.
+
+    Bytes of file names that are not UTF-8 are written as escapes, and names of patients' files are hidden.
+    """
+    told = str(text)
+    for conceal in CONCEAL:
+        told = conceal(told)
+    return told.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def as_python(argument: str) -> str:

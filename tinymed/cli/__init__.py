@@ -16,6 +16,7 @@ COMMANDS = (
     "sweep",
     "lr-find",
     "pretrain",
+    "data",
     "compare",
     "evaluate",
     "predict",

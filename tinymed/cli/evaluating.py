@@ -183,7 +183,7 @@ def column_values(run: Run, dataset: Any, data: str | None, column: str) -> np.n
     listed = read_table(path)
     if column not in listed.header:
         raise UserError(f"--subgroup {column}: {path} has no such column; it has {', '.join(listed.header)}")
-    c, find = run.config.data, Finder(path)
+    c, find = run.config.data, Finder(path, run.config.data.suffix or "")
     roles = find_roles(listed, Columns(c.path_column, None, c.group_column, c.split_column))
     known = {str(found): row[column] for row in listed.rows if (found := where(find, row[roles.path]))}
     values = [known.get(str(dataset.samples[i])) for i in range(len(dataset))]

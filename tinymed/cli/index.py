@@ -90,5 +90,5 @@ def read_sets(opened: Any, data: str | None, unlabelled: bool, skip_bad: bool) -
             raise UserError(f"{option}: has no effect here: the run's own images are what they were; it is of DATA")
         return dict(opened.splits())
     if unlabelled:
-        return dict(open_pictures(data, skip_bad=skip_bad, leaks="ignore", white=opened.config.data.white))
+        return dict(open_pictures(data, skip_bad=skip_bad, leaks="ignore", **opened.config.data.reading()))
     return dict(opened.task.open_path(opened.config, data, skip_bad))

@@ -18,6 +18,7 @@ from .options import CRF_HELP, STEPS_HELP
         "tinymed predict runs/dcnn-001 *.png --calibrated --threshold",
         "tinymed predict runs/unet_small-001 *.png --out masks --overlays",
         "tinymed predict runs/unet_small-001 *.png --out masks --postprocess auto",
+        "tinymed predict runs/unet3d-001 SERIES_FOLDER --out masks --masks dicom-seg",
     ),
 )
 def predict(
@@ -33,6 +34,10 @@ def predict(
         str | None, typer.Option(help=STEPS_HELP.replace("chooses", "takes what was chosen"))
     ] = None,
     crf: Annotated[str | None, typer.Option(help=CRF_HELP.replace("chooses", "takes what was chosen"))] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(help="Of a segmentation: write masks as png, nifti or dicom-seg (as the images are)."),
+    ] = None,
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Use the temperature that evaluate --calibrate kept with the run.")
     ] = False,
@@ -52,10 +57,10 @@ def predict(
     opened = Run.open(run)
     choose_backend(backend or opened.config.backend)
     model, given = opened.load_model(weights), (images, out, overlays)
-    if postprocess is None and crf is None:
+    if postprocess is None and crf is None and masks is None:
         found = opened.task.predict(opened.folder, opened.config, model, *given)
     else:
-        found = opened.task.predict_refined(opened.folder, opened.config, model, *given, (postprocess, crf))
+        found = opened.task.predict_refined(opened.folder, opened.config, model, *given, (postprocess, crf), masks)
     if calibrated or threshold:
         from .decision import decided
 

@@ -11,7 +11,8 @@ from .options import Given, all_options, keyword, parameter, path_option, with_o
 
 OPTIONS = {option.name: option for option in read_fields(PretrainConfig)}
 OF_DATA = (  # train's
-    *("path_column", "split_column", "group_column", "leaks", "skip_bad", "white"),
+    *("path_column", "split_column", "group_column", "suffix", "leaks", "skip_bad"),
+    *("white", "window", "page"),
     *("split", "val_fraction", "test_fraction", "size", "grey", "normalise", "patches", "option"),
 )
 NETWORK: Any = Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import UserError
+from ..errors import UserError, printable
 from .app import WRONG_INPUT, Computing, app, complain, examples, say
 
 
@@ -69,11 +69,11 @@ def search(
         left_out = opened_index.excluded(key, patient, keep_patient=same_patient)
         found = opened_index.search(embed_query(model, pixels, data, opened_index.about), count, left_out)
         near = [opened_index.entries[f.place]._asdict() | {"cosine": f.cosine} for f in found]
-        results.append({"image": str(image), "left_out": int(left_out.sum()), "neighbours": near})
+        results.append({"image": printable(image), "left_out": int(left_out.sum()), "neighbours": near})
         pictures.append(drawn_row(opened_index, image, pixels, found))
         if not as_json:
             note = f" ({int(left_out.sum())} left out: itself or its patient's)" if left_out.any() else ""
-            print(f"{image}{note}")
+            print(f"{printable(image)}{note}")
             for rank, f in enumerate(found, start=1):
                 print(f"  {rank:3}  {f.cosine:.4f}  {shown(opened_index.entries[f.place])}")
     if pictures:

@@ -1,4 +1,7 @@
-"""Images that come as arrays: MedMNIST's NPZ and MNIST's idx.  Headers are checked before anything is inflated."""
+"""Images that come as arrays: MedMNIST's NPZ and MNIST's idx.  Headers are checked before anything is inflated.
+
+MedMNIST's volumes [n, d, d, d] become pictures of three channels: the planes through their middle along each axis.
+"""
 
 import gzip
 import math
@@ -29,13 +32,38 @@ PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes
 DEFLATE = 1032  # bytes that a deflated byte can stand for at most
 
 
+def is_archive(path: str | Path | None) -> bool:
+    """Return whether a path is that of an archive of NumPy, as MedMNIST's are."""
+    return path is not None and Path(path).suffix.lower() == ".npz"
+
+
 def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
     """Read a MedMNIST-style archive: <split>_images uint8 [n, h, w(, 3)] and <split>_labels integers [n] or [n, 1].
 
-    Classes are named by their numbers.
+    Classes are named by their numbers.  Volumes [n, d, d, d] become pictures, see `middle_planes`.
 
     Raises:
         UserError: The archive is damaged, holds pickled objects or more than max_bytes, or labels do not fit.
+    """
+    arrays = read_arrays(path, max_bytes)
+    splits = [s for s in SPLITS if f"{s}_images" in arrays]
+    labels = {s: flat_labels(path, s, arrays[f"{s}_labels"]) for s in splits}
+    return number_classes(path, {s: middle_planes(arrays[f"{s}_images"]) for s in splits}, labels)
+
+
+def middle_planes(images: np.ndarray) -> np.ndarray:
+    """Return volumes [n, d, d, d], d above 3, as pictures [n, d, d, 3] of their middle planes; others as they are."""
+    if images.ndim != 4 or len(set(images.shape[1:])) != 1 or images.shape[1] <= 3:
+        return images
+    middle = images.shape[1] // 2
+    return np.stack([images[:, middle], images[:, :, middle], images[:, :, :, middle]], axis=-1)
+
+
+def read_arrays(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
+    """Return <split>_images and <split>_labels of an archive.
+
+    Raises:
+        UserError: The archive is damaged, holds pickled objects or more than max_bytes.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -55,8 +83,7 @@ def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
     except Exception as error:  # zipfile and NumPy's reader of headers raise nearly anything for damaged files
         why = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not a readable NPZ archive ({why}); make or download it again") from error
-    labels = {s: flat_labels(path, s, arrays[f"{s}_labels"]) for s in splits}
-    return number_classes(path, {s: arrays[f"{s}_images"] for s in splits}, labels)
+    return arrays
 
 
 def check_member(path: Path, archive: zipfile.ZipFile, key: str, budget: int) -> int:
@@ -96,7 +123,7 @@ def flat_labels(where: Path, split: str, labels: np.ndarray) -> np.ndarray:
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise UserError(
             f"{where} [{split}]: labels of shape {labels.shape} and type {labels.dtype}; "
-            "expected one integer an image (several labels an image are not supported)"
+            "expected one integer an image (several labels an image are learnt with --task multilabel)"
         )
     if labels.size and int(labels.max()) > np.iinfo(np.int64).max:
         raise UserError(f"{where} [{split}]: label {labels.max()} is out of range")

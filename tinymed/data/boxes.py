@@ -1,9 +1,12 @@
 """Images with boxes around objects: `boxes.csv` with the columns path, label, xmin, ymin, xmax, ymax and perhaps split.
 
+COCO's and YOLO's forms are read too, see `box_formats`.
+
 Coordinates are pixels; a box covers xmin <= x < xmax.  `splits.csv` beside it may name further images, those without a
 box, and divides the set where boxes.csv does not.  Columns of other usual names are found, see `lists`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError, printable
-from .dataset import Dataset
+from .box_formats import Entry, other_entries
+from .dataset import Dataset, Reading, read_by
 from .folders import SPLIT_NAMES, sort_classes
 from .image import is_picture
 from .lists import (
@@ -26,9 +30,10 @@ from .lists import (
     read_table,
     split_column,
 )
+from .patients import identify
 from .remarks import remark
 from .splits import image_hashes, leak_check
-from .tables import split_of
+from .tables import Columns, refuse_columns, split_of
 from .walk import Account, files_below
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -49,6 +54,8 @@ class BoxDataset(Dataset):
         hashes: Of the decoded pixels, where they were computed.
         account: The files that were seen, taken and left out.
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
         group_column: The list's column that `groups` come from.
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel of deep pictures.
@@ -90,26 +97,6 @@ class BoxDataset(Dataset):
         return sorted([float(k), *box] for k, box in zip(self.kinds[index], self.boxes[index].tolist(), strict=True))
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Which columns of a list mean what.  None: the first of the usual names, see `lists`."""
-
-    path: str | None = None
-    label: str | None = None
-    group: str | None = None
-    split: str | None = None
-
-
-@dataclass
-class Entry:
-    """An image of the lists: its file, part, patient, and its boxes as (class, corners)."""
-
-    file: Path
-    split: str | None = None
-    group: str | None = None
-    boxes: list[tuple[str, list[float]]] = field(default_factory=list)
-
-
 def open_boxes(
     path: str | Path,
     *,
@@ -117,23 +104,30 @@ def open_boxes(
     label_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     classes: list[str] | None = None,
     leaks: str = "error",
     verify: bool = True,
     white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
 ) -> dict[str, BoxDataset]:
     r"""Open a set of images with boxes.
 
     Args:
-        path: A folder with boxes.csv (columns path, label, xmin, ymin, xmax, ymax), or the list itself.
+        path: A folder with boxes.csv (columns path, label, xmin, ymin, xmax, ymax), or the list itself; COCO's .json, a
+            folder of them, or YOLO's images and labels.
         path_column: Column of the image's path; by default the first of a usual name, as for the other columns.
         label_column: Column of the box's class.
         group_column: Column of the patient, here or in splits.csv beside the list.
         split_column: Column of the part, here or in splits.csv beside the list.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         classes: Names of a trained run, in its order.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         verify: Decode every image now, so that damage and leaks show before training.
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
@@ -152,12 +146,22 @@ def open_boxes(
     """
     path = Path(path)
     table = path / "boxes.csv" if path.is_dir() else path
-    if not table.is_file():
-        raise UserError(f"{path}: no boxes.csv; give a folder with boxes.csv (path, label, {', '.join(CORNERS)}) in it")
-    columns = Columns(path_column, label_column, group_column, split_column)
-    entries, group = read_entries(table, columns)
+    columns = Columns(path_column, label_column, group_column, split_column, suffix)
+    others = other_entries(path)
+    if others is not None:
+        refuse_columns(path, columns)
+        entries, group = others, ""
+    elif not table.is_file():
+        raise UserError(
+            f"{path}: no boxes.csv; give a folder with boxes.csv (path, label, {', '.join(CORNERS)}) in it, COCO's "
+            ".json, or YOLO's images and labels"
+        )
+    else:
+        entries, group = read_entries(table, columns)
     found = {label for entry in entries for label, _ in entry.boxes}
     names = classes or sort_classes(found)
+    if not names:
+        raise UserError(f"{table}: no image has a box, so there is nothing to learn")
     unknown = found - set(names)
     if unknown:
         raise UserError(f"{table}: class {', '.join(sorted(unknown))} is unknown, expected {', '.join(names)}")
@@ -173,8 +177,8 @@ def open_boxes(
         account = Account()
         account_for_unlisted(path, {entry.file for entry in entries}, account)
         sets[order[0]].account = account
-    for part in sets.values():
-        part.white = white
+    read_by(sets, Reading(white, window, page))
+    identify(path, sets)
     if verify:
         for part in sets.values():
             check_inside(part)
@@ -192,7 +196,7 @@ def read_entries(path: Path, columns: Columns) -> tuple[list[Entry], str]:
     name = table.needed("path_column", columns.path, PATHS, "the image path")
     label = table.needed("label_column", columns.label, LABELS, "the class")
     corner = [table.needed(c, None, [c], "a corner of the box") for c in CORNERS]
-    find = Finder(path)
+    find = Finder(path, columns.suffix or "")
     entries: dict[Path, Entry] = {}
     used = ""
     for each, path_name in ((others, None), (table, name)):
@@ -222,11 +226,13 @@ def optional(table: Table, columns: Columns, other: Table | None) -> tuple[str |
     return split_column(table, split, list(SPLIT_NAMES)), group_column(table, group)
 
 
-def account_for_unlisted(folder: Path, taken_files: set[Path], account: Account) -> None:
+def account_for_unlisted(
+    folder: Path, taken_files: set[Path], account: Account, readable: Callable[[Path], bool] = is_picture
+) -> None:
     """Put what lies in a folder into an account: images that its lists name are taken, others are in no row."""
     seen = {file.resolve() for file in taken_files}
     own = Account()
-    files = files_below(folder, is_picture, own)
+    files = files_below(folder, readable, own)
     own.taken = 0
     for file in files:
         if file.resolve() in seen:

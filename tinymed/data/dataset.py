@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -13,6 +13,14 @@ from .image import decode
 from .walk import Account
 
 Samples = Sequence[Path] | np.ndarray
+
+
+class Reading(NamedTuple):
+    """How files become pictures, see `decode`: what is white, or a window, and which page of several."""
+
+    white: float | None = None
+    window: tuple[float, float] | None = None
+    page: int | None = None
 
 
 @dataclass(repr=False)
@@ -30,6 +38,8 @@ class Dataset:
         hashes: Of the decoded pixels, where they were computed.
         account: The files that were seen, taken and left out, where folders were walked.
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
         group_column: The list's column that `groups` come from.
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel (white: 255) of pictures deeper than 8 bits that were decoded.
@@ -56,6 +66,8 @@ class Dataset:
     hashes: list[bytes] | None = None
     account: Account | None = None
     white: float | None = None
+    window: tuple[float, float] | None = None
+    page: int | None = None
     group_column: str = ""
     divided: str = ""
     brightest: float | None = None
@@ -107,7 +119,7 @@ class Dataset:
         sample = self.samples[index]
         if isinstance(sample, np.ndarray):
             return sample if sample.ndim == 3 else sample[:, :, None]
-        return decode(sample, white=self.white)
+        return decode(sample, white=self.white, window=self.window, page=self.page)
 
     def name(self, index: int) -> str:
         """Return what to call an image in a message: its path, or its place in the array."""
@@ -153,6 +165,12 @@ class Dataset:
         """Return the number of images of each class, in class order."""
         number = np.bincount(self.labels, minlength=len(self.classes))
         return {name: int(n) for name, n in zip(self.classes, number, strict=True)}
+
+
+def read_by(sets: Mapping[str, Dataset], reading: Reading) -> None:
+    """Let the images of sets be read so, in place."""
+    for dataset in sets.values():
+        dataset.white, dataset.window, dataset.page = reading
 
 
 def check_classes(dataset: Dataset) -> None:

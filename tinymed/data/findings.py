@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from .arrays import MAX_BYTES, SPLITS, middle_planes, read_arrays
 from .dataset import Dataset
+from .dataset import Reading as Pictures
 from .folders import sort_classes
 from .lists import LABELS, Table, canonical_name, missing, read_table
-from .tables import Columns, Item, Roles, check_one_label, existing, find_roles, read_items
+from .tables import Columns, Item, Roles, check_one_label, existing, find_roles, read_items, refuse_columns
 from .values import checked_sets
 
-LAYOUTS = "a .csv list, or a folder with splits.csv"
+LAYOUTS = "a .csv list, a folder with splits.csv, or MedMNIST's .npz"
 SEPARATORS = "|;,"
 UNUSUAL = "/+&"  # not taken without being asked for, since names of findings hold them
 NONE = frozenset(("nofinding", "nofindings", "none", "normal", "healthy", "negative"))
@@ -45,6 +47,8 @@ class FindingDataset(Dataset):
         hashes: Of the decoded pixels, where they were computed.
         account: The files that were seen, taken and left out.
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
         group_column: The list's column that `groups` come from.
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel of deep pictures.
@@ -123,6 +127,7 @@ def open_findings(
     label_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     findings: Sequence[str] = (),
     classes: Sequence[str] | None = None,
     separator: str | None = None,
@@ -132,6 +137,8 @@ def open_findings(
     verify: bool = True,
     leaks: str = "error",
     white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
 ) -> dict[str, FindingDataset]:
     r"""Open a set of images with several findings each.
 
@@ -141,6 +148,7 @@ def open_findings(
         label_column: Column of fields such as "Edema|Mass"; without it one of a usual name, else columns of 0 and 1.
         group_column: Column of the patient, who is never divided.
         split_column: Column of the part.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         findings: Names of the findings, or of their columns, in this order; the others are left out.  By default all.
         classes: The findings of a trained run, in its order: of these some may have no image.
         separator: What divides a field; by default the first of | ; , that occurs.
@@ -150,6 +158,8 @@ def open_findings(
         verify: Decode every image now, so that damage and leaks show before training.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
+        window: Instead of white, (centre, width), see `decode`.
+        page: Of TIFF and DICOM files of several pages, see `decode`.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.
@@ -167,14 +177,36 @@ def open_findings(
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
+    columns = Columns(path_column, label_column, group_column, split_column, suffix)
+    how = Reading(list(classes or findings), separator, uncertain, blank, classes is not None)
+    if path.suffix.lower() == ".npz":
+        refuse_columns(path, columns)
+        refuse_idle(path, how, columns=False)
+        return checked_sets(path, read_archive(path, how), skip_bad, verify, leaks, Pictures(white, window, page))
     table = path / "splits.csv" if path.is_dir() else path
     if not (table.is_file() and table.suffix.lower() in (".csv", ".tsv")):
         raise UserError(f"{path}: no list of images with findings; give {LAYOUTS}")
-    columns = Columns(path_column, label_column, group_column, split_column)
-    sets = read_list(
-        table, columns, Reading(list(classes or findings), separator, uncertain, blank, classes is not None), skip_bad
-    )
-    return checked_sets(path, sets, skip_bad, verify, leaks, white)
+    sets = read_list(table, columns, how, skip_bad)
+    return checked_sets(path, sets, skip_bad, verify, leaks, Pictures(white, window, page))
+
+
+def read_archive(path: Path, how: Reading) -> dict[str, FindingDataset]:
+    """Return the parts of a MedMNIST archive whose labels are 0 and 1 [n, findings], named by numbers or as is said."""
+    arrays = read_arrays(path, MAX_BYTES)
+    sets: dict[str, FindingDataset] = {}
+    for split in (s for s in SPLITS if f"{s}_images" in arrays):
+        images, labels = middle_planes(arrays[f"{split}_images"]), arrays[f"{split}_labels"]
+        if labels.ndim != 2 or labels.shape[1] < 2 or not np.isin(labels, (0, 1)).all():
+            raise UserError(
+                f"{path} [{split}]: labels of shape {labels.shape}; several findings an image are 0 and 1 in a column "
+                "each; one class an image is learnt with --task classification"
+            )
+        names = how.findings or [str(i) for i in range(labels.shape[1])]
+        if len(names) != labels.shape[1]:
+            raise UserError(f"{path} [{split}]: {labels.shape[1]} findings, but {len(names)} names; give one for each")
+        zeros = np.zeros(len(labels), np.int64)
+        sets[split] = FindingDataset(images, zeros, list(names), split=split, source=str(path), findings=labels)
+    return sets
 
 
 def read_list(path: Path, columns: Columns, how: Reading, skip_bad: bool) -> dict[str, FindingDataset]:

@@ -3,18 +3,19 @@
 A file is opened by an allow-list of formats, its size is checked in the header before a pixel is decoded, and whatever
 goes wrong inside the decoder becomes one `UserError` that names the file.  Pictures of 8 bits are uint8, also where a
 program wrote them into 16 by repeating each byte; deeper ones keep their depth as float32 on the same scale, 0 (black)
-to 255 (white).
+to 255 (white).  DICOM files are read by `data/dicom`, on the same scale.
 """
 
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import UserError
+from .dicom.files import is_dicom
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,30 +33,42 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def is_picture(path: str | Path) -> bool:
-    """Return whether a file's name is that of an image that `decode` reads."""
-    return Path(path).suffix.lower() in SUFFIXES
+    """Return whether a file's name is that of an image that `decode` reads, or its content is DICOM."""
+    return Path(path).suffix.lower() in SUFFIXES or is_dicom(path)
 
 
-def decode(path: str | Path, *, max_pixels: int = MAX_PIXELS, white: float | None = None) -> np.ndarray:
+def decode(
+    path: str | Path,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
+) -> np.ndarray:
     """Read the pixels of an image file.
 
     EXIF orientation is applied; palettes become RGB; alpha is dropped, as torchvision and Keras do.  8 bits are uint8
     as they are.  Deeper pixels (16 or 32-bit integers, floating point) become float32, 255 * value / white, so that
     no level is lost and, one `white` being given for a whole set, images stay comparable with each other.  16-bit
     pixels that are all bytes repeated (257 * b, white 65535) hold 8 bits, and are b as uint8: the same numbers.
+    A DICOM file is shown by `window` or `white`, else by its own window, else by the range of its bits.
 
     Args:
         path: The file; its format is told by its content.
         max_pixels: Limit on height x width, checked in the header.
         white: The value of a deeper picture that is white, such as 4095 for 12 bits in a 16-bit file.  Without it
             that is 65535 for integers; floating-point pixels then have no range and are refused.
+        window: Instead of white, (centre, width): deeper pixels below centre - width / 2 are black, those above
+            centre + width / 2 white, those between them in proportion.
+        page: Which page of a TIFF of several, or frame of a DICOM file, from 1; without it a file has one.
 
     Returns:
         [height, width, channels], channels 1 (grey) or 3 (RGB), 0 black, 255 white; uint8, or float32 of deeper
         pixels.
 
     Raises:
-        UserError: Unreadable or truncated file, more than max_pixels, several pages, pixels outside 0 ... white.
+        UserError: Unreadable or truncated file, more than max_pixels, several pages of which none is chosen, pixels
+            outside 0 ... white.
 
     Example:
         >>> from PIL import Image
@@ -64,7 +77,25 @@ def decode(path: str | Path, *, max_pixels: int = MAX_PIXELS, white: float | Non
         >>> pixels.shape, pixels[0, 0].tolist()
         ((4, 6, 3), [255, 0, 0])
     """
-    return read_image(Path(path), max_pixels, lambda path, image, _: to_array(path, image, white))
+    path = Path(path)
+    if is_dicom(path):
+        return decode_dicom(path, max_pixels, white, window, page)
+    scale = Scale(white, window)
+    return read_image(path, max_pixels, lambda path, image, _: to_array(path, image, scale), page)
+
+
+def decode_dicom(
+    path: Path, max_pixels: int, white: float | None, window: tuple[float, float] | None, page: int | None
+) -> np.ndarray:
+    """Return a frame of a DICOM file as `decode` does."""
+    from .dicom.files import frame_count, read
+    from .dicom.library import guarded
+    from .dicom.pixels import read_picture
+
+    found = read(path)
+    with guarded(path, "its header"):
+        frames = frame_count(found)
+    return read_picture(path, found, chosen_page(path, frames, page), max_pixels, white, window)
 
 
 def decode_mask(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -73,25 +104,34 @@ def decode_mask(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
     Raises:
         UserError: As `decode`, for a picture in colours, and for a JPEG whose compression has changed the values.
     """
+    if is_dicom(path):
+        raise UserError(f"{path}: a mask is a picture or a NIfTI volume, this one is DICOM; convert it")
     return read_image(Path(path), max_pixels, to_values)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Return (height, width) of an image file by its header, as it is turned in the file."""
+    if is_dicom(path):
+        from .dicom.files import read
+
+        found = read(Path(path), pixels=False)
+        return int(found.Rows), int(found.Columns)
     header: list[tuple[int, int]] = []
 
     def note(_: Path, image: "Image", kind: str) -> np.ndarray:
         header.append((image.height, image.width))
         return np.zeros(0)
 
-    read_image(Path(path), MAX_PIXELS, note)
+    read_image(Path(path), MAX_PIXELS, note, page=1)
     return header[0]
 
 
-def read_image(path: Path, max_pixels: int, convert: Callable[[Path, "Image", str], np.ndarray]) -> np.ndarray:
+def read_image(
+    path: Path, max_pixels: int, convert: Callable[[Path, "Image", str], np.ndarray], page: int | None = None
+) -> np.ndarray:
     """Open a file by the allow-list, check its header, and convert what it holds; every failure is a UserError.
 
-    convert: (path, the image before it is decoded or turned, name of its format) -> array.
+    convert: (path, the image before it is decoded or turned, name of its format) -> array.  page: see `decode`.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -100,6 +140,8 @@ def read_image(path: Path, max_pixels: int, convert: Callable[[Path, "Image", st
         raise UserError(f"{path}: {what}; correct the path or the list that names it")
     try:
         with Image.open(path, formats=FORMATS) as image:
+            if image.format != "MPO":  # a phone's MPO holds the photograph first, then a preview
+                seek_page(path, image, page)
             check_header(path, image, max_pixels)
             return convert(path, image, image.format or "")
     except UserError:
@@ -122,9 +164,25 @@ def check_header(path: Path, image: "Image", max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise UserError(f"{path}: {width} x {height} pixels are more than the limit of {max_pixels:,}; {REMEDY}", SKIP)
-    pages = getattr(image, "n_frames", 1)
-    if pages > 1 and image.format != "MPO":  # a phone's MPO holds the photograph first, then a preview
-        raise UserError(f"{path}: holds {pages} pages, expected one picture; write one file a page")
+
+
+def seek_page(path: Path, image: "Image", page: int | None) -> None:
+    """Turn to a page of a picture.  Raises UserError where there are several and none is chosen, or fewer."""
+    number = chosen_page(path, getattr(image, "n_frames", 1), page)
+    if number:
+        image.seek(number)
+
+
+def chosen_page(path: Path, pages: int, page: int | None) -> int:
+    """Return the number of a page from 0; raise UserError that names the option where it must be said."""
+    if page is None and pages > 1:
+        raise UserError(
+            f"{path}: holds {pages} pages, expected one picture; write one file a page",
+            {"page=NUMBER": "or read one page of every file with {}"},
+        )
+    if page is not None and page > pages:
+        raise UserError(f"{path}: has no page {page}, it has {pages}")
+    return 0 if page is None else page - 1
 
 
 def upright(image: "Image") -> "Image":
@@ -163,14 +221,21 @@ def low_bytes(path: Path, image: "Image") -> np.ndarray | None:
         return np.asarray(upright(again))[:, :, :3]
 
 
-def to_array(path: Path, image: "Image", white: float | None = None) -> np.ndarray:
+class Scale(NamedTuple):
+    """How pixels deeper than 8 bits become black and white: see `decode`."""
+
+    white: float | None = None
+    window: tuple[float, float] | None = None
+
+
+def to_array(path: Path, image: "Image", scale: Scale) -> np.ndarray:
     """Return a Pillow image of any mode as uint8 [height, width, 1 or 3], or float32 where deeper than 8 bits."""
     low = low_bytes(path, image)
     image = upright(image)
     if low is not None:
-        return scale_deep(path, np.asarray(image)[:, :, :3].astype(np.int64) * 256 + low, white)
+        return scale_deep(path, np.asarray(image)[:, :, :3].astype(np.int64) * 256 + low, scale)
     if image.mode.startswith(("I", "F")):
-        return scale_deep(path, np.asarray(image), white)
+        return scale_deep(path, np.asarray(image), scale)
     if image.mode in ("1", "LA", "La"):
         image = image.convert("L")
     elif image.mode not in ("L", "RGB"):
@@ -212,9 +277,15 @@ def check_lossless(path: Path, values: np.ndarray, kind: str) -> None:
         )
 
 
-def scale_deep(path: Path, pixels: np.ndarray, white: float | None) -> np.ndarray:
+def scale_deep(path: Path, pixels: np.ndarray, scale: Scale) -> np.ndarray:
     """Return deep pixels, 0...white scaled to 0...255: float32, or uint8 of 8 bits in 16; [height, width, 1 or 3]."""
-    ways = {"white=MAXIMUM": "or say what value is white with {}"}
+    if scale.window is not None:
+        return through_window(path, pixels, *scale.window)
+    white = scale.white
+    ways = {
+        "white=MAXIMUM": "or say what value is white with {}",
+        "window=CENTRE,WIDTH": "or what is black and white with {}",
+    }
     if white is None and pixels.dtype.kind == "f":
         raise UserError(f"{path}: floating-point pixels have no known range; convert to 8 or 16 bits first", ways)
     top = MAX_16_BIT if white is None else white
@@ -224,6 +295,15 @@ def scale_deep(path: Path, pixels: np.ndarray, white: float | None) -> np.ndarra
         raise UserError(f"{path}: pixels from {low:g} to {high:g}, expected 0 to {top:g}; convert it first", ways)
     repeated = pixels.dtype.kind != "f" and top == MAX_16_BIT and not (wide % BYTE_TWICE).any()
     result: np.ndarray = (wide * 255 / top).astype(np.uint8 if repeated else np.float32)
+    return result[:, :, None] if result.ndim == 2 else result
+
+
+def through_window(path: Path, pixels: np.ndarray, centre: float, width: float) -> np.ndarray:
+    """Return deep pixels through a window, float32 [height, width, 1 or 3] on the scale 0...255."""
+    wide = pixels.astype(np.float64)
+    if not np.isfinite(wide).all():
+        raise UserError(f"{path}: pixels that are not all finite numbers; {REMEDY}", SKIP)
+    result: np.ndarray = (np.clip((wide - centre) / width + 0.5, 0, 1) * 255).astype(np.float32)
     return result[:, :, None] if result.ndim == 2 else result
 
 
@@ -288,7 +368,12 @@ def resize(pixels: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
 
 
 def prepare(
-    image: str | Path | np.ndarray, size: int | tuple[int, int], channels: int, white: float | None = None
+    image: str | Path | np.ndarray,
+    size: int | tuple[int, int],
+    channels: int,
+    white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
 ) -> np.ndarray:
     """Read or take an image, and bring it to the channels and the size of a network.
 
@@ -297,6 +382,8 @@ def prepare(
         size: A side, or (height, width), in pixels.
         channels: 1 (grey) or 3 (RGB).
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
 
     Returns:
         [*size, channels] on the scale 0...255, before division by 255.
@@ -309,5 +396,5 @@ def prepare(
         >>> prepare(np.full((8, 6, 3), 255, np.uint8), 4, channels=1).shape
         (4, 4, 1)
     """
-    pixels = image if isinstance(image, np.ndarray) else decode(image, white=white)
+    pixels = image if isinstance(image, np.ndarray) else decode(image, white=white, window=window, page=page)
     return resize(with_channels(pixels, channels), size)

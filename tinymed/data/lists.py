@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError, printable
+from .dicom.privacy import find_number
 from .image import SUFFIXES, is_picture
 
 Row = dict[str, str]
@@ -224,11 +225,11 @@ class Finder:
     r"""Files by the names that a list has for them, relative to the list.
 
     What is not there as it is written is looked for with / for the \ of Windows, in another case or Unicode form, and,
-    where the name has no suffix of an image, with one.
+    where the name has no suffix of an image, with one.  A suffix that is given is put behind images' names without it.
     """
 
-    def __init__(self, table: Path):
-        self.table, self.folder = table, table.parent
+    def __init__(self, table: Path, suffix: str = ""):
+        self.table, self.folder, self.suffix = table, table.parent, suffix
         self.listed: dict[Path, dict[str, list[Path]]] = {}
 
     def __call__(self, name: str, what: str = "image") -> Path:
@@ -237,6 +238,11 @@ class Finder:
         Raises:
             UserError: There is none, or several.  It can be left out where the reader has skip_bad.
         """
+        numbered = find_number(name)  # of DICOM files, whose names no list has
+        if numbered is not None and exists(numbered):
+            return numbered
+        if what == "image" and name and not name.lower().endswith(self.suffix.lower()):
+            name += self.suffix
         slashed = name if DRIVE.match(name) else name.replace("\\", "/")
         for candidate in dict.fromkeys((name, slashed)):
             if candidate and exists(self.folder / candidate):

@@ -10,11 +10,11 @@ import numpy as np
 
 from ..errors import UserError, printable
 from .contours import mark_boundary
-from .dataset import Dataset
+from .dataset import Dataset, Reading
 from .image import decode, decode_mask, image_size, with_channels
 from .labels import Labels
 from .organs import Organs, keep_inside
-from .volumes import check_grids, grid, is_volume, open_image, read_values, read_volume, stem
+from .volumes import case_name, check_grids, grid, is_volume, open_image, read_values, read_volume
 
 BOUNDARY = "boundary"  # the third class of objects whose boundary is told apart
 
@@ -34,6 +34,8 @@ class MaskDataset(Dataset):
         hashes: Of the decoded pixels, where they were computed.
         account: The files that were seen, taken and left out.
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
         group_column: The list's column that `groups` come from.
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel of deep pictures.
@@ -74,10 +76,10 @@ class MaskDataset(Dataset):
 
     def image(self, index: int) -> np.ndarray:
         """Return [height, width, channels], see `decode`, or float32 [x, y, z, channels] of a volume."""
-        image = read_case(self.files(index), self.white)
+        image = read_case(self.files(index), Reading(self.white, self.window, self.page))
         if self.organs is None:
             return image
-        return keep_inside(image, self.organs.region(stem(self.files(index)[0]), image.shape[:-1]))
+        return keep_inside(image, self.organs.region(case_name(self.files(index)[0]), image.shape[:-1]))
 
     def space(self, index: int) -> tuple[int, ...]:
         """Return the size of an image by its header: (height, width) as it lies in the file, or (x, y, z)."""
@@ -148,9 +150,21 @@ def by(shape: Iterable[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def read_case(files: list[Path], white: float | None = None) -> np.ndarray:
+def read_image(path: Path, reading: Reading) -> np.ndarray:
+    """Return a picture as `decode` does, or the values of a volume: as they are, or 0 to 255 through a window."""
+    if not is_volume(path):
+        return decode(path, white=reading.white, window=reading.window, page=reading.page)
+    values = read_volume(path).values
+    if reading.window is None:
+        return values
+    centre, width = reading.window
+    shown: np.ndarray = np.clip((values - centre) / width + 0.5, 0, 1) * np.float32(255)
+    return shown.astype(np.float32)
+
+
+def read_case(files: list[Path], reading: Reading | None = None) -> np.ndarray:
     """Return the image of a case from its files, one per modality; raise UserError where sizes or places differ."""
-    images = [read_volume(path).values if is_volume(path) else decode(path, white=white) for path in files]
+    images = [read_image(path, reading or Reading()) for path in files]
     for path, image in zip(files[1:], images[1:], strict=True):
         if image.shape[:-1] != images[0].shape[:-1]:
             raise UserError(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from .dataset import Dataset
+from .dataset import Dataset, Reading
 from .folders import SPLIT_NAMES
 from .image import is_picture
 from .lists import read_table
@@ -23,10 +23,13 @@ def open_pictures(
     path_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     skip_bad: bool = False,
     verify: bool = True,
     leaks: str = "error",
     white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
 ) -> dict[str, Dataset]:
     """Open a set of pictures whatever their labels are; all are of one class, "picture".
 
@@ -36,10 +39,13 @@ def open_pictures(
         path_column: Column of the image's path; by default the first of a usual name, as for the other columns.
         group_column: Column of the patient, who is never divided.
         split_column: Column of the part.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         skip_bad: Leave unreadable and missing files out and list them in `skipped`.
         verify: Decode every image now, so that damage and leaks show before training.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
+        window: Instead of white, (centre, width), see `decode`.
+        page: Of TIFF and DICOM files of several pages, see `decode`.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.
@@ -57,7 +63,7 @@ def open_pictures(
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
-    columns = Columns(path_column, None, group_column, split_column)
+    columns = Columns(path_column, None, group_column, split_column, suffix)
     table = path / "splits.csv" if path.is_dir() else path
     if table.is_file() and table.suffix.lower() in (".csv", ".tsv"):
         sets = read_list(table, columns, skip_bad)
@@ -66,7 +72,7 @@ def open_pictures(
         sets = read_folder(path)
     else:
         raise UserError(f"{path}: not a set of pictures; give {LAYOUTS}")
-    return checked_sets(path, sets, skip_bad, verify, leaks, white)
+    return checked_sets(path, sets, skip_bad, verify, leaks, Reading(white, window, page))
 
 
 def read_list(path: Path, columns: Columns, skip_bad: bool) -> dict[str, Dataset]:

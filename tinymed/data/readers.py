@@ -8,8 +8,9 @@ import numpy as np
 
 from ..errors import UserError
 from .arrays import MAX_BYTES, read_idx_directory, read_npz
-from .dataset import Dataset, check_classes, merge_classes
+from .dataset import Dataset, Reading, check_classes, merge_classes, read_by
 from .folders import read_class_folders
+from .patients import identify
 from .remarks import remark
 from .splits import image_hashes, leak_check
 from .tables import Columns, read_csv, refuse_columns
@@ -28,6 +29,7 @@ def open_dataset(
     label_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     merge: Mapping[str, Sequence[str]] | None = None,
     classes: Sequence[str] | None = None,
     skip_bad: bool = False,
@@ -35,6 +37,8 @@ def open_dataset(
     leaks: str = "error",
     max_bytes: int = MAX_BYTES,
     white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
 ) -> dict[str, Dataset]:
     """Open a set of labelled images; what a path holds is found out from what is there.
 
@@ -47,6 +51,7 @@ def open_dataset(
         label_column: Column of the class.
         group_column: Column of the patient, who is never divided.
         split_column: Column of the part.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         merge: Old classes put together, see `merge_classes`.
         classes: The classes and their order, from a trained run; classes without images are then allowed, unknown
             ones are not.
@@ -55,6 +60,8 @@ def open_dataset(
         leaks: "error", "warn" or "ignore" when an image or a patient is in two splits.
         max_bytes: Limit in bytes on what an NPZ or idx file may inflate to.
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
+        window: Instead of white, (centre, width), see `decode`.
+        page: Of TIFF and DICOM files of several pages, see `decode`.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
@@ -72,9 +79,10 @@ def open_dataset(
         {'benign': 1, 'malignant': 1}
     """
     path = Path(path)
-    sets = read(path, Columns(path_column, label_column, group_column, split_column), skip_bad, max_bytes)
+    sets = read(path, Columns(path_column, label_column, group_column, split_column, suffix), skip_bad, max_bytes)
+    read_by(sets, Reading(white, window, page))
+    identify(path, sets)
     for name, dataset in sets.items():
-        dataset.white = white
         merged = merge_classes(dataset, merge) if merge else dataset
         sets[name] = merged if classes is None else with_classes(merged, list(classes))
     if verify:

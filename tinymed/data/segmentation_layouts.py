@@ -3,11 +3,11 @@
 DIR/splits.csv or a .csv list    columns path, mask, perhaps split, patient; "a.png;b.png" are two modalities
 DIR/images/* and DIR/masks/*     the same name, or the mask's with _mask, _segmentation, ... behind it
 DIR/{train,val,test}/images ...  the same, divided already
+DIR/images/<case>/* of DICOM     a series of slices a case, and its mask DIR/masks/<case>.nii.gz
 DIR/imagesTr and DIR/labelsTr    volumes of the Medical Segmentation Decathlon and nnU-Net: case_0000, case_0001 are
-                                 the modalities of a case; dataset.json names the labels
+                                 the modalities of a case; dataset.json names labels and regions, see `dataset_json`
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,12 +16,16 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import UserError
+from .dataset import Reading, read_by
+from .dataset_json import listed_pairs, named_labels
+from .dicom.files import is_dicom
 from .folders import SPLIT_NAMES, leave_folder
 from .image import SUFFIXES, is_picture
 from .labels import Labels, guess_labels
 from .lists import MASKS as MASK_NAMES
 from .lists import PATHS, Finder, group_column, group_of, read_table, split_column
 from .masks import MaskDataset, values_in
+from .patients import identify
 from .remarks import remark
 from .splits import image_hashes, leak_check
 from .tables import split_of
@@ -33,8 +37,6 @@ IMAGES = ("images", "image", "imgs", "img", "imagestr")
 MASKS = ("masks", "mask", "labels", "label", "segmentations", "annotations", "gt", "labelstr")
 ENDINGS = re.compile(r"([_-](masks?|segmentation|seg|labels?|gt|annotation))$", re.IGNORECASE)
 MODALITY = re.compile(r"_\d{4}$")
-MAX_JSON = 16 << 20
-IGNORE = "ignore"  # nnU-Net's name of the label whose pixels do not count
 LAYOUTS = (
     "DIR/images and DIR/masks (or labels), these in DIR/{train,val,test}, DIR/splits.csv with the columns path and "
     "mask, or a .csv list of that form"
@@ -56,6 +58,7 @@ class Columns(NamedTuple):
     mask: str | None = None
     group: str | None = None
     split: str | None = None
+    suffix: str | None = None
 
 
 class Part(NamedTuple):
@@ -75,9 +78,12 @@ def open_segmentation(
     mask_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     leaks: str = "error",
     verify: bool = True,
     white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
 ) -> dict[str, MaskDataset]:
     """Open a set of images or volumes with masks.
 
@@ -90,9 +96,12 @@ def open_segmentation(
         mask_column: Column of the mask's path.
         group_column: Column of the patient.
         split_column: Column of the part.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         verify: Decode every image, compare the headers of volumes and masks, and the splits.
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
@@ -111,7 +120,7 @@ def open_segmentation(
         (1, ['background', 'lesion'])
     """
     path = Path(path)
-    parts = find_cases(path, Columns(path_column, mask_column, group_column, split_column))
+    parts = find_cases(path, Columns(path_column, mask_column, group_column, split_column, suffix))
     if values is None:
         values, void = named_labels(path)
         ignore = void if ignore is None else ignore
@@ -126,8 +135,8 @@ def open_segmentation(
     channels = {len(case.images) for part in parts.values() for case in part.cases}
     if len(channels) > 1:
         raise UserError(f"{path}: some cases have {min(channels)} modalities, others {max(channels)}; give all of each")
-    for dataset in sets.values():
-        dataset.white = white
+    read_by(sets, Reading(white, window, page))
+    identify(path, sets)
     if verify:
         for dataset in sets.values():
             for index in range(len(dataset)):
@@ -181,7 +190,9 @@ def find_cases(path: Path, columns: Columns) -> dict[str, Part]:
         return read_list(path / "splits.csv", columns)
     if any(columns):
         named = next(name for name in columns if name)
-        raise UserError(f"{path}: the column {named!r} was given, but there is no list with columns here; give a list")
+        raise UserError(f"{path}: {named!r} was given, but there is no list with columns here; give a list")
+    if pairs := listed_pairs(path):
+        return {"all": read_pairs(path, pairs)}
     folders = {name: p for p in folders_in(path) if (name := SPLIT_NAMES.get(p.name.lower())) and has_pairs(p)}
     if not folders:
         folders = {"all": path}
@@ -190,6 +201,20 @@ def find_cases(path: Path, columns: Columns) -> dict[str, Part]:
     if "all" not in folders:
         leave_others(path, set(folders.values()), parts[order[0]].account)
     return parts
+
+
+def read_pairs(path: Path, pairs: Sequence[tuple[Path, Path]]) -> Part:
+    """Return the pairs that a dataset.json lists; other files in its folders are left out."""
+    account, taken = Account(kind="images and masks"), {file for pair in pairs for file in pair}
+    if len(taken) < 2 * len(pairs):
+        raise UserError(f"{path}: its dataset.json lists a file twice under training; list each image and label once")
+    others = Account()
+    for file in files_below(path, is_image, others):
+        if file not in taken:
+            account.leave_out(file, "images that dataset.json does not list as training")
+    account.add(others)
+    account.taken = len(taken)
+    return Part([Case([image], mask) for image, mask in pairs], "", account)
 
 
 def folder_named(path: Path, names: Sequence[str]) -> Path | None:
@@ -227,6 +252,11 @@ def by_stem(files: Iterable[Path], folder: Path, cut: re.Pattern[str] | None = N
     return found
 
 
+def series_folders(files: Sequence[Path], folder: Path) -> list[Path]:
+    """Return the folders below `folder` in which DICOM slices lie, in place of these files."""
+    return sorted({file.parent if file.parent != folder and is_dicom(file) else file for file in files})
+
+
 def match_pairs(path: Path) -> Part:
     """Return the images and masks of two folders, matched by name."""
     images, masks = folder_named(path, IMAGES), folder_named(path, MASKS)
@@ -244,6 +274,9 @@ def match_pairs(path: Path) -> Part:
         cases = by_stem(image_files, images, MODALITY)
         check_modalities(image_files)
     check_one_of_a_name(image_files, images)
+    if not set(cases) & set(labels):  # a folder of DICOM slices a case
+        image_files = series_folders(image_files, images)
+        cases = by_stem(image_files, images)
     if not cases:
         left = f"; left out: {account.left()}" if account.left_out else ""
         raise UserError(f"{images}: no images ({' '.join(sorted(SUFFIXES))} {' '.join(VOLUMES)}){left}")
@@ -264,7 +297,7 @@ def read_list(path: Path, columns: Columns) -> dict[str, Part]:
     split, group = split_column(table, columns.split, list(SPLIT_NAMES)), group_column(table, columns.group)
     name = table.needed("path_column", columns.path, PATHS, "the image path")
     mask = table.needed("mask_column", columns.mask, MASK_NAMES, "the mask")
-    find, parts = Finder(path), dict[str, list[Case]]()
+    find, parts = Finder(path, columns.suffix or ""), dict[str, list[Case]]()
     for where, row in table.numbered():
         part = split_of(where, row, split)
         images = [file_in_row(find, where, file.strip(), "image") for file in row[name].split(";")]
@@ -304,38 +337,3 @@ def file_in_row(find: Finder, where: str, name: str, what: str) -> Path:
         return find(name, what)
     except UserError as error:
         raise UserError(f"{where}: there is no {what} {error.message}") from None
-
-
-def named_labels(path: Path) -> tuple[dict[int, str] | None, int | None]:
-    """Return what a dataset.json says: ({value: name}, the value that is ignored), as far as it does."""
-    file = path / "dataset.json"
-    if not file.is_file():
-        return None, None
-    try:
-        if file.stat().st_size > MAX_JSON:
-            raise ValueError(f"more than {MAX_JSON:,} bytes")
-        labels = json.loads(file.read_text("utf-8-sig")).get("labels")
-        regions = [str(name) for name, value in labels.items() if isinstance(value, list)]
-        pairs = [label_pair(str(key), value) for key, value in labels.items()] if not regions else []
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise UserError(f'{file}: cannot be read ({error}); it needs labels as {{"0": "background", ...}}') from None
-    if regions:
-        raise UserError(
-            f"{file}: the label {regions[0]!r} is a region of several values ({labels[regions[0]]}); regions that "
-            "overlap are not supported: give every value one name",
-            {"values={0: 'NAME', ...}": "or do so with {}"},
-        )
-    if len({value for value, _ in pairs}) < len(pairs):
-        raise UserError(f"{file}: two labels have the same value; give every label a value of its own")
-    void = [value for value, name in pairs if name.lower() == IGNORE]
-    values = {value: name for value, name in sorted(pairs) if name.lower() != IGNORE}
-    return values, void[0] if void else None
-
-
-def label_pair(key: str, value: object) -> tuple[int, str]:
-    """Return (value, name) of an entry of a dataset.json in either order; raise ValueError for what is neither."""
-    if key.isdecimal() and isinstance(value, str):
-        return int(key), value
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f"{key!r}: {value!r} is no whole number")
-    return int(value), key

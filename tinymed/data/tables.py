@@ -37,6 +37,7 @@ class Columns:
     label: str | None = None
     group: str | None = None
     split: str | None = None
+    suffix: str | None = None  # that the list leaves out of the names of images
 
 
 @dataclass
@@ -55,12 +56,14 @@ class Roles(NamedTuple):
     path: str
     split: str | None
     group: str | None
+    suffix: str = ""  # to be put behind each path
 
 
 def find_roles(table: Table, columns: Columns) -> Roles:
     """Return the columns of the image's path, of its part and of its patient.  Raises UserError without a path."""
     split, group = split_column(table, columns.split, list(SPLIT_NAMES)), group_column(table, columns.group)
-    return Roles(table.needed("path_column", columns.path, PATHS, "the image path"), split, group)
+    path = table.needed("path_column", columns.path, PATHS, "the image path")
+    return Roles(path, split, group, columns.suffix or "")
 
 
 def read_items(table: Table, roles: Roles, labels: Sequence[Any], skip_bad: bool) -> dict[str, list[Item]]:
@@ -68,7 +71,7 @@ def read_items(table: Table, roles: Roles, labels: Sequence[Any], skip_bad: bool
 
     Raises UserError naming the line: a part that is none, a file that is not there unless `skip_bad`.
     """
-    find = Finder(table.path)
+    find = Finder(table.path, roles.suffix)
     parts: dict[str, list[Item]] = {}
     for (where, row), label in zip(table.numbered(), labels, strict=True):
         item = Item(where, find_file(find, row[roles.path], skip_bad), label)
@@ -84,8 +87,7 @@ def read_csv(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> di
         refuse_columns(path, columns)
         return read_idx_rows(table.path, table.rows, max_bytes)
     roles = find_roles(table, columns)
-    label = label_column(table, columns, list(roles))
-    parts = read_items(table, roles, class_names(table, label), skip_bad)
+    parts = read_items(table, roles, classes_of(table, columns, list(roles)), skip_bad)
     check_labels(path, parts)
     check_one_label(path, [item for items in parts.values() for item in items], SEVERAL)
     known = parts.get("train") or [item for items in parts.values() for item in items]
@@ -95,6 +97,10 @@ def read_csv(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> di
 
 def refuse_columns(path: Path, columns: Columns) -> None:
     """Raise UserError for columns that are given where none can be chosen: what is given is honoured or refused."""
+    if getattr(columns, "suffix", None) is not None:
+        raise UserError(
+            f"{path}: the suffix {columns.suffix!r} was given, but there is no list here whose names lack it"
+        )
     for name, value in vars(columns).items():
         if value not in (None, name):  # path, label and split are what old configurations have without being asked
             raise UserError(
@@ -103,20 +109,27 @@ def refuse_columns(path: Path, columns: Columns) -> None:
             )
 
 
-def label_column(table: Table, columns: Columns, besides: list[str | None]) -> str:
-    """Return the column of classes; raise UserError, which says so where the list has one column per class."""
-    try:
-        return table.needed("label_column", columns.label, LABELS, "the class")
-    except UserError as error:
-        several = one_column_a_class(table, besides)
-        if not several:
-            raise
-        shown = ", ".join(several[:6])
-        message = (
-            f"{error.message}; {shown} hold 0 and 1, one column a class: write one column with the class's name, or "
-            "learn several findings an image with --task multilabel"
-        )
-        raise UserError(message, error.ways) from None
+def classes_of(table: Table, columns: Columns, besides: list[str | None]) -> list[str]:
+    """Return the class of each row: of a column, else of columns of 0 and 1 of which one is 1 in each row.
+
+    Raises UserError naming the line, and the column where there is one.
+    """
+    column = table.column("label_column", columns.label, LABELS)
+    several = one_column_a_class(table, besides) if column is None else []
+    if not several:
+        return class_names(table, table.needed("label_column", columns.label, LABELS, "the class"))
+    classes = []
+    for where, row in table.numbered():
+        there = [name for name in several if row[name] in ("1", "1.0")]
+        if len(there) != 1:
+            what = f"{' and '.join(there[:3])} are 1" if there else "none is 1"
+            raise UserError(
+                f"{where}: of the columns {', '.join(several[:6])}, one a class, {what}; an image has one class: "
+                "correct the row, or learn several findings an image with --task multilabel",
+                {"label_column='NAME'": "or name the column that holds the class with {}"},
+            )
+        classes += there
+    return classes
 
 
 def find_file(find: Finder, name: str, skip_bad: bool) -> Path | UserError:

@@ -15,10 +15,11 @@ import numpy as np
 from .. import random
 from ..errors import UserError
 from .arrays import MAX_BYTES, read_npz
-from .dataset import Dataset
+from .dataset import Dataset, Reading, read_by
 from .folders import SPLIT_NAMES
-from .image import decode, is_picture, prepare, with_channels
+from .image import is_picture, prepare, with_channels
 from .lists import read_table
+from .patients import identify
 from .readers import read as read_labelled
 from .readers import verify_sets
 from .remarks import remark
@@ -52,6 +53,8 @@ class UnlabelledDataset(Dataset):
         hashes: Of the decoded pixels, where they were computed.
         account: The files that were seen, taken and left out.
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
         group_column: The list's column that `groups` come from.
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel of deep pictures.
@@ -81,9 +84,12 @@ def open_unlabelled(
     path_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     skip_bad: bool = False,
     leaks: str = "error",
     white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
     patches: int | None = None,
     size: int = 32,
     channels: int = 1,
@@ -96,9 +102,12 @@ def open_unlabelled(
         path_column: Column of the image's path; by default the first of a usual name.
         group_column: Column of the patient, who is never divided.
         split_column: Column of the part.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         skip_bad: Leave unreadable and missing files out and list them in `skipped`.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
+        window: Instead of white, (centre, width), see `decode`.
+        page: Of TIFF and DICOM files of several pages, see `decode`.
         patches: So many patches of each picture or volume, drawn at random; None: whole pictures.
         size: Side of a patch in pixels.
         channels: 1, or 3: colours of a picture, neighbouring slices of a volume.
@@ -118,18 +127,21 @@ def open_unlabelled(
         (1, 5)
     """
     path = Path(path)
-    columns = Columns(path_column, None, group_column, split_column)
+    columns = Columns(path_column, None, group_column, split_column, suffix)
     sets = read(path, columns, skip_bad)
+    read_by(sets, Reading(white, window, page))
+    identify(path, sets)
     for part in sets.values():
-        part.white = white
         if not len(part):
             raise UserError(f"{path} [{part.split}]: no image; {len(part.skipped)} skipped; give {LAYOUTS}")
     if not any(holds_volumes(part) for part in sets.values()):
         sets = verify_sets(sets, skip_bad, leaks)  # type: ignore[arg-type, assignment]
     elif patches is None:
         raise UserError(f"{path}: holds volumes, which are learnt in patches: say how many of each with --patches")
-    elif white is not None:
-        raise UserError("--white: has no effect here: volumes are scaled by their own values")
+    elif any(value is not None for value in (white, window, page)):
+        raise UserError(
+            "--white, --window, --page: have no effect here: volumes are scaled by their own values; leave them out"
+        )
     else:
         for part in sets.values():
             part.hashes = [hashlib.sha256(file.read_bytes()).digest() for file in part.samples]
@@ -251,7 +263,7 @@ def slices_of(part: UnlabelledDataset, index: int, channels: int) -> np.ndarray:
     if isinstance(sample, np.ndarray):
         return with_channels(part.image(index), channels)[None]
     if not is_volume(sample):
-        return with_channels(decode(sample, white=part.white), channels)[None]
+        return with_channels(part.image(index), channels)[None]
     values = read_volume(sample).values[..., 0]
     low, high = np.percentile(values, PERCENTILES)
     scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from .dataset import Dataset
+from .dataset import Dataset, Reading, read_by
 from .folders import read_class_folders
 from .lists import LABELS, Table, missing, read_table
+from .patients import identify
 from .readers import verify_sets
 from .remarks import remark
 from .tables import Columns, Item, check_one_label, existing, find_roles, read_items, refuse_columns
@@ -36,6 +37,8 @@ class ValueDataset(Dataset):
         hashes: Of the decoded pixels, where they were computed.
         account: The files that were seen, taken and left out.
         white: See `decode`.
+        window: Likewise.
+        page: Likewise.
         group_column: The list's column that `groups` come from.
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel of deep pictures.
@@ -85,10 +88,13 @@ def open_values(
     label_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    suffix: str | None = None,
     skip_bad: bool = False,
     verify: bool = True,
     leaks: str = "error",
     white: float | None = None,
+    window: tuple[float, float] | None = None,
+    page: int | None = None,
 ) -> dict[str, ValueDataset]:
     r"""Open a set of images with a number each.
 
@@ -98,10 +104,13 @@ def open_values(
         label_column: Column of the number; by default target, value, age, ..., then the usual names of labels.
         group_column: Column of the patient, who is never divided.
         split_column: Column of the part.
+        suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         skip_bad: Leave unreadable and missing files out and list them in `skipped`.
         verify: Decode every image now, so that damage and leaks show before training.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
+        window: Instead of white, (centre, width), see `decode`.
+        page: Of TIFF and DICOM files of several pages, see `decode`.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.
@@ -119,7 +128,7 @@ def open_values(
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
-    columns = Columns(path_column, label_column, group_column, split_column)
+    columns = Columns(path_column, label_column, group_column, split_column, suffix)
     table = path / "splits.csv" if path.is_dir() else path
     if table.is_file() and table.suffix.lower() in (".csv", ".tsv"):
         sets = read_list(table, columns, skip_bad)
@@ -128,7 +137,7 @@ def open_values(
         sets = read_folders(path)
     else:
         raise UserError(f"{path}: not a set of images with numbers; give {LAYOUTS}")
-    return checked_sets(path, sets, skip_bad, verify, leaks, white)
+    return checked_sets(path, sets, skip_bad, verify, leaks, Reading(white, window, page))
 
 
 def read_list(path: Path, columns: Columns, skip_bad: bool) -> dict[str, ValueDataset]:
@@ -217,11 +226,11 @@ def read_folders(path: Path) -> dict[str, ValueDataset]:
 
 
 def checked_sets(
-    path: Path, sets: Mapping[str, Any], skip_bad: bool, verify: bool, leaks: str, white: float | None
+    path: Path, sets: Mapping[str, Any], skip_bad: bool, verify: bool, leaks: str, reading: Reading
 ) -> dict[str, Any]:
     """Return the parts with every image decoded once, if asked; raise UserError for a part without images."""
-    for part in sets.values():
-        part.white = white
+    read_by(sets, reading)
+    identify(path, sets)
     checked = verify_sets(dict(sets), skip_bad, leaks) if verify else dict(sets)
     for name, part in checked.items():
         if not len(part):

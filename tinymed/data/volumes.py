@@ -1,8 +1,9 @@
-"""NIfTI volumes: read into one orientation, and label volumes written back into the file's own.
+"""Volumes in NIfTI or DICOM: read into one orientation, and label volumes written back into the file's own.
 
 Arrays have the axes x, y, z from left to right, back to front, foot to head (RAS+), whatever the order in the file, so
 that a network sees every patient the same way up; what is written has the order, affine and spacing of its image.
-nibabel reads the format: `pip install "tinymed[medical]"`.
+nibabel reads the format: `pip install "tinymed[medical]"`.  A DICOM series is a folder, or a file of several frames,
+see `data/dicom/series.py`.
 """
 
 import gzip
@@ -19,6 +20,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserAdvice, UserError
+from .dicom.files import is_dicom
+from .dicom.privacy import safe_name
+from .dicom.series import Voxels, geometry, is_series
 
 SUFFIXES = (".nii.gz", ".nii")
 MAX_VOXELS = 1 << 28
@@ -28,15 +32,26 @@ SAME = 1e-3  # of a voxel, and of a direction's cosine: what rounding in headers
 
 
 def is_volume(path: Path) -> bool:
-    """Return whether a file's name is that of a NIfTI volume."""
-    return path.name.lower().endswith(SUFFIXES)
+    """Return whether a file's name is that of a NIfTI volume, or a path holds a DICOM series."""
+    return path.name.lower().endswith(SUFFIXES) or is_series(path)
 
 
 def stem(path: Path) -> str:
-    """Return a file's name without its suffix, .nii.gz being one."""
+    """Return a file's name without its suffix, .nii.gz being one; a folder's whole name."""
+    if path.is_dir():
+        return path.name
     lower = path.name.lower()
     ending = next((s for s in SUFFIXES if lower.endswith(s)), path.suffix)
     return path.name[: len(path.name) - len(ending)] if ending else path.name
+
+
+def case_name(path: Path) -> str:
+    """Return what files that are made of an image are called after: its stem, of DICOM its number."""
+    if path.is_dir():
+        is_series(path)  # both notice DICOM, whose names are hidden from then on
+    else:
+        is_dicom(path)
+    return safe_name(path, stem(path))
 
 
 def nibabel() -> Any:
@@ -100,6 +115,8 @@ def open_image(path: Path) -> Any:
         UserError: Names the file: missing, damaged, more voxels than MAX_VOXELS, or than the file can hold.
     """
     nib = nibabel()
+    if is_series(path):
+        return check_voxels(path, series_image(path))
     if not path.is_file():
         raise UserError(f"{path}: no such file; correct the path or the list that names it")
     try:
@@ -111,8 +128,7 @@ def open_image(path: Path) -> Any:
         raise UserError(f"{path}: not a readable NIfTI volume ({one_line(error)}); replace or remove it") from None
     if len(image.shape) not in (3, 4) or min(image.shape) < 1:
         raise UserError(f"{path}: a volume has the axes x, y, z and perhaps channels, this one has {image.shape}")
-    if np.prod(image.shape, dtype=np.int64) > MAX_VOXELS:
-        raise UserError(f"{path}: {image.shape} voxels are more than the limit of {MAX_VOXELS:,}")
+    check_voxels(path, image)
     if not np.isfinite(affine).all() or set(turns[:, 0].tolist()) != {0.0, 1.0, 2.0}:
         raise UserError(f"{path}: its header gives no directions in space ({affine[:3].tolist()}); convert it again")
     check_length(path, image)
@@ -120,6 +136,19 @@ def open_image(path: Path) -> Any:
     if repaired:
         warnings.warn(UserAdvice(f"{path}: its header was repaired ({'; '.join(repaired)}); check it"), stacklevel=2)
     return image
+
+
+def check_voxels(path: Path, image: Any) -> Any:
+    """Return an opened volume; raise UserError for more voxels than MAX_VOXELS."""
+    if np.prod(image.shape, dtype=np.int64) > MAX_VOXELS:
+        raise UserError(f"{path}: {image.shape} voxels are more than the limit of {MAX_VOXELS:,}")
+    return image
+
+
+def series_image(path: Path) -> Any:
+    """Return a DICOM series as an image of nibabel, its voxels not read yet."""
+    found = geometry(path)
+    return nibabel().Nifti1Image(Voxels(found.slices, found.shape), found.affine)
 
 
 def one_line(error: Exception) -> str:
@@ -203,6 +232,8 @@ def canonical(path: Path, image: Any) -> tuple[np.ndarray, tuple[float, float, f
             turned = nib.as_closest_canonical(image)
         values = np.asarray(turned.dataobj)
         spacing = tuple(float(s) for s in nib.affines.voxel_sizes(turned.affine))
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(
             f"{path}: its voxels cannot be read ({one_line(error)}); download or convert it again"
@@ -213,12 +244,12 @@ def canonical(path: Path, image: Any) -> tuple[np.ndarray, tuple[float, float, f
 
 
 def read_volume(path: str | Path) -> Volume:
-    """Read a NIfTI file as float32 in RAS+ orientation.
+    """Read a NIfTI file or a DICOM series as float32 in RAS+ orientation.
 
     The axes x, y, z go from left to right, from back to front, from foot to head.
 
     Args:
-        path: A .nii or .nii.gz file.
+        path: A .nii or .nii.gz file, a folder with the slices of a DICOM series, or a DICOM file of several frames.
 
     Returns:
         A Volume: values float32 [x, y, z, channels], spacing in millimetres, origin.
@@ -252,6 +283,14 @@ def read_values(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float
     return (whole.astype(np.int32) if values.dtype.kind != "f" or (whole == values).all() else values), spacing
 
 
+def as_stored(values: np.ndarray, like: Volume) -> np.ndarray:
+    """Return an array in RAS+ in the order that another volume has in its file."""
+    nib = nibabel()
+    ours, theirs = nib.orientations.axcodes2ornt("RAS"), nib.orientations.io_orientation(like.origin.affine)
+    turned = nib.orientations.apply_orientation(values, nib.orientations.ornt_transform(ours, theirs))
+    return np.ascontiguousarray(turned)
+
+
 def volume_bytes(values: np.ndarray, like: Volume, compressed: bool) -> bytes:
     """Encode an array in RAS+ as a NIfTI file with the order, affine and spacing of another.
 
@@ -275,13 +314,27 @@ def volume_bytes(values: np.ndarray, like: Volume, compressed: bool) -> bytes:
         -1.0
     """
     nib = nibabel()
-    ours, theirs = nib.orientations.axcodes2ornt("RAS"), nib.orientations.io_orientation(like.origin.affine)
-    turned = nib.orientations.apply_orientation(values, nib.orientations.ornt_transform(ours, theirs))
-    image = nib.Nifti1Image(np.ascontiguousarray(turned), like.origin.affine)
+    image = nib.Nifti1Image(as_stored(values, like), like.origin.affine)
     header = getattr(like.origin, "header", None)
     if isinstance(header, nib.Nifti1Header):
         image.header.set_xyzt_units(*header.get_xyzt_units())
         for code in ("sform", "qform"):
             getattr(image, f"set_{code}")(*getattr(like.origin, f"get_{code}")(coded=True))
+    return packed(image, compressed)
+
+
+def picture_bytes(values: np.ndarray, path: Path) -> bytes:
+    """Return the mask of a picture [rows, columns] as .nii.gz of one slice, where DICOM says that it lies.
+
+    Raises UserError where the picture has no place in space.
+    """
+    if not is_dicom(path):
+        raise UserError(f"{path}: a picture has no place in space, which NIfTI needs; leave --masks out, or use png")
+    image = series_image(path)
+    return packed(nibabel().Nifti1Image(np.ascontiguousarray(values.T[:, :, None]), image.affine), True)
+
+
+def packed(image: Any, compressed: bool) -> bytes:
+    """Return the content of a NIfTI file."""
     content: bytes = image.to_bytes()
     return gzip.compress(content, 6, mtime=0) if compressed else content

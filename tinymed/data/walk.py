@@ -55,9 +55,6 @@ DOCUMENTS = frozenset(
 )
 PAPERS = frozenset(("LICENSE", "LICENCE", "COPYING", "README", "CITATION", "CHANGELOG", "AUTHORS", "NOTICE", "VERSION"))
 ADVICE = {
-    ".dcm": "DICOM is not read: convert it to PNG or NIfTI",
-    ".dicom": "DICOM is not read: convert it to PNG or NIfTI",
-    ".ima": "DICOM is not read: convert it to PNG or NIfTI",
     ".nii": "volumes are read for segmentation only",
     ".nii.gz": "volumes are read for segmentation only",
     ".heic": "convert it to PNG",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..data.volumes import nibabel, volume_bytes
-from ..errors import UserError
+from ..errors import UserError, printable
 from ..files import write_atomic, write_json
 from ..report.plots import new_figure, write_png
 from .config import RegisterConfig
@@ -36,8 +36,8 @@ def figures(found: Registration, fixed: Image, moving: Image, config: RegisterCo
     """Return what there is to report: losses before and after, and what the map does to space."""
     length = np.linalg.norm(found.displacement, axis=-1)
     return {
-        "fixed": str(fixed.path),
-        "moving": str(moving.path),
+        "fixed": printable(fixed.path),
+        "moving": printable(moving.path),
         "fixed_size": list(fixed.space.size),
         "moving_size": list(moving.space.size),
         "metric": config.metric,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..data.dataset import Dataset
+from ..data.dicom.privacy import is_hidden
 from ..data.image import decode, prepare
 from ..data.loader import Loader
 from ..data.splits import pixel_hash
@@ -87,7 +88,8 @@ def build_index(
 
 def entry(part: Dataset, index: int, root: str | None) -> Entry:
     """Return what is known of a picture of a set."""
-    name = str(part.samples[index]) if not isinstance(part.samples, np.ndarray) else part.name(index)
+    sample = part.samples[index]
+    name = part.name(index) if isinstance(sample, np.ndarray) or is_hidden(sample) else str(sample)
     key = part.hashes[index] if part.hashes is not None else pixel_hash(part.image(index))
     label = part.label_text(index) if part.tells_classes and len(part.classes) > 1 else ""
     patient = "" if part.groups is None else str(part.groups[index])
@@ -96,7 +98,7 @@ def entry(part: Dataset, index: int, root: str | None) -> Entry:
 
 def read_query(path: Path, data: Any) -> Arrays:
     """Return the pixels of a picture and their hash.  Raises UserError for one that cannot be read."""
-    pixels = decode(path, white=data.white)
+    pixels = decode(path, **data.reading())
     return pixels, pixel_hash(pixels).hex()
 
 

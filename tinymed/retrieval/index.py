@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.device_batches import as_arrays
+from ..data.dicom.privacy import find_number
 from ..errors import UserError, printable
 from ..files import write_atomic
 from ..tasks.inference.embedding import unit_rows
@@ -153,7 +154,8 @@ class Index:
 
     def file(self, place: int) -> Path:
         """Return where the picture of an entry lies, as far as the index knows."""
-        return Path(self.about.get("root") or ".") / self.entries[place].path
+        name = self.entries[place].path
+        return find_number(name) or Path(self.about.get("root") or ".") / name
 
 
 def model_digest(model: Any) -> str:

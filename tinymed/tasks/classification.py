@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator
 
+from ..data.arrays import is_archive
 from ..data.augment import Mixing
 from ..data.dataset import Dataset, parse_merge
 from ..data.device_batches import as_array, as_tensors, device_of
@@ -14,9 +15,10 @@ from ..data.loader import Loader
 from ..data.readers import open_dataset
 from ..data.sampling import BETA
 from ..data.synthetic import DIFFICULTY, synthetic_smear
-from ..errors import UserError
+from ..errors import UserError, printable
 from ..metrics.classification import evaluate_scores
 from ..metrics.measures import Measure
+from ..metrics.medmnist import evaluator_figures, evaluator_line
 from ..metrics.positive_class import choose_positive
 from ..models import default_size
 from ..nn.init import no_weights
@@ -111,7 +113,8 @@ class ClassificationConfig(RunConfig):
     )
 
 
-COLUMNS = ("path_column", "label_column", "split_column", "group_column")
+COLUMNS = ("path_column", "label_column", "split_column", "group_column", "suffix")
+READING = ("white", "window", "page")  # of files
 
 
 def read_sets(data: ClassificationData, seed: int) -> Sets:
@@ -121,7 +124,7 @@ def read_sets(data: ClassificationData, seed: int) -> Sets:
     return open_dataset(
         data.path,
         **named_columns(data, "label_column"),
-        white=data.white,
+        **data.reading(),
         merge=data.merge or None,
         classes=data.classes or None,
         skip_bad=data.skip_bad,
@@ -184,7 +187,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
             given,
             {
                 **dict.fromkeys(COLUMNS, (listed, "only a .csv given as --data has columns")),
-                "white": ("data" in given, "the synthetic smears have 8 bits; give --data"),
+                **dict.fromkeys(READING, ("data" in given, "the synthetic smears have 8 bits; give --data")),
                 "merge": ("data" in given, "the synthetic smears have two classes; give --data"),
                 "skip_bad": ("data" in given, "every synthetic smear can be read; give --data"),
                 "difficulty": ("data" not in given, "it is of the synthetic smears, without --data"),
@@ -264,7 +267,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
         return open_dataset(
             path,
             **named_columns(data, "label_column"),
-            white=data.white,
+            **data.reading(),
             merge=data.merge or None,
             classes=data.classes,
             skip_bad=skip_bad,
@@ -298,12 +301,15 @@ class Classification(Task[ClassificationConfig, Dataset]):
     def measure(self, config: ClassificationConfig, model: Any, dataset: Dataset) -> tuple[dict[str, Any], np.ndarray]:
         scores, labels, loss = predict_scores(model, make_loader(dataset, config), self.head(config, model))
         metrics = evaluate_scores(scores, labels, config.data.classes, config.positive, config.seed)
+        if is_archive(config.data.path):
+            metrics["medmnist"] = evaluator_figures(scores, labels)
         return {"loss": loss, **metrics}, scores
 
     # ---------------------------------------------------------------------------------------------- results
 
     def text(self, config: ClassificationConfig, result: dict[str, Any], title: str) -> str:
-        return class_text(result, title)
+        text = class_text(result, title)
+        return f"{text}\n{evaluator_line(result['medmnist'])}" if "medmnist" in result else text
 
     def save_results(
         self,
@@ -360,8 +366,10 @@ class Classification(Task[ClassificationConfig, Dataset]):
             best = int(scores.argmax())
             percentage = round(100 * float(scores[best]), 4)
             each = {name: float(score) for name, score in zip(classes, scores, strict=True)}
-            result.rows.append({"image": str(file), "label": classes[best], "percentage": percentage, "scores": each})
-            result.lines.append(f"{file}: {classes[best]} {percentage:.2f} %")
+            result.rows.append(
+                {"image": printable(file), "label": classes[best], "percentage": percentage, "scores": each}
+            )
+            result.lines.append(f"{printable(file)}: {classes[best]} {percentage:.2f} %")
         return result
 
     def case_errors(self, config: ClassificationConfig, cases: Cases) -> np.ndarray:

@@ -18,7 +18,8 @@ from ..data.image import decode, with_channels
 from ..data.pictures import open_pictures
 from ..data.restoration_loader import PatchPairs, noisy_picture
 from ..data.transform import to_float
-from ..errors import UserError
+from ..data.volumes import case_name
+from ..errors import UserError, printable
 from ..metrics.measures import Measure
 from ..metrics.restoration import evaluate_restoration, psnr, ssim
 from ..nn.init import no_weights
@@ -44,7 +45,7 @@ from .results.restoration_results import (
 from .results.rows import Cases, Row
 
 DEFAULTS: dict[str, Any] = {"model": "dncnn", "head": "picture", "epochs": 20, "batch": 32, "schedule": "cosine"}
-COLUMNS = ("path_column", "split_column", "group_column")
+COLUMNS = ("path_column", "split_column", "group_column", "suffix")
 FLOOR = "noisy"
 Rows = list[dict[str, Any]]
 
@@ -162,7 +163,7 @@ class Denoising(Task[DenoisingConfig, Dataset]):
     def open(self, config: DenoisingConfig, path: str, leaks: str, skip_bad: bool) -> dict[str, Dataset]:
         """Return the sets of a path.  Raises UserError."""
         columns = named_columns(config.data)
-        return open_pictures(path, **columns, skip_bad=skip_bad, leaks=leaks, white=config.data.white)
+        return open_pictures(path, **columns, skip_bad=skip_bad, leaks=leaks, **config.data.reading())
 
     def divide(self, config: DenoisingConfig, sets: dict[str, Dataset]) -> dict[str, Dataset]:
         return share_skipped(sets, divide(sets, config.data, config.seed, every_class=False))
@@ -289,19 +290,20 @@ class Denoising(Task[DenoisingConfig, Dataset]):
         out.mkdir(parents=True, exist_ok=True)
         restore, result, taken = Restorer(model, self.head(config, model)), Predictions(), dict[str, Path]()
         for file in files:
-            if file.stem in taken:
-                raise UserError(f"{file} and {taken[file.stem]}: both would become {out / file.stem}; use two calls")
-            taken[file.stem] = file
+            name = case_name(file)
+            if name in taken:
+                raise UserError(f"{file} and {taken[name]}: both would become {out / name}; use two calls")
+            taken[name] = file
             try:
-                pixels = decode(file, white=config.data.white)
+                pixels = decode(file, **config.data.reading())
                 noisy = to_float(with_channels(pixels, config.data.channels))
                 restored = restore(noisy)
-                made = write_restored(restored, out / file.stem, pixels.dtype != np.uint8, config.data.white)
+                made = write_restored(restored, out / name, pixels.dtype != np.uint8, config.data.white)
             except UserError as error:
                 result.errors.append(str(error).partition("; ")[0])
                 continue
             change = float(np.sqrt(np.mean((restored.astype(np.float64) - noisy) ** 2)))
-            result.rows.append({"image": str(file), "restored": str(made), "rms_change": change})
+            result.rows.append({"image": printable(file), "restored": str(made), "rms_change": change})
             result.lines.append(f"{made}: changed by {change:.4f} (root mean square, 0 to 1)")
         return result
 

@@ -19,7 +19,8 @@ from ..data.device_batches import as_array, as_tensors, device_batches, device_o
 from ..data.image import decode, prepare
 from ..data.splits import leak_check, split_dataset
 from ..data.transform import normalise, to_float, to_nchw
-from ..errors import UserError
+from ..data.volumes import case_name
+from ..errors import UserError, printable
 from ..files import read_json
 from ..metrics.boxes import Detections
 from ..metrics.detection import evaluate_detections
@@ -53,7 +54,7 @@ from .results.rows import Cases, Row
 Sets = dict[str, BoxDataset]
 METRICS = "metrics.json"  # of a run, which holds the best thresholds
 SHOWN = 0.3  # the least score of a box that is shown, where validation has found no better one
-COLUMNS = ("path_column", "label_column", "split_column", "group_column")
+COLUMNS = ("path_column", "label_column", "split_column", "group_column", "suffix")
 DEFAULTS = {
     "model": "unet_bn",
     "size": 256,
@@ -175,7 +176,7 @@ class Detection(Task[DetectionConfig, BoxDataset]):
     def read_data(self, config: DetectionConfig) -> Sets:
         data = config.data
         columns = named_columns(data, "label_column")
-        return open_boxes(str(data.path), classes=data.classes or None, leaks=data.leaks, white=data.white, **columns)
+        return open_boxes(str(data.path), classes=data.classes or None, leaks=data.leaks, **data.reading(), **columns)
 
     def divide(self, config: DetectionConfig, sets: Sets) -> Sets:
         data = config.data
@@ -200,7 +201,7 @@ class Detection(Task[DetectionConfig, BoxDataset]):
     def open_path(self, config: DetectionConfig, path: str, skip_bad: bool = False) -> Sets:
         refuse_idle({"skip_bad": True} if skip_bad else {}, {"skip_bad": (False, "every image is needed")})
         data, columns = config.data, named_columns(config.data, "label_column")
-        return open_boxes(path, classes=data.classes, leaks="ignore", white=data.white, **columns)
+        return open_boxes(path, classes=data.classes, leaks="ignore", **data.reading(), **columns)
 
     # ------------------------------------------------------------------------------------------ the network
 
@@ -348,18 +349,18 @@ class Detection(Task[DetectionConfig, BoxDataset]):
             out.mkdir(parents=True, exist_ok=True)
         for file in files:
             try:
-                image = decode(file, white=config.data.white)
+                image = decode(file, **config.data.reading())
                 best = above(self.find_boxes(config, model, image), least)
             except UserError as error:
                 result.errors.append(str(error).partition("; ")[0])
                 continue
-            result.rows += box_rows(str(file), best, classes)
+            result.rows += box_rows(printable(file), best, classes)
             counts = np.bincount(best.kinds, minlength=len(classes))
             shown = (f"{name} {count}" for name, count in zip(classes, counts, strict=True))
-            result.lines.append(f"{file}: {', '.join(shown)}")
+            result.lines.append(f"{printable(file)}: {', '.join(shown)}")
             if overlays and out is not None:
                 example = BoxExample(image, None, Boxes(best.boxes, best.kinds, best.scores), file.name)
-                save_boxes([example], classes, out / f"{file.stem}-overlay.png")
+                save_boxes([example], classes, out / f"{case_name(file)}-overlay.png")
         if out is not None:
             write_boxes(out / "boxes.csv", result.rows)
         return result

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator
 
+from ..data.arrays import is_archive
 from ..data.findings import FindingDataset, open_findings
 from ..errors import UserError
 from ..metrics.findings import evaluate_findings
 from ..metrics.measures import Measure
+from ..metrics.medmnist import evaluator_figures, evaluator_line
 from .base.config import checked, named_columns, parse_names, setting
 from .base.options import Options
 from .base.picture import PictureConfig, PictureData, PictureTask
@@ -91,7 +93,7 @@ class Multilabel(PictureTask[MultilabelConfig, FindingDataset]):
             blank=data.blank,
             skip_bad=skip_bad,
             leaks=leaks,
-            white=data.white,
+            **data.reading(),
         )
 
     def outputs(self, config: MultilabelConfig) -> int:
@@ -104,7 +106,8 @@ class Multilabel(PictureTask[MultilabelConfig, FindingDataset]):
         self, config: MultilabelConfig, scores: np.ndarray, truth: np.ndarray, resamples: int
     ) -> dict[str, Any]:
         names, prevalence = config.data.classes, config.prevalence
-        return evaluate_findings(scores, truth, names, config.seed, prevalence=prevalence, resamples=resamples)
+        found = evaluate_findings(scores, truth, names, config.seed, prevalence=prevalence, resamples=resamples)
+        return found | ({"medmnist": evaluator_figures(scores, truth)} if is_archive(config.data.path) else {})
 
     def row(self, config: MultilabelConfig, scores: np.ndarray) -> tuple[dict[str, Any], str]:
         each = {name: float(score) for name, score in zip(config.data.classes, scores, strict=True)}
@@ -113,7 +116,8 @@ class Multilabel(PictureTask[MultilabelConfig, FindingDataset]):
         return {"findings": there, "scores": each}, shown
 
     def text(self, config: MultilabelConfig, result: dict[str, Any], title: str) -> str:
-        return finding_text(result, title)
+        text = finding_text(result, title)
+        return f"{text}\n{evaluator_line(result['medmnist'])}" if "medmnist" in result else text
 
     def save_results(
         self,

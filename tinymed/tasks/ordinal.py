@@ -99,7 +99,7 @@ class Ordinal(PictureTask[OrdinalConfig, Dataset]):
         sets = open_dataset(
             path,
             **named_columns(data, "label_column"),
-            white=data.white,
+            **data.reading(),
             classes=order or None,
             skip_bad=skip_bad,
             leaks=leaks,

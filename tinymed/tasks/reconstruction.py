@@ -14,7 +14,8 @@ import numpy as np
 
 from ..data.device_batches import as_array, as_tensors, device_of
 from ..data.unlabelled import UnlabelledDataset, open_unlabelled
-from ..errors import UserError
+from ..data.volumes import case_name
+from ..errors import UserError, printable
 from ..metrics.measures import Measure
 from ..metrics.reconstruction import evaluate_reconstruction, mean_squared_errors, peak_signal_to_noise
 from ..report.samples import save_samples
@@ -129,7 +130,7 @@ class Reconstruction(PictureTask[ReconstructionConfig, UnlabelledDataset]):
             **named_columns(data),
             skip_bad=skip_bad,
             leaks=leaks,
-            white=data.white,
+            **data.reading(),
             patches=data.patches,
             size=data.size,
             channels=data.channels,
@@ -260,11 +261,11 @@ class Reconstruction(PictureTask[ReconstructionConfig, UnlabelledDataset]):
                 outputs = model(as_tensors(picture, device_of(model)))
             images, truth = head.scores(outputs), head.originals(picture)
             squared = mean_squared_errors(truth, images)
-            row: dict[str, Any] = {"image": str(file), "mse": float(squared[0])}
+            row: dict[str, Any] = {"image": printable(file), "mse": float(squared[0])}
             row["psnr"] = float(peak_signal_to_noise(squared)[0])
-            text = f"{file}: MSE {row['mse']:.6f}, PSNR {row['psnr']:.2f} dB"
+            text = f"{printable(file)}: MSE {row['mse']:.6f}, PSNR {row['psnr']:.2f} dB"
             if out is not None:
-                row["reconstruction"] = str(save_samples([as_array(images)], out / f"{file.stem}.png"))
+                row["reconstruction"] = str(save_samples([as_array(images)], out / f"{case_name(file)}.png"))
                 text += f", {row['reconstruction']}"
             result.rows.append(row)
             result.lines.append(text)

@@ -79,7 +79,7 @@ class Regression(PictureTask[RegressionConfig, ValueDataset]):
     def open(self, config: RegressionConfig, path: str, leaks: str, skip_bad: bool) -> dict[str, ValueDataset]:
         data = config.data
         columns = named_columns(data, "label_column")
-        return open_values(path, **columns, skip_bad=skip_bad, leaks=leaks, white=data.white)
+        return open_values(path, **columns, skip_bad=skip_bad, leaks=leaks, **data.reading())
 
     def outputs(self, config: RegressionConfig) -> int:
         return 1

@@ -86,7 +86,7 @@ class Retrieval(PictureTask[RetrievalConfig, Dataset]):
         return open_dataset(
             path,
             **named_columns(data, "label_column"),
-            white=data.white,
+            **data.reading(),
             classes=data.classes or None,
             skip_bad=skip_bad,
             leaks=leaks,

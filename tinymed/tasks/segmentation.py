@@ -19,7 +19,7 @@ from ..data.patch_classification import VoxelLoader
 from ..data.patches import Cases, PatchLoader
 from ..data.segmentation_layouts import open_segmentation
 from ..data.splits import leak_check, split_dataset
-from ..data.volumes import stem
+from ..data.volumes import case_name
 from ..data.weight_map import BorderWeights
 from ..errors import UserError
 from ..metrics.mask_cases import Row, averages, summarise
@@ -28,7 +28,7 @@ from ..nn.init import no_weights
 from ..postprocess.steps import Refinement
 from ..program import capture
 from .base.augmentation import augmentation_rules
-from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
+from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, parse_window, setting
 from .base.mask_config import MaskConfig, with_settings
 from .base.network import Outputs, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
@@ -49,7 +49,8 @@ from .results.mask_results import mask_text, measured_classes, save_case_overlay
 
 Sets = dict[str, MaskDataset]
 MANY = 20  # images, from which on recording the network's program costs less than it saves
-COLUMNS = ("path_column", "mask_column", "split_column", "group_column")
+COLUMNS = ("path_column", "mask_column", "split_column", "group_column", "suffix")
+READING: dict[str, Callable[[Any], Any]] = {"white": float, "window": parse_window, "page": int}
 
 # Where the options do not say otherwise.  Small batches, since an image is as many examples as it has pixels.
 DEFAULTS = {
@@ -108,9 +109,9 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         refuse_foreign(given, self.options, self.name, self.options)
         values = parse_labels(given["labels"]) if "labels" in given else None
         columns = {name: given[name] for name in COLUMNS if name in given}
-        white = given.get("white")
+        reading = {name: parse(given[name]) for name, parse in READING.items() if name in given}
         found = open_segmentation(
-            given["data"], values=values, ignore=given.get("ignore"), verify=False, white=white, **columns
+            given["data"], values=values, ignore=given.get("ignore"), verify=False, **reading, **columns
         )
         first = next(iter(found.values()))
         volumes = first.dimensions == 3
@@ -157,7 +158,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             given,
             {
                 "size": (center or not patches or sized, "the network sees patches of --patch"),
-                "white": (not volumes, "volumes keep the values that they have"),
+                "white": (not volumes, "volumes keep the values that they have; --window cuts them off"),
+                "page": (not volumes, "a volume has no pages"),
                 "grey": (pictures, "volumes and several modalities keep the channels that they have"),
                 "normalise": (pictures, "each channel of a volume is normalised by itself"),
                 "preprocess": (pictures, "each channel of a volume is normalised by itself"),
@@ -218,7 +220,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         mask, values = config.mask, dict(config.mask.values) or None
         data, columns = config.data, named_columns(config.data, "mask_column")
         sets = open_segmentation(
-            str(data.path), values=values, ignore=mask.ignore, leaks=data.leaks, white=data.white, **columns
+            str(data.path), values=values, ignore=mask.ignore, leaks=data.leaks, **data.reading(), **columns
         )
         return with_settings(sets, mask)
 
@@ -246,7 +248,9 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     def fingerprint(self, config: SegmentationConfig, sets: Sets) -> str:
         sha = hashlib.sha256(fingerprint_samples(sets, config.data.path).encode())
         for part in sets.values():
-            organs = [] if part.organs is None else [part.organs.file(stem(Path(p))) for p in map(str, part.samples)]
+            organs = (
+                [] if part.organs is None else [part.organs.file(case_name(Path(p))) for p in map(str, part.samples)]
+            )
             for path in [*part.masks, *organs]:
                 sha.update(hashlib.sha256(path.read_bytes()).digest())
         return sha.hexdigest()
@@ -254,9 +258,9 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     def open_path(self, config: SegmentationConfig, path: str, skip_bad: bool = False) -> Sets:
         refuse_idle({"skip_bad": True} if skip_bad else {}, {"skip_bad": (False, "every pair is needed")})
         meaning = Labels(dict(config.mask.values), config.mask.ignore)
-        columns, white = named_columns(config.data, "mask_column"), config.data.white
+        columns, reading = named_columns(config.data, "mask_column"), config.data.reading()
         sets = open_segmentation(
-            path, values=meaning.values, ignore=meaning.ignore, leaks="ignore", white=white, **columns
+            path, values=meaning.values, ignore=meaning.ignore, leaks="ignore", **reading, **columns
         )
         return with_settings(sets, config.mask)
 
@@ -426,9 +430,10 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         out: Path | None,
         overlays: bool,
         wanted: tuple[str | None, str | None],
+        masks: str | None = None,
     ) -> Predictions:
         refine = chosen_before(folder, Wanted(*wanted))
-        return predict_masks(config, self.predictor(config, model), files, out, overlays, refine)
+        return predict_masks(config, self.predictor(config, model), files, out, overlays, refine, masks)
 
     def export_metadata(self, config: SegmentationConfig) -> dict[str, Any]:
         steps, patch = picture_preparation(config), config.mask.patch

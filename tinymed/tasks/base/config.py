@@ -5,6 +5,7 @@ description is an option of the command line too: its name, its help, its check 
 here (see `options.py`).
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
@@ -54,6 +55,19 @@ class FoldConfig(Strict):
     inner: int = Field(default=0, ge=0)
 
 
+def parse_window(value: Any) -> Any:
+    """Turn the text CENTRE,WIDTH of the command line into two numbers, the second above 0."""
+    if not isinstance(value, str):
+        return value
+    try:
+        centre, width = (float(part) for part in value.split(","))
+    except ValueError:
+        raise UserError(f"--window {value!r}: write CENTRE,WIDTH such as 40,400") from None
+    if not (math.isfinite(centre) and 0 < width < math.inf):
+        raise UserError(f"--window {value!r}: the centre is a finite number, and the width is one above 0")
+    return centre, width
+
+
 class DataConfig(Strict):
     """Which images, and how they are divided and prepared."""
 
@@ -69,9 +83,14 @@ class DataConfig(Strict):
     group_column: str | None = setting(
         None, "Column of the patient in a list, whom no split divides; by default found by usual names."
     )
+    suffix: str | None = setting(None, "Ending that a list leaves out of the names of images, such as .jpg.")
     white: float | None = setting(
         None, "Value that is white in pictures deeper than 8 bits, such as 4095.", gt=0, allow_inf_nan=False
     )
+    window: Annotated[tuple[float, float] | None, BeforeValidator(parse_window)] = setting(
+        None, "Centre and width of what is to be seen of deeper pictures and of volumes, such as 40,400."
+    )
+    page: int | None = setting(None, "Page to read of TIFF and DICOM files that hold several.", ge=1)
     leaks: Literal["error", "warn", "ignore"] = setting(
         "error", "What to do about an image or patient on two sides of a split."
     )
@@ -87,6 +106,16 @@ class DataConfig(Strict):
     std: list[float] | None = None
     classes: list[str] = []  # in the order of their numbers
     fingerprint: str = ""  # of names and labels, so that a run is not resumed on other images
+
+    def reading(self) -> dict[str, Any]:
+        """Return how files become pictures, as arguments of a reader or of `decode`."""
+        return {"white": self.white, "window": self.window, "page": self.page}
+
+    @model_validator(mode="after")
+    def check_window(self) -> Self:
+        if self.white is not None and self.window is not None:
+            raise UserError("--white: has no effect here: --window says what is white; leave one out")
+        return self
 
 
 def parse_scale(value: Any) -> Any:
@@ -284,7 +313,7 @@ def named_columns(data: DataConfig, *more: str) -> dict[str, Any]:
 
     more: fields of the columns that only some tasks have.
     """
-    columns = {name: getattr(data, name) for name in ("path_column", "split_column", "group_column", *more)}
+    columns = {name: getattr(data, name) for name in ("path_column", "split_column", "group_column", "suffix", *more)}
     return {name: column for name, column in columns.items() if column is not None}
 
 

@@ -17,7 +17,7 @@ from ...data.device_batches import as_array, as_tensors, device_of
 from ...data.image import prepare
 from ...data.loader import Loader
 from ...data.transform import normalise, to_float, to_nchw
-from ...errors import UserError
+from ...errors import UserError, printable
 from ...models import default_size
 from ...nn.init import no_weights
 from ...report.paths import below
@@ -32,7 +32,7 @@ from .preprocess import statistics
 from .task import Batches, Fitted, Predictions, Task, Validate, fingerprint_samples, picture_preparation
 from .training import training_rules
 
-COLUMNS = ("path_column", "label_column", "split_column", "group_column")
+COLUMNS = ("path_column", "label_column", "split_column", "group_column", "suffix")
 DEFAULTS = {"model": "dcnn", "epochs": 40, "batch": 32, "keep": "best", "schedule": "cosine"}
 
 
@@ -84,7 +84,7 @@ def picture_loader(
 
 def read_picture(path: Path, data: DataConfig) -> np.ndarray:
     """Return a file as the network sees it, float32 [1, channels, size, size]: read, resized, /255, normalised."""
-    pixels = to_float(prepare(path, data.size, data.channels, data.white))[None]
+    pixels = to_float(prepare(path, data.size, data.channels, **data.reading()))[None]
     if data.mean is not None or data.std is not None:
         pixels = normalise(pixels, data.mean or 0.0, data.std or 1.0)
     return to_nchw(pixels)
@@ -255,8 +255,8 @@ class PictureTask(Task[C, D], Generic[C, D]):
             with no_grad():
                 outputs = model(as_tensors(picture, device_of(model)))
             row, text = self.row(config, head.scores(as_array(outputs))[0])
-            result.rows.append({"image": str(file), **row})
-            result.lines.append(f"{file}: {text}")
+            result.rows.append({"image": printable(file), **row})
+            result.lines.append(f"{printable(file)}: {text}")
         return result
 
     def export_metadata(self, config: C) -> dict[str, Any]:

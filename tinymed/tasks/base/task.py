@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from ...data.dicom.privacy import is_hidden, pseudonym
 from ...errors import UserError
 from ...metrics.measures import Measure
 from ..heads.head import Head
@@ -282,9 +283,15 @@ class Task(Generic[C, Data]):
         out: Path | None,
         overlays: bool,
         wanted: Asked,
+        masks: str | None = None,
     ) -> Predictions:
-        """Return what `predict` does, after post-processing.  Raises UserError for a task without it."""
-        raise UserError(f"--postprocess, --crf: have no effect here: they are of segmentations, this is {self.name}")
+        """Return what `predict` does, after post-processing, with masks in a format of one's own choice.
+
+        masks: png, nifti or dicom-seg; None: as the images are.  Raises UserError for a task without masks.
+        """
+        raise UserError(
+            f"--postprocess, --crf, --masks: have no effect here: they are of segmentations, this is {self.name}"
+        )
 
     def output_names(self, config: C) -> list[str]:
         """Return what each number that the network gives for an image stands for; [] where it gives something else."""
@@ -322,9 +329,11 @@ def fingerprint_samples(sets: dict[str, Any], root: str | None) -> str:
             sha.update(np.ascontiguousarray(dataset.samples).data)
         else:
             base = Path(root or ".")
-            for path in map(Path, dataset.samples):
-                shown = path.relative_to(base) if path.is_relative_to(base) else path
-                sha.update(os.fsencode(f"{shown.as_posix()}\n"))
+            for i, path in enumerate(map(Path, dataset.samples)):
+                shown = (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
+                if is_hidden(path):  # by its content, which is the same whatever it is called and whoever has the key
+                    shown = dataset.hashes[i].hex() if dataset.hashes else pseudonym("file", shown)
+                sha.update(os.fsencode(f"{shown}\n"))
         sha.update(dataset.labels.astype("<i8").data)
     return sha.hexdigest()
 

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from ...data.dataset import Reading
 from ...data.labels import Labels
 from ...data.masks import read_case
 from ...data.organs import Organs, keep_inside, nothing_outside
 from ...data.volumes import is_volume, read_volume
-from ...errors import UserError
+from ...errors import UserError, printable
 from ...metrics.mask_cases import Row
 from ...postprocess.steps import Refinement
 from ...report.overlays import Example, save_overlays
 from ..base.task import Predictions
-from ..results.mask_results import case_files, write_mask, write_objects
+from ..results.mask_results import case_files, check_form, write_mask, write_objects
 from .case_scores import merge_boundary
 
 
@@ -26,6 +27,7 @@ def predict_masks(
     out: Path | None,
     overlays: bool,
     refine: Refinement | None = None,
+    form: str | None = None,
 ) -> Predictions:
     """Write the mask of every file into `out`; a file that cannot be read is named in the errors.
 
@@ -36,9 +38,11 @@ def predict_masks(
         out: The folder of the masks.
         overlays: Whether pictures of mask on image are written too.
         refine: Post-processing; where it tells objects apart, their numbers are written too.
+        form: png, nifti or dicom-seg; None: as the image is.
     """
     if out is None:
         raise UserError("this run segments images: say where the masks go with --out DIR")
+    check_form(form)
     refine, mask = refine or Refinement(), config.mask
     named, result = case_files([str(file) for file in files], mask.modalities, out), Predictions()
     out.mkdir(parents=True, exist_ok=True)
@@ -46,17 +50,17 @@ def predict_masks(
     meaning = Labels(dict(mask.values), mask.ignore)
     classes = meaning.names
     for name, case in named.items():
-        row: Row = {"image": str(case[0])}
+        row: Row = {"image": printable(case[0])}
         try:
-            image = read_case(case, config.data.white)
+            image = read_case(case, Reading(**config.data.reading()))
             region = organs.region(name, image.shape[:-1]) if organs else None
             image = image if region is None else keep_inside(image, region)
             spacing = read_volume(case[0]).spacing if is_volume(case[0]) else (1.0, 1.0)
-            scores = predict(image, str(case[0]))
+            scores = predict(image, printable(case[0]))
             scores = refine.scores(scores if region is None else nothing_outside(scores, region), image, spacing)
             found = refine.labels(scores)
             labels = merge_boundary(found) if mask.boundary else found
-            file = write_mask(meaning, out / name, labels, case[0])
+            file = write_mask(meaning, out / name, labels, case[0], form)
             if refine.separates:
                 objects = refine.objects(found, scores)
                 row["objects"] = int(objects.max(initial=0))

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ...data.dicom.segmentations import segmentation_bytes
 from ...data.labels import Labels
 from ...data.masks import MaskDataset
-from ...data.volumes import is_volume, read_volume, stem, volume_bytes
+from ...data.volumes import as_stored, case_name, is_volume, picture_bytes, read_volume, stem, volume_bytes
 from ...errors import UserError
 from ...files import write_atomic
 from ...metrics.measures import Mean, Measure
@@ -91,7 +92,7 @@ def case_files(cases: list[str], modalities: int, out: Path) -> dict[str, list[P
     named: dict[str, list[Path]] = {}
     for case in cases:
         files = [Path(part) for part in case.split(",")] if modalities > 1 else [Path(case)]
-        name = stem(files[0])
+        name = case_name(files[0])
         if len(files) != modalities:
             raise UserError(f"{case}: the run takes {modalities} files a case, separated by commas")
         if name in named:
@@ -100,11 +101,42 @@ def case_files(cases: list[str], modalities: int, out: Path) -> dict[str, list[P
     return named
 
 
-def write_mask(meaning: Labels, path: Path, labels: np.ndarray, image: Path) -> Path:
+FORMS = ("png", "nifti", "dicom-seg")
+
+
+def check_form(form: str | None) -> None:
+    """Raise UserError unless masks can be written so."""
+    if form not in (None, *FORMS):
+        raise UserError(f"--masks {form!r}: choose one of {', '.join(FORMS)}")
+
+
+def write_mask(meaning: Labels, path: Path, labels: np.ndarray, image: Path, form: str | None = None) -> Path:
     """Write class numbers as the masks have them: PNG, or NIfTI with the affine and spacing of its image.
 
-    path: without a suffix.  Returns the file, which is whole or not there.
+    Args:
+        meaning: What the values stand for.
+        path: Without a suffix.
+        labels: Class numbers, of a volume in RAS+.
+        image: The file, or the folder of a DICOM series, that was segmented.
+        form: One of FORMS; None: PNG of a picture, NIfTI of a volume.
+
+    Returns:
+        The file, which is whole or not there.
+
+    Raises:
+        UserError: The image has no place in space, or is not DICOM, which that form needs.
     """
+    if form == "dicom-seg":
+        file = path.with_name(path.name + ".dcm")
+        stored = as_stored(labels, read_volume(image)) if is_volume(image) else labels.T[:, :, None]
+        write_atomic(file, [segmentation_bytes(image, stored, meaning.names)])
+        return file
+    if form == "nifti" and not is_volume(image):
+        file = path.with_name(path.name + ".nii.gz")
+        write_atomic(file, [picture_bytes(meaning.written(labels), image)])
+        return file
+    if form == "png" and is_volume(image):
+        raise UserError(f"{image}: is a volume, whose mask is no PNG; leave --masks out, or give --masks nifti")
     return write_values(path, meaning.written(labels), image)
 
 
@@ -116,7 +148,7 @@ def write_objects(path: Path, objects: np.ndarray, image: Path) -> Path:
 def write_values(path: Path, values: np.ndarray, image: Path) -> Path:
     """Write integers in the format of an image; path: without a suffix.  Returns the file, whole or not there."""
     if is_volume(image):
-        compressed = image.name.lower().endswith(".gz")
+        compressed = not image.name.lower().endswith(".nii")
         file = path.with_name(path.name + (".nii.gz" if compressed else ".nii"))
         write_atomic(file, [volume_bytes(values, read_volume(image), compressed)])
         return file
