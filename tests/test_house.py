@@ -61,6 +61,7 @@ ROOMS = [
     "registration",
     "unsupervised",
     "train",
+    "runs",
     "features",
     "retrieval",
     "onnx",

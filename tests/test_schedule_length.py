@@ -8,10 +8,12 @@ from tinymed import nn, optim
 from tinymed.data.device_batches import as_arrays
 from tinymed.errors import UserError
 from tinymed.optim import lr_scheduler
+from tinymed.optim.warmup import WarmupCosineLR
 from tinymed.train.callbacks import Schedule
 
 PLANNED = {
     "CosineAnnealingLR": lambda o, n: lr_scheduler.CosineAnnealingLR(o, n),
+    "WarmupCosineLR": lambda o, n: WarmupCosineLR(o, n, 2),
     "OneCycleLR": lambda o, n: lr_scheduler.OneCycleLR(o, 1.0, n),
     "PolynomialLR": lambda o, n: lr_scheduler.PolynomialLR(o, n),
     "LinearLR": lambda o, n: lr_scheduler.LinearLR(o, 1.0, 0.1, n),

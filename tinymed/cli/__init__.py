@@ -36,6 +36,7 @@ COMMANDS = (
     "warmup",
     "build",
     "doctor",
+    "config",
 )
 
 
@@ -49,7 +50,17 @@ def main(arguments: list[str] | None = None) -> int:
         gc.freeze()
     else:
         load_commands(names)
-    return run(app, given)
+    return run(app, given, prepare)
+
+
+def prepare(arguments: Sequence[str]) -> Sequence[str] | None:
+    """Return a command line as it is read: with the values of the file that it names, see `config_file.py`."""
+    if not any(word.partition("=")[0] in ("--config", "--save-config") for word in arguments):
+        return arguments
+    from .config_file import expand
+
+    load_commands()  # a file may have tables of other commands
+    return expand(arguments)
 
 
 @contextmanager

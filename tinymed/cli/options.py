@@ -36,6 +36,8 @@ def ordered_tasks() -> list[str]:
 
 def joined(one: Option, other: Option) -> Option:
     """Return an option of two tasks with the choices of both."""
+    if one.limits != other.limits:
+        one = one._replace(limits=())
     more = [choice for choice in other.choices if choice not in one.choices]
     if not more:
         return one

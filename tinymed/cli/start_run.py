@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import tasks
+from ..data.remarks import split_text
 from ..errors import UserError
 from ..files import claim_folder, new_folder, refuse_occupied
 from ..nn.init import no_weights
 from ..nn.norm import StatisticsWarning
 from ..report.plots import save_curves
 from ..report.samples import save_samples
+from ..runs.advice import advice
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
 from ..train.display import Bar, Lines, SlowStart
@@ -74,6 +76,9 @@ def fit(run: Run, sets: Any, *, resumed: bool, shown: bool) -> int:
         for name in details:
             print(run.task.text(run.config, result[name], f"{name}, {result['weights']} weights"), end="\n\n")
     save_results(run, trainer.model, result, details, sets)
+    if shown:
+        for line in advice(run.folder, run.config, trainer.progress.history, result[measured_part(details)]):
+            say(f"next: {line}")
     return 0
 
 
@@ -94,10 +99,16 @@ def preview(given: Given) -> int:
 
 def save_results(run: Run, model: Any, result: dict[str, Any], details: dict[str, Any], sets: Any) -> None:
     """Let the task of a finished run draw and list its test part, or val where there is no test."""
-    part = "test" if "test" in details else "val"
+    part = measured_part(details)
     title = f"{run.config.model} on {part}"
     run.task.save_results(run.folder, run.config, model, sets[part], result[part], details[part], title)
-    run.list_cases(sets[part], details[part], run.folder / PREDICTIONS)
+    for name, found in details.items():
+        run.list_cases(sets[name], found, run.folder / (PREDICTIONS if name == part else f"predictions-{name}.csv"))
+
+
+def measured_part(details: dict[str, Any]) -> str:
+    """Return the part that the figures are reported of."""
+    return "test" if "test" in details else "val"
 
 
 def report_interrupt(run: Run, interrupt: Interrupt, step: int) -> int:
@@ -173,7 +184,7 @@ def start_run(given: Given) -> tuple[Run, Any]:
     with slow_note(f"reading every image of {given['data']} once ...") if "data" in given else nullcontext():
         sets = open_sets(config, given)
         config, lines = with_data_fields(config, sets, given)
-    for line in lines:
+    for line in [split_text(sets), *lines]:
         say(line)
     if "out" not in given:
         folder = claim_folder(Path("runs"), config.model)  # another run may have begun since
