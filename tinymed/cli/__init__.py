@@ -36,6 +36,7 @@ COMMANDS = (
     "warmup",
     "build",
     "doctor",
+    "runs",
     "config",
 )
 

@@ -3,6 +3,7 @@
 import signal
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from ..nn.norm import StatisticsWarning
 from ..report.plots import save_curves
 from ..report.samples import save_samples
 from ..runs.advice import advice
+from ..runs.events import TensorBoard
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
-from ..train.display import Bar, Lines, SlowStart
+from ..train.display import Lines, SlowStart
 from ..train.run import CHANGEABLE, PREDICTIONS, Run, choose_backend
 from ..train.trainer import Callback
 from ..train.transfer import check_transfer, initial_weights, initialise
@@ -32,20 +34,22 @@ def train_command(given: Given) -> int:
     """Begin or continue a run; returns the exit code."""
     if "preview" in given and "resume" not in given:
         return preview(given)
+    events = given.pop("tensorboard", None)
+    watchers = [] if events is None else [TensorBoard(events)]
     run, sets = resume_run(given) if "resume" in given else start_run(given)
-    code = fit(run, sets, resumed="resume" in given, shown=True)
+    code = fit(run, sets, resumed="resume" in given, shown=True, watchers=watchers)
     if not code:
         say(f"run folder: {run.folder}")
     return code
 
 
-def fit(run: Run, sets: Any, *, resumed: bool, shown: bool) -> int:
+def fit(run: Run, sets: Any, *, resumed: bool, shown: bool, watchers: Sequence[Callback] = ()) -> int:
     """Train a run to its end, measure it and write its results; returns the exit code.
 
-    resumed: the run may have been trained in part.  shown: print its tables.
+    resumed: the run may have been trained in part.  shown: print its tables.  watchers: further callbacks.
     """
     choose_backend(run.config.backend)
-    trainer, interrupt = run.trainer(sets, [display(), SlowStart(say)])
+    trainer, interrupt = run.trainer(sets, [display(run.config.monitor), SlowStart(say), *watchers])
     for note in trainer.notes:
         say(note)
     if resumed:
@@ -124,13 +128,15 @@ def report_stopped(interrupt: Interrupt) -> int:
     return 128 + interrupt.signal
 
 
-def display() -> Callback:
-    """Return a progress bar on a terminal, plain lines elsewhere."""
+def display(monitor: str = "val_loss") -> Callback:
+    """Return what shows a run: a dashboard on a terminal, plain lines elsewhere."""
     if not sys.stderr.isatty():
         return Lines()
     from rich.console import Console
 
-    return Bar(Console(stderr=True))
+    from ..runs.dashboard import Dashboard
+
+    return Dashboard(Console(stderr=True), monitor)
 
 
 def ask_user() -> Any:

@@ -33,6 +33,7 @@ PATHS = {
     "preview": path_option(
         "Augmentation", "Draw what training would see into this PNG, a row an epoch, and train nothing."
     ),
+    "tensorboard": path_option("Run", "Also write TensorBoard's events into this folder, while it trains."),
     "resume": path_option("Run", "Continue the run in this folder, to the same bits."),
 }
 
@@ -53,6 +54,8 @@ app.command(
         "tinymed train --task regression --data list.csv --label-column boneage --unit months",
         "tinymed train --task ordinal --data DIR --grades none,mild,moderate,severe",
         "tinymed train dcnn --task multilabel --data list.csv --label-column 'Finding Labels'",
+        "tinymed train --data DIR --recipe paper --tensorboard events",
+        "tinymed train --config experiment.toml --seed 1",
         "tinymed train --resume runs/dcnn-001",
     ),
 )(command)
