@@ -1,6 +1,7 @@
 """The command line: one file a command, imported by name so that `tinymed --help` stays quick."""
 
 import gc
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,7 +45,8 @@ COMMANDS = (
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (it failed), 2 (wrong input), 130 or 143 (interrupted)."""
     given = sys.argv[1:] if arguments is None else arguments
-    names = given[:1] if given and given[0] in COMMANDS else COMMANDS
+    first = given[0] if given else completed_command()
+    names = (first,) if first in COMMANDS else COMMANDS
     if arguments is None:  # a process of its own: nothing of what it imports becomes garbage
         with without_collection():
             load_commands(names)
@@ -52,6 +54,12 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         load_commands(names)
     return run(app, given, prepare)
+
+
+def completed_command() -> str:
+    """Return the command whose words a shell asks completions for, once it is written out; else ""."""
+    words = os.environ.get("COMP_WORDS", "").split() if "_TINYMED_COMPLETE" in os.environ else []
+    return words[1] if words[2:] or os.environ.get("COMP_CWORD", "0") > "1" and words[1:] else ""
 
 
 def prepare(arguments: Sequence[str]) -> Sequence[str] | None:

@@ -39,11 +39,23 @@ SETTINGS = (
 )
 
 
-@app.command(epilog=examples("tinymed doctor", "tinymed doctor --json"))
+@app.command(epilog=examples("tinymed doctor", "tinymed doctor --fix-hints", "tinymed doctor --json"))
 def doctor(
+    fix_hints: Annotated[
+        bool, typer.Option("--fix-hints", help="Show only what is missing or slow, and the command that mends it.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Show versions, processor, threads, BLAS, backends (absent ones with the reason) and the kernel cache."""
+    if fix_hints:
+        from .fix_hints import hints
+
+        rows = [hint._asdict() for hint in hints()]
+        if as_json:
+            print(json.dumps(rows))
+        else:
+            print("\n".join(f"{row['seen']}\n    {row['mend']}" for row in rows) or "nothing to mend")
+        return
     found = examine()
     if as_json:
         print(json.dumps(found))

@@ -22,8 +22,16 @@ def train(given: Given) -> int:
     return train_command(given)
 
 
+def networks(incomplete: str) -> list[str]:
+    """Return the networks whose names begin as a word does, for completion by a shell."""
+    from ..models import available
+
+    return [name for name in available() if name.startswith(incomplete)]
+
+
 NETWORK: Any = Annotated[
-    str | None, typer.Argument(help="The network, see `tinymed models` (dcnn).", show_default=False)
+    str | None,
+    typer.Argument(help="The network, see `tinymed models` (dcnn).", show_default=False, autocompletion=networks),
 ]
 OPTIONS = all_options()
 TASK_HELP = f"{', '.join(ordered_tasks()[:-1])} or {ordered_tasks()[-1]} (classification)."
