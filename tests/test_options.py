@@ -162,7 +162,7 @@ NEEDS = {
     "sparsity": {"sparsity_weight": 1.0},
 }
 # Tasks whose network sees a whole picture, besides classification.
-WHOLE = tuple("multilabel ordinal reconstruction regression retrieval".split())
+WHOLE = ("multilabel", "ordinal", "reconstruction", "regression", "retrieval")
 OWN = {
     ("classification", "head"): "softmax",
     ("classification", "option"): ["bn_momentum=0.2"],
@@ -403,7 +403,6 @@ OF_TRAINING = ("cv", "sweep", "lr-find")
 
 def commands():
     load_commands()
-    """The commands by name; OF_FILES, which all have, is tried in test_config_file."""
     found = typer.main.get_command(app).commands
     for command in found.values():
         command.params = [p for p in command.params if p.name not in OF_FILES]
@@ -465,10 +464,7 @@ ELSEWHERE = {
         *("same_patient", "backend", "out", "as_json"),
     },
     "register": {"fixed", "moving", "out", "json", *RegisterConfig.model_fields},
-    "runs": {
-        *("folders", "sort", "descending", "choose", "columns", "curves", "quantity", "listing", "tensorboard"),
-        "as_json",
-    },
+    "runs": set("folders sort descending choose columns curves quantity listing tensorboard as_json".split()),
     "pretrain": {"network", "data", "out", "resume", *OF_DATA, *PretrainConfig.model_fields},
 }
 

@@ -4,12 +4,12 @@ import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from .app import app, examples
+from .fix_hints import contents
 
 PACKAGES = (
     "numpy",
@@ -198,9 +198,3 @@ def kernel_cache() -> dict[str, str]:
         older = sum(contents(path)[1] for path in others)
         found["other versions"] = f"{older:.1f} MiB in {len(others)} folders beside it, which may be deleted"
     return found
-
-
-def contents(folder: Path) -> tuple[int, float]:
-    """Return the number of files in a folder and below, and their MiB."""
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
-    return len(sizes), sum(sizes) / 2**20

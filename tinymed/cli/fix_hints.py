@@ -34,7 +34,6 @@ def hints() -> list[Hint]:
 def of_cache() -> Iterator[Hint]:
     """Yield a hint where kernels are compiled anew in each process, or have not been compiled yet."""
     from ..cpu.compiler.cache import cache_directory
-    from .doctor import contents
 
     folder = cache_directory()
     if folder is None:
@@ -102,3 +101,9 @@ def of_settings() -> Iterator[Hint]:
     for name in ("TINYMED_VALIDATE", "TINYMED_DEBUG"):
         if os.environ.get(name, "0") not in ("", "0", "off"):
             yield Hint(f"{name}={os.environ[name]}: each kernel call is watched, which takes time", f"unset {name}")
+
+
+def contents(folder: Path) -> tuple[int, float]:
+    """Return the number of files in a folder and below, and their MiB."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
+    return len(sizes), sum(sizes) / 2**20
