@@ -85,7 +85,8 @@ def key_of(name: str, annotation: Any) -> Key:
         choices, known = option.choices, dict(option.limits)
     if isinstance(declared, ArgumentInfo):
         return Key(name, kind, several, True, (), (), choices, known, help)
-    written = [flag for flag in getattr(declared, "param_decls", None) or () if flag.startswith("-")]
+    words = [getattr(declared, "default", None), *(getattr(declared, "param_decls", None) or ())]  # typer's first one
+    written = [word for word in words if isinstance(word, str) and word.startswith("-")]
     flags = [flag for text in written for flag in text.split("/")[:1]] or [f"--{name.replace('_', '-')}"]
     off = [flag for text in written for flag in text.split("/")[1:]]
     if kind is bool and not written:
