@@ -464,7 +464,8 @@ ELSEWHERE = {
         *("same_patient", "backend", "out", "as_json"),
     },
     "register": {"fixed", "moving", "out", "json", *RegisterConfig.model_fields},
-    "runs": set("folders sort descending choose columns curves quantity listing tensorboard as_json".split()),
+    "runs": {*("folders", "sort", "descending", "choose", "columns", "curves", "quantity", "listing", "as_json")}
+    | {"tensorboard"},
     "pretrain": {"network", "data", "out", "resume", *OF_DATA, *PretrainConfig.model_fields},
 }
 

@@ -39,7 +39,7 @@ class TestSteady:
         config, lines = configured(cells)
         assert (config.recipe, config.optimizer, config.schedule, config.keep) == ("steady", "adamw", "cosine", "best")
         assert (config.head, config.batch, config.warmup) == ("softmax", 32, 0.05)
-        assert config.model_options == {"bn_momentum": 0.1}
+        assert config.model_options == {"dropout": [0.0, 0.5], "bn_momentum": 0.1}
         assert config.augment.settings() is not None
         assert config.data.mean is not None
         assert any(line.startswith(f"recipe steady: {config.epochs} epochs") for line in lines)

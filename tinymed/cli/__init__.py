@@ -59,7 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
 def completed_command() -> str:
     """Return the command whose words a shell asks completions for, once it is written out; else ""."""
     words = os.environ.get("COMP_WORDS", "").split() if "_TINYMED_COMPLETE" in os.environ else []
-    return words[1] if words[2:] or os.environ.get("COMP_CWORD", "0") > "1" and words[1:] else ""
+    written_out = bool(words[1:]) and os.environ.get("COMP_CWORD", "0") not in ("0", "1")
+    return words[1] if written_out else ""
 
 
 def prepare(arguments: Sequence[str]) -> Sequence[str] | None:

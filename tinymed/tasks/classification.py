@@ -197,7 +197,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
             wanted["epochs"] = None
         if "early_stop" in given:
             wanted.setdefault("keep", "best")
-        chosen = recipe_model_options(recipe, entry(model).options) | model_options(given)
+        chosen = recipe_model_options(recipe, model, entry(model).options) | model_options(given)
         grey = given.get("grey")
         channels = default_channels(model) if grey is None else 1 if grey else 3
         wanted["detected"] = {"model_options": chosen, "data": {"channels": channels, **INPUTS.get(model, {})}}

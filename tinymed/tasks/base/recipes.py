@@ -27,8 +27,10 @@ STEADY: dict[str, Any] = {
 }
 QUICK: dict[str, Any] = {"epochs": 12, "batch": 32, "schedule": "cosine", "keep": "best", "flip": True}
 RECIPES: dict[str, dict[str, Any]] = {"steady": STEADY, "paper": {}, "quick": QUICK}
-# Few steps need running statistics that follow sooner than Keras's; dropout before batch norm makes them drift.
-MOMENTUM = {"bn_momentum": 0.1}
+MOMENTUM = {"bn_momentum": 0.1}  # running statistics that follow sooner than Keras's .01: a recipe has few steps
+# No dropout before a batch norm, which would measure other activations in training than it meets in evaluation (X. Li
+# et al., "Understanding the disharmony between dropout and batch normalization by variance shift", 2019).
+LAYERS: dict[str, dict[str, Any]] = {"dcnn": {"dropout": [0.0, 0.5]}}
 SHOWN, FEWEST, MOST = 60_000, 10, 100  # images that "steady" shows in all, and its epochs
 UNEQUAL = 3.0  # the most frequent class over the rarest, from which on "steady" shows rare ones more often
 # Names of classes that a mirror would exchange.
@@ -55,9 +57,18 @@ def recipe_options(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return options | dict(given)
 
 
-def recipe_model_options(recipe: str, taken: Sequence[str]) -> dict[str, Any]:
-    """Return the options of the network that a recipe sets, of those that it takes."""
-    return {} if recipe == "paper" else {name: value for name, value in MOMENTUM.items() if name in taken}
+def recipe_model_options(recipe: str, model: str, taken: Sequence[str]) -> dict[str, Any]:
+    """Return the options of a network that a recipe sets.
+
+    Args:
+        recipe: its name.
+        model: the network's name.
+        taken: the options that the network takes.
+    """
+    if recipe == "paper":
+        return {}
+    layers = LAYERS.get(model, {}) if recipe == "steady" else {}
+    return layers | {name: value for name, value in MOMENTUM.items() if name in taken}
 
 
 def planned_epochs(images: int) -> int:
