@@ -235,6 +235,12 @@ class TestAdvice:
         assert any("no image of ill is found" in line for line in lines)
         assert any("ill (10)" in line for line in lines)
 
+    @pytest.mark.parametrize(
+        "result", [{}, {"per_class": {"cell": {"ap": 0.5}}}, {"confusion": [[1]], "accuracy": 1.0}]
+    )
+    def test_results_of_other_tasks_are_left_alone(self, result):
+        assert advice("run", Settings(), [], result) == []
+
     def test_a_good_result_needs_none(self):
         labels = np.arange(200) % 2
         result = evaluate_scores(np.eye(2)[labels], labels, ["clear", "ill"], "ill")

@@ -71,9 +71,16 @@ def still_improving(rows: Sequence[Row], monitor: str) -> bool:
     return bool(gain > LEAST_GAIN * abs(before))
 
 
+def classified(result: dict[str, Any]) -> bool:
+    """Say whether a result is one of `evaluate_scores`: other tasks have measures of other names."""
+    return {"accuracy_interval", "auc_interval", "classes", "confusion", "per_class"} <= result.keys()
+
+
 def of_classes(result: dict[str, Any]) -> list[str]:
     """Return which classes are never or hardly found, and which are too few to tell."""
-    per_class = result.get("per_class", {})
+    if not classified(result):
+        return []
+    per_class = result["per_class"]
     missed = [name for name, row in per_class.items() if row["support"] and row["sensitivity"] == 0]
     few = [f"{name} ({row['support']})" for name, row in per_class.items() if 0 < row["support"] < FEW]
     lines = []
@@ -89,7 +96,7 @@ def of_classes(result: dict[str, Any]) -> list[str]:
 
 def of_chance(result: dict[str, Any]) -> list[str]:
     """Return where an interval contains what a trivial answer scores."""
-    if "confusion" not in result:
+    if not classified(result):
         return []
     support = {name: sum(row) for name, row in zip(result["classes"], result["confusion"], strict=True)}
     name = max(support, key=lambda key: support[key])

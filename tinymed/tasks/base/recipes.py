@@ -105,7 +105,8 @@ def mirrored(classes: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 def recipe_line(config: Any) -> str:
     """Return in one line how a configuration trains."""
-    length = f"{config.steps} steps" if config.epochs is None else f"{config.epochs} epochs"
+    count, unit = (config.steps, "step") if config.epochs is None else (config.epochs, "epoch")
+    length = f"{count} {unit}{'' if count == 1 else 's'}"
     parts = [f"recipe {config.recipe}: {length} of batches of {config.batch}"]
     parts += [f"{config.optimizer}, rate {config.lr:g}, {config.schedule}; keeps the {config.keep} weights"]
     left_out = [name for name in mirrored(config.data.classes) if not getattr(config.augment, name)]
