@@ -263,3 +263,23 @@ def test_the_steady_recipe_learns(tmp_path, seed, capsys):
     )
     assert code == 0
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["val"]["auc"] > 0.8
+
+
+class TestDataOfAnotherTask:
+    @pytest.mark.parametrize(("kind", "task"), [("masks", "segmentation"), ("boxes", "detection")])
+    def test_the_task_is_named(self, kind, task, tmp_path, capsys):
+        if kind == "masks":
+            data = listed(tmp_path, [["a.png", "b.png"]], ("path", "mask"))
+        else:
+            data = tmp_path
+            listed(tmp_path, [["a.png", 3]], ("path", "n_boxes")).rename(tmp_path / "splits.csv")
+            (tmp_path / "boxes.csv").write_text("path,label,xmin,ymin,xmax,ymax\n")
+        code, out, err = invoke(capsys, "train", "--data", data, "--out", tmp_path / "run")
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert f"these data look like those of another task: --task {task}" in err
+
+    def test_nothing_is_said_where_nothing_speaks_for_one(self, tmp_path, capsys):
+        data = listed(tmp_path, [["a.png", "x"]], ("path", "what"))
+        code, _, err = invoke(capsys, "train", "--data", data, "--out", tmp_path / "run")
+        assert code == 2
+        assert "another task" not in err

@@ -177,9 +177,21 @@ def with_data_fields(config: Any, sets: Any, given: Given) -> tuple[Any, list[st
 def open_sets(config: Any, given: Given) -> Any:
     """Return the images, divided.  Raises UserError for options of a division that the data have already."""
     task = tasks.find(config.task)
-    sets = task.read_data(config)
+    try:
+        sets = task.read_data(config)
+    except UserError as error:
+        raise UserError(error.message, error.ways | other_tasks(config)) from None
     refuse_divided(given, list(sets), str(given.get("data", "the synthetic set")))
     return task.divide(config, sets)
+
+
+def other_tasks(config: Any) -> dict[str, str]:
+    """Return the tasks that data which cannot be read speak for, as ways out of a UserError."""
+    try:
+        found = tasks.suggested(Path(config.data.path or ""), config.task) if config.data.path else []
+    except OSError:  # the folder cannot be opened: the error has said so
+        return {}
+    return {f"task='{name}'": "these data look like those of another task: {}" for name in found}
 
 
 def start_run(given: Given) -> tuple[Run, Any]:

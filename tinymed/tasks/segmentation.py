@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from ..data.labels import Labels, parse_labels
+from ..data.lists import MASKS
 from ..data.loader import channel_statistics
 from ..data.mask_loader import MaskLoader
 from ..data.masks import MaskDataset, check_pairs
@@ -99,6 +100,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     name = "segmentation"
     case_rows, figures = staticmethod(mask_results.mask_rows), staticmethod(mask_results.mask_figures)
     needs = "a folder with images and masks"
+    marks = (*MASKS, "masks")
     wants = "segmentation (scores for every pixel, or for the middle of a patch)"
     Config = SegmentationConfig
     Shortcuts = SegmentationShortcuts
