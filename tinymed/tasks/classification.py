@@ -130,8 +130,11 @@ def steady_values(config: ClassificationConfig, train: Dataset, given: Options) 
     values: dict[str, Any] = {}
     if "epochs" not in given and "steps" not in given:
         values["epochs"] = planned_epochs(len(train))
-    if unequal(train.counts()) and not {"sampling", "balanced", "class_weights"} & given.keys():
+    counts = train.counts()
+    if unequal(counts) and not {"sampling", "balanced", "class_weights"} & given.keys():
         values["sampling"] = "balanced"
+    if unequal(counts) and len(counts) == 2 and "monitor" not in given:
+        values["monitor"] = "val_auc"  # always answering the frequent class has a high accuracy
     exchanged = {name: False for name in mirrored(train.classes) if not {name, "flip", "augment"} & given.keys()}
     return values | {"augment": config.augment.model_dump() | exchanged}
 

@@ -24,6 +24,7 @@ STEADY: dict[str, Any] = {
     "augment": True,
     "normalise": True,
     "keep": "best",
+    "monitor": "val_accuracy",
 }
 QUICK: dict[str, Any] = {"epochs": 12, "batch": 32, "schedule": "cosine", "keep": "best", "flip": True}
 RECIPES: dict[str, dict[str, Any]] = {"steady": STEADY, "paper": {}, "quick": QUICK}
