@@ -36,7 +36,7 @@ def of_epochs(folder: object, config: Any, history: Sequence[Row]) -> list[str]:
     place = (rows.index(best) + 1) / len(rows)
     values = f"{monitor} {best[monitor]:.3f}, at the end {last[monitor]:.3f}"
     longer = f"tinymed train --resume {folder} --epochs {2 * math.ceil(last['epoch'])}"
-    if best is last or (place > LATE and still_improving(rows, monitor)):
+    if place > LATE and still_improving(rows, monitor):
         again = "train longer" if config.schedule == "cosine" else f"go on: {longer}"
         return [f"{monitor} was still improving at the end: {again}, or with a larger --lr"]
     if config.keep == "last":

@@ -36,10 +36,12 @@ def rare_lines(
     if rare:
         shown = ", ".join(f"{name} {train[name]} of {total}" for name in rare)
         lines.append(f"rare in the training set: {shown}; {remedy(config, given)}")
+    few = []
     for part, counts in {"train": train, **parts}.items():
         thin = [f"{name} {n}" for name, n in counts.items() if n < FEW]
-        if thin:
-            lines.append(f"few images in {part}: {', '.join(thin)}; what is learnt or measured of them is uncertain")
+        few += [f"{part} {', '.join(thin)}"] if thin else []
+    if few:
+        lines.append(f"few images of a class: {'; '.join(few)}: what is learnt or measured of them is uncertain")
     return lines
 
 
