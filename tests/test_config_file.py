@@ -8,13 +8,18 @@ import pytest
 from commands import NETWORK, invoke
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_options import SMALL
+from test_options import data as sets_of_tasks  # noqa: F401  (a fixture)
 
+from tinymed import tasks
 from tinymed.cli import COMMANDS, load_commands
 from tinymed.cli.config_file import expand, read_arguments, read_config_file, table_text, toml_text, typed
 from tinymed.cli.config_schema import command_keys, json_schema
 from tinymed.cli.run_as_config import run_table
+from tinymed.cli.start_run import config_from_options, open_sets, with_data_fields
 from tinymed.errors import UserError
 from tinymed.tasks import read_config
+from tinymed.train.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -68,12 +73,12 @@ class TestWhatItMeans:
 
     @given(st.data())
     @settings(max_examples=80, deadline=None)
-    def test_what_is_saved_is_what_was_given(self, tmp_path_factory, data):
+    def test_what_is_saved_is_what_was_given(self, tmp_path_factory, drawn):
         """Any values within kind, limits and choices: saved, read again and written out they are the same words."""
-        command = data.draw(st.sampled_from(COMMANDS))
+        command = drawn.draw(st.sampled_from(COMMANDS))
         keys = command_keys()[command]
-        chosen = data.draw(st.lists(st.sampled_from(sorted(keys)), unique=True, max_size=6))
-        values = {name: data.draw(value_of(keys[name])) for name in chosen}
+        chosen = drawn.draw(st.lists(st.sampled_from(sorted(keys)), unique=True, max_size=6))
+        values = {name: drawn.draw(value_of(keys[name])) for name in chosen}
         path = tmp_path_factory.mktemp("saved") / "x.toml"
         path.write_text(table_text(command, values), encoding="utf-8")
         assert read_config_file(path) == {command: values}
@@ -217,6 +222,26 @@ class TestOfARun:
         assert after.model_copy(update={"recipe": before.recipe}) == before
         log = [json.loads((folder / "metrics.json").read_text()) for folder in (finished_run, tmp_path / "again")]
         assert log[0]["val"] == log[1]["val"]
+
+    @pytest.mark.parametrize("task", tasks.available())
+    def test_of_every_task(self, task, sets_of_tasks, tmp_path):  # noqa: F811
+        """Written as a file, read again and made a configuration it is the run's own."""
+        given = {
+            "task": task,
+            "data": str(sets_of_tasks[task]),
+            "backend": "numpy",
+            **SMALL[task],
+            "seed": 3,
+            "lr": 0.5,
+        }
+        config = config_from_options(given)
+        config, _ = with_data_fields(config, open_sets(config, given), given)
+        Run.create(tmp_path / "run", config)
+        path = written(tmp_path, run_table(tmp_path / "run"))
+        again = read_config_file(path)["train"]
+        found = config_from_options(again)
+        found, _ = with_data_fields(found, open_sets(found, again), again)
+        assert found == config
 
     def test_what_is_not_a_number_is_written_as_the_option_takes_it(self, tmp_path, cells, capsys):
         out = tmp_path / "run"

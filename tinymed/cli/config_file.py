@@ -59,7 +59,8 @@ def expand(arguments: Sequence[str]) -> list[str] | None:
         return None
     arguments_first = [text for name, value in kept.items() if keys[name].argument for text in texts(value)]
     options = [text for name, value in kept.items() if not keys[name].argument for text in written(keys[name], value)]
-    return [command, *options, *rest, *arguments_first] if "--" not in rest else [command, *options, *rest]
+    apart = ["--"] if "--" not in rest and any(text.startswith("-") for text in arguments_first) else []
+    return [command, *options, *rest, *apart, *arguments_first]
 
 
 def listed(tables: Mapping[str, Any]) -> str:

@@ -11,7 +11,21 @@ from ..train.run import Run
 from .config_file import table_text
 
 # What tasks and recipes set where nothing is said, so that a default must be written down too.
-ALWAYS = ("epochs", "steps", "batch", "optimizer", "lr", "schedule", "keep", "head", "monitor", "size", "seed")
+ALWAYS = (
+    "task",
+    "model",
+    "epochs",
+    "steps",
+    "batch",
+    "optimizer",
+    "lr",
+    "schedule",
+    "keep",
+    "head",
+    "monitor",
+    "size",
+    "seed",
+)
 FRACTIONS = {"val_fraction": {"last": 0.3}, "test_fraction": {"last": 0.0}}  # by --split; .15 of every other
 
 
@@ -28,6 +42,8 @@ def run_table(folder: Path) -> str:
         value = lookup(content, option.path) if option.path else None
         if value not in (None, {}, []) and (option.name in ALWAYS or value != default_of(config, option)):
             values[option.name] = as_option(option, value)
+    if "patch_side" in options:  # pictures keep their own size
+        values.pop("size", None)
     if "recipe" in options:
         values["recipe"] = "paper"
     values |= of_data(content)
