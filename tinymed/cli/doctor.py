@@ -50,11 +50,11 @@ def doctor(
     if fix_hints:
         from .fix_hints import hints
 
-        rows = [hint._asdict() for hint in hints()]
+        missing = hints()
         if as_json:
-            print(json.dumps(rows))
+            print(json.dumps([hint._asdict() for hint in missing]))
         else:
-            print("\n".join(f"{row['seen']}\n    {row['mend']}" for row in rows) or "nothing to mend")
+            print("\n".join(f"{hint.seen}\n    {hint.mend}" for hint in missing) or "nothing to mend")
         return
     found = examine()
     if as_json:
