@@ -31,7 +31,7 @@ NETWORKS = {
     "dcnn": ["dcnn", "--size", "64", "--epochs", "60"],
 }
 WAYS = {
-    "classes": ["--head", "softmax", "--positive", "grade2"],
+    "classes": ["--recipe", "paper", "--head", "softmax", "--positive", "grade2"],
     "ordinal": ["--task", "ordinal"],
     "regression": ["--task", "regression", "--label-column", "dr_grade"],
 }

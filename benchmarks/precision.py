@@ -19,6 +19,8 @@ from peers import machine, save
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RECIPE = [
+    "--recipe",
+    "paper",
     "--model",
     "dcnn",
     "--option",

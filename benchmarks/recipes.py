@@ -48,12 +48,14 @@ def recipes(data: Path) -> list[tuple[str, list[str], bool]]:
     """(name, options of `tinymed train`, whether it is measured at 1,000 steps and goes on to 3,000)."""
     found: list[tuple[str, list[str], bool]] = []
     for name, (options, _) in SETS.items():
-        own = ["dcnn", "--data", str(data / name), *options]
+        own = ["dcnn", "--recipe", "paper", "--data", str(data / name), *options]
         size = ["--size", "64"] if name == "malaria" else SIZE
         found.append((f"{name}-e20", [*own, *size, "--epochs", "20", "--batch", "128"], False))
         for seed in SEEDS if name == "malaria" else [0]:
             found.append((f"{name}-s{seed}", [*own, *SIZE, "--batch", "32", "--flip", "--seed", str(seed)], True))
     mnist = [
+        "--recipe",
+        "paper",
         "--data",
         str(data / "mnist"),
         "--grey",

@@ -47,7 +47,7 @@ TRAININGS = {  # name -> (data, options)
     **{
         f"cls-{name}": (
             "busi_ultrasound/splits.csv",
-            f"{CLASSES} --head softmax --flip --schedule cosine --seed 1 --backend numpy {more}".strip(),
+            f"{CLASSES} --recipe paper --head softmax --flip --schedule cosine --seed 1 --backend numpy {more}".strip(),
         )
         for name, more in {
             "none": "",

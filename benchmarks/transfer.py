@@ -24,7 +24,7 @@ from peers import machine, save
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SOURCE, TARGET = "malaria", "breast_histology_idc"
-MODEL = ["dcnn", "--option", "bn_momentum=0.1", "--batch", "32", "--flip", "--workers", "0"]
+MODEL = ["dcnn", "--recipe", "paper", "--option", "bn_momentum=0.1", "--batch", "32", "--flip", "--workers", "0"]
 WAYS: dict[str, list[str]] = {
     "from scratch": [],
     "fine-tuned": ["--init"],

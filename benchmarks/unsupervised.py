@@ -33,7 +33,7 @@ sys.path.insert(0, str(HERE.parent))
 PRETRAINED, LABELLED, SEEDS = 5_000, (500, 5_000), (0, 1, 2)
 HIDDEN = "hidden=300,300,300"
 TUNE = ["--size", "28", "--head", "softmax", "--positive", "1", "--batch", "50", "--workers", "0", "--option", HIDDEN]
-TUNE += ["--backend", "numpy"]
+TUNE += ["--backend", "numpy", "--recipe", "paper"]
 EPOCHS = {500: "60", 5_000: "15"}
 PATCHES = ["--task", "reconstruction", "--patches", "40", "--size", "16", "--batch", "100", "--workers", "0"]
 PATCHES += ["--backend", "numpy", "--epochs", "30", "--lr", "2e-3"]

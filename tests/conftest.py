@@ -144,7 +144,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory, cells: Path) -> Path:
     from tinymed.cli import main
 
     folder = tmp_path_factory.mktemp("runs") / "run"
-    assert main(["train", "--data", str(cells), "--out", str(folder), "--flip", *QUICK]) == 0
+    assert main(["train", "--data", str(cells), "--out", str(folder), "--recipe", "paper", "--flip", *QUICK]) == 0
     return folder
 
 

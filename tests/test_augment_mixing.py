@@ -152,6 +152,7 @@ class TestCommandLine:
     def test_a_preview_is_what_training_would_see(self, tmp_path, capsys):
         data, picture = write_images(tmp_path / "cells", ["clear", "parasite"], 8), tmp_path / "seen.png"
         common = ["--data", data, "--size", "46", "--batch", "3", "--positive", "parasite", "--normalise"]
+        common += ["--recipe", "paper"]
         code, _, err = invoke(capsys, "train", *common, "--preview", picture, "--turns", "--backend", "numpy")
         assert code == 0, err
         with Image.open(picture) as opened:

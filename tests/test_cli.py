@@ -34,6 +34,7 @@ class TestTrain:
             "roc.png",
             "confusion.png",
             "predictions.csv",
+            "predictions-val.csv",
         }
         for picture in ("curves.png", "roc.png", "confusion.png"):
             with Image.open(finished_run / picture) as image:
@@ -66,8 +67,8 @@ class TestTrain:
         assert "--resume" in err
 
     def test_a_finished_run_can_be_lengthened(self, finished_run, cells, tmp_path, capsys):
-        out = tmp_path / "longer"
-        assert main(["train", "--data", str(cells), "--out", str(out), "--flip", *QUICK, "--epochs", "1"]) == 0
+        out, recipe = tmp_path / "longer", ["--recipe", "paper", "--flip"]
+        assert main(["train", "--data", str(cells), "--out", str(out), *recipe, *QUICK, "--epochs", "1"]) == 0
         assert main(["train", "--resume", str(out), "--epochs", "2"]) == 0
         capsys.readouterr()
         a, b = (load_checkpoint(folder / "checkpoints" / NEWEST) for folder in (finished_run, out))

@@ -62,6 +62,7 @@ ROOMS = [
     "registration",
     "unsupervised",
     "train",
+    "runs",
     "serve",
     "features",
     "retrieval",

@@ -17,7 +17,7 @@ from test_detection import box_tree
 import tinymed
 from tinymed import tasks
 from tinymed.cli import COMMANDS, load_commands
-from tinymed.cli.app import app
+from tinymed.cli.app import OF_FILES, app
 from tinymed.cli.compare import ABSENT, OPTIONS
 from tinymed.cli.pretrain import OF_DATA
 from tinymed.cli.start_run import config_from_options, open_sets, with_data_fields
@@ -76,6 +76,8 @@ VALUES = {
     "lr": 0.01,
     "weight_decay": 0.1,
     "schedule": "plateau",
+    "warmup": 0.1,
+    "recipe": "steady",
     "clip_norm": 1.0,
     "seed": 5,
     "backend": "numpy",
@@ -144,6 +146,7 @@ VALUES |= {"window": "100,50", "page": 1, "suffix": ".png"}
 # What an option is of, and where its value depends on the task.
 NEEDS = {
     "elastic_grid": {"elastic": 2.0},
+    "warmup": {"schedule": "cosine"},
     "average_decay": {"average": "ema"},
     "average_start": {"average": "swa"},
     "effective_beta": {"sampling": "effective"},
@@ -161,13 +164,8 @@ NEEDS = {
     "corrupted": {"corrupt": "mask"},
     "sparsity": {"sparsity_weight": 1.0},
 }
-WHOLE = (
-    "multilabel",
-    "ordinal",
-    "reconstruction",
-    "regression",
-    "retrieval",
-)  # tasks whose network sees a whole picture, besides classification
+# Tasks whose network sees a whole picture, besides classification.
+WHOLE = ("multilabel", "ordinal", "reconstruction", "regression", "retrieval")
 OWN = {
     ("classification", "head"): "softmax",
     ("classification", "option"): ["bn_momentum=0.2"],
@@ -216,7 +214,7 @@ OWN = {
     ("reconstruction", "grey"): False,
 }
 SMALL = {
-    "classification": {"model": "dcnn", "size": 46},
+    "classification": {"model": "dcnn", "size": 46, "recipe": "paper"},
     "segmentation": {"model": "unet_bn", "option": ["base=2", "depth=2"]},
     "detection": {"model": "unet_bn", "size": 32, "option": ["base=2", "depth=2"]},
     "regression": {"model": "bonet", "size": 32},
@@ -410,7 +408,10 @@ OF_TRAINING = ("cv", "sweep", "lr-find")
 
 def commands():
     load_commands()
-    return typer.main.get_command(app).commands
+    found = typer.main.get_command(app).commands
+    for command in found.values():
+        command.params = [p for p in command.params if p.name not in OF_FILES]
+    return found
 
 
 def test_train_and_compare_have_the_options_of_the_schema():
@@ -450,7 +451,7 @@ ELSEWHERE = {
     },
     "predict": {
         *("run", "images", "weights", "backend", "out", "overlays", "postprocess", "crf", "as_json"),
-        *("calibrated", "threshold", "masks"),
+        *("calibrated", "threshold", "masks", "listing"),
     },
     "features": {
         *("run", "data", "layer", "concat", "l2", "spatial", "codes", "split", "out", "seed", "backend", "as_json"),
@@ -469,6 +470,8 @@ ELSEWHERE = {
         *("same_patient", "backend", "out", "as_json"),
     },
     "register": {"fixed", "moving", "out", "json", *RegisterConfig.model_fields},
+    "runs": {*("folders", "sort", "descending", "choose", "columns", "curves", "quantity", "listing", "as_json")}
+    | {"tensorboard"},
     "pretrain": {"network", "data", "out", "resume", *OF_DATA, *PretrainConfig.model_fields},
     **options_of_reports.OPTIONS,
 }
@@ -480,7 +483,7 @@ def test_no_option_is_added_without_a_word_here(name):
 
 
 def test_every_command_is_walked_or_works_on_kernels():
-    kernels = "show image emulate bench ladder puzzle warmup build doctor"
+    kernels = "show image emulate bench ladder puzzle warmup build doctor config"
     assert set(COMMANDS) - {"train", "compare", *OF_TRAINING, *ELSEWHERE} == set(kernels.split())
 
 

@@ -8,10 +8,12 @@ from tinymed import nn, optim
 from tinymed.data.device_batches import as_arrays
 from tinymed.errors import UserError
 from tinymed.optim import lr_scheduler
+from tinymed.optim.warmup import WarmupCosineLR
 from tinymed.train.callbacks import Schedule
 
 PLANNED = {
     "CosineAnnealingLR": lambda o, n: lr_scheduler.CosineAnnealingLR(o, n),
+    "WarmupCosineLR": lambda o, n: WarmupCosineLR(o, n, 2),
     "OneCycleLR": lambda o, n: lr_scheduler.OneCycleLR(o, 1.0, n),
     "PolynomialLR": lambda o, n: lr_scheduler.PolynomialLR(o, n),
     "LinearLR": lambda o, n: lr_scheduler.LinearLR(o, 1.0, 0.1, n),
@@ -84,7 +86,47 @@ def test_an_ended_cosine_is_not_lengthened() -> None:
     resumed("CosineAnnealingLR", 10, 10, 10)
 
 
-@pytest.mark.parametrize("name", [n for n in PLANNED if n != "CosineAnnealingLR"])
+def test_a_warmed_cosine_goes_down_over_what_is_left() -> None:
+    optimizer, schedule = resumed("WarmupCosineLR", 4, 10, 20)
+    left = [optimizer.param_groups[0]["lr"], *rates(optimizer, schedule, 16)]
+    assert all(a >= b for a, b in itertools.pairwise(left))
+    assert left[-1] == pytest.approx(0, abs=1e-12)
+    assert left[8] == pytest.approx(left[0] / 2)
+
+
+def test_lengthened_while_it_rises_a_warmed_cosine_still_reaches_the_top_once() -> None:
+    optimizer, schedule = resumed("WarmupCosineLR", 1, 10, 20)
+    left = [optimizer.param_groups[0]["lr"], *rates(optimizer, schedule, 19)]
+    assert max(left) == pytest.approx(1.0)
+    top = left.index(max(left))
+    assert all(a <= b for a, b in itertools.pairwise(left[: top + 1]))
+    assert all(a >= b for a, b in itertools.pairwise(left[top:]))
+    assert left[-1] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("steps", "rising"), [(10, 3), (7, 1), (40, 13)])
+def test_a_warmed_cosine_is_pytorchs_sequence_of_two(steps: int, rising: int) -> None:
+    torch = pytest.importorskip("torch")
+    optimizer = optim.SGD([nn.Parameter([1.0])], lr=0.3)
+    ours = WarmupCosineLR(optimizer, steps, rising)
+    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.3)
+    line = torch.optim.lr_scheduler.LinearLR(theirs, 1 / (rising + 1), 1.0, rising)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(theirs, steps - rising)
+    both = torch.optim.lr_scheduler.SequentialLR(theirs, [line, cosine], [rising])
+    for _ in range(steps):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-6, abs=1e-12)
+        ours.step()
+        theirs.step()
+        both.step()
+
+
+@pytest.mark.parametrize("rising", [-1, 10, 11])
+def test_a_rise_that_leaves_no_cosine_is_refused(rising: int) -> None:
+    with pytest.raises(ValueError, match="warmup_steps"):
+        WarmupCosineLR(optim.SGD([nn.Parameter([1.0])], lr=1.0), 10, rising)
+
+
+@pytest.mark.parametrize("name", [n for n in PLANNED if n not in ("CosineAnnealingLR", "WarmupCosineLR")])
 def test_other_schedules_of_a_length_refuse(name: str) -> None:
     with pytest.raises(UserError, match=r"is planned for 10 steps.*resume the run with the epochs it was begun with"):
         resumed(name, 4, 10, 20)

@@ -1,6 +1,7 @@
 """The command line: one file a command, imported by name so that `tinymed --help` stays quick."""
 
 import gc
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,20 +42,40 @@ COMMANDS = (
     "warmup",
     "build",
     "doctor",
+    "runs",
+    "config",
 )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (it failed), 2 (wrong input), 130 or 143 (interrupted)."""
     given = sys.argv[1:] if arguments is None else arguments
-    names = given[:1] if given and given[0] in COMMANDS else COMMANDS
+    first = given[0] if given else completed_command()
+    names = (first,) if first in COMMANDS else COMMANDS
     if arguments is None:  # a process of its own: nothing of what it imports becomes garbage
         with without_collection():
             load_commands(names)
         gc.freeze()
     else:
         load_commands(names)
-    return run(app, given)
+    return run(app, given, prepare)
+
+
+def completed_command() -> str:
+    """Return the command whose words a shell asks completions for, once it is written out; else ""."""
+    words = os.environ.get("COMP_WORDS", "").split() if "_TINYMED_COMPLETE" in os.environ else []
+    written_out = bool(words[1:]) and os.environ.get("COMP_CWORD", "0") not in ("0", "1")
+    return words[1] if written_out else ""
+
+
+def prepare(arguments: Sequence[str]) -> Sequence[str] | None:
+    """Return a command line as it is read: with the values of the file that it names, see `config_file.py`."""
+    if not any(word.partition("=")[0] in ("--config", "--save-config") for word in arguments):
+        return arguments
+    from .config_file import expand
+
+    load_commands()  # a file may have tables of other commands
+    return expand(arguments)
 
 
 @contextmanager

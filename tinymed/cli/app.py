@@ -1,11 +1,14 @@
 """The application object, and the one place where an error becomes a line and an exit code."""
 
+import functools
+import inspect
 import os
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -89,8 +92,52 @@ class Application(typer.Typer):
     """A typer application whose commands are of the class above."""
 
     def command(self, *names: Any, cls: Any = Command, **more: Any) -> Callable[[Body], Body]:
-        """Register a command."""
-        return super().command(*names, cls=cls, **more)
+        """Register a command, with the options that name a file of options."""
+        register = super().command(*names, cls=cls, **more)
+
+        def decorate(body: Body) -> Body:
+            register(with_file(body))
+            return body
+
+        return decorate
+
+
+# Options of every command, which are taken off the command line before it is read: see `config_file.py`.
+OF_FILES: dict[str, Any] = {
+    "config": Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="Options from a TOML file; the command line outranks it.",
+            rich_help_panel="Configuration",
+            show_default=False,
+        ),
+    ],
+    "save_config": Annotated[
+        Path | None,
+        typer.Option(
+            "--save-config",
+            help="Write the options into this TOML file, and do nothing else.",
+            rich_help_panel="Configuration",
+            show_default=False,
+        ),
+    ],
+}
+
+
+def with_file(body: Any) -> Callable[..., Any]:
+    """Return a command's function with the options of OF_FILES in its signature, so that help shows them."""
+    signature = inspect.signature(body)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    more = [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, kind in OF_FILES.items()]
+
+    @functools.wraps(body)
+    def command(**given: Any) -> Any:
+        return body(**{name: value for name, value in given.items() if name not in OF_FILES})
+
+    command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *more])  # type: ignore[attr-defined]
+    command.__annotations__ = dict(getattr(body, "__annotations__", {})) | OF_FILES
+    return command
 
 
 app = Application(
@@ -99,7 +146,7 @@ app = Application(
     help="Train, evaluate and study convolutional networks for medical images.",
     epilog="Begin with: tinymed train",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -116,15 +163,21 @@ def tinymed(version: bool = typer.Option(False, "--version", help="Show the vers
         raise typer.Exit
 
 
-def run(application: typer.Typer, arguments: Sequence[str]) -> int:
-    """Run the application; a user's mistake is one line on stderr.  TINYMED_DEBUG shows tracebacks."""
+Prepare = Callable[[Sequence[str]], Sequence[str] | None]
+
+
+def run(application: typer.Typer, arguments: Sequence[str], prepare: Prepare = list) -> int:
+    """Run the application; a user's mistake is one line on stderr.  TINYMED_DEBUG shows tracebacks.
+
+    prepare: returns the command line as it is read; None where nothing is left to do.
+    """
     for stream in (sys.stdout, sys.stderr):
         accept_any_text(stream)
     command: Any = typer.main.get_command(application)
     options = options_of(command, arguments)
     with warnings.catch_warnings():
         warnings.showwarning = Warnings(options).show
-        return guarded(command, arguments, options)
+        return guarded(command, arguments, options, prepare)
 
 
 def accept_any_text(stream: Any) -> None:
@@ -133,10 +186,13 @@ def accept_any_text(stream: Any) -> None:
         stream.reconfigure(errors="backslashreplace")
 
 
-def guarded(command: Any, arguments: Sequence[str], options: Collection[str]) -> int:
+def guarded(command: Any, arguments: Sequence[str], options: Collection[str], prepare: Prepare) -> int:
     """Return the exit code of the application's command, whatever it raises."""
     try:
-        code = command(args=list(arguments), prog_name="tinymed", standalone_mode=False)
+        prepared = prepare(arguments)
+        if prepared is None:
+            return 0
+        code = command(args=list(prepared), prog_name="tinymed", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:
         return complain("interrupted", INTERRUPTED)

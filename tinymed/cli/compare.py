@@ -17,6 +17,7 @@ HELP = {
     "size": "Side that images are resized to, in pixels (64).",
     "batch": "Images in a step (32).",
     "epochs": "Passes over the training set (20).",
+    "recipe": "How to train where no option says: paper, steady or quick (paper).",
     "positive": "Of two classes, the one that sensitivity speaks of (the second).",
 }
 

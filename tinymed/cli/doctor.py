@@ -4,12 +4,12 @@ import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from .app import app, examples
+from .fix_hints import contents
 
 PACKAGES = (
     "numpy",
@@ -40,11 +40,23 @@ SETTINGS = (
 )
 
 
-@app.command(epilog=examples("tinymed doctor", "tinymed doctor --json"))
+@app.command(epilog=examples("tinymed doctor", "tinymed doctor --fix-hints", "tinymed doctor --json"))
 def doctor(
+    fix_hints: Annotated[
+        bool, typer.Option("--fix-hints", help="Show only what is missing or slow, and the command that mends it.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Show versions, processor, threads, BLAS, backends (absent ones with the reason) and the kernel cache."""
+    if fix_hints:
+        from .fix_hints import hints
+
+        missing = hints()
+        if as_json:
+            print(json.dumps([hint._asdict() for hint in missing]))
+        else:
+            print("\n".join(f"{hint.seen}\n    {hint.mend}" for hint in missing) or "nothing to mend")
+        return
     found = examine()
     if as_json:
         print(json.dumps(found))
@@ -190,9 +202,3 @@ def kernel_cache() -> dict[str, str]:
         older = sum(contents(path)[1] for path in others)
         found["other versions"] = f"{older:.1f} MiB in {len(others)} folders beside it, which may be deleted"
     return found
-
-
-def contents(folder: Path) -> tuple[int, float]:
-    """Return the number of files in a folder and below, and their MiB."""
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
-    return len(sizes), sum(sizes) / 2**20

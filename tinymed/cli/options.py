@@ -36,6 +36,8 @@ def ordered_tasks() -> list[str]:
 
 def joined(one: Option, other: Option) -> Option:
     """Return an option of two tasks with the choices of both."""
+    if one.limits != other.limits:
+        one = one._replace(limits=())
     more = [choice for choice in other.choices if choice not in one.choices]
     if not more:
         return one
@@ -48,8 +50,23 @@ def parameter(option: Option, help: str = "") -> inspect.Parameter:
     """Return an option as a parameter of a command.  Its default is None: the schema decides what was not given."""
     kind: Any = list[str] if option.repeat else option.kind
     names = [option.switch] if option.switch else [option.flag]
-    declared = typer.Option(*names, help=help or option.help, rich_help_panel=option.panel, show_default=False)
+    declared = typer.Option(
+        *names,
+        help=help or option.help,
+        rich_help_panel=option.panel,
+        show_default=False,
+        autocompletion=among(option.choices) if option.choices else None,
+    )
     return keyword(option.name, Annotated[kind | None, declared])
+
+
+def among(choices: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return what a shell asks for completions: the choices that begin as the word does."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return complete
 
 
 def keyword(name: str, annotation: Any) -> inspect.Parameter:

@@ -15,6 +15,7 @@ from .options import CRF_HELP, STEPS_HELP
     epilog=examples(
         "tinymed predict runs/dcnn-001 cell.png",
         "tinymed predict runs/dcnn-001 *.png --json",
+        "tinymed predict runs/dcnn-001 DIR --csv predictions.csv",
         "tinymed predict runs/dcnn-001 *.png --calibrated --threshold",
         "tinymed predict runs/unet_small-001 *.png --out masks --overlays",
         "tinymed predict runs/unet_small-001 *.png --out masks --postprocess auto",
@@ -23,7 +24,7 @@ from .options import CRF_HELP, STEPS_HELP
 )
 def predict(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
-    images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.", show_default=False)],
     weights: Annotated[str | None, typer.Option(help="best or last (what the run keeps).")] = None,
     backend: Annotated[
         str | None, typer.Option(help="numba, loops, numpy, cuda, cupy or emulated (the run's).")
@@ -44,6 +45,9 @@ def predict(
     threshold: Annotated[
         bool, typer.Option("--threshold", help="Decide by the threshold that evaluate --threshold kept with the run.")
     ] = False,
+    listing: Annotated[
+        Path | None, typer.Option("--csv", help="Write the answers here, a row an image.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list and nothing else.")] = False,
 ) -> None:
     """Say what a trained run makes of images: a class, a grade, a number, findings, a mask or boxes.
@@ -52,11 +56,12 @@ def predict(
     them separated by commas.
     """
     from ..train.run import Run, choose_backend
+    from .predicting import expand, list_predictions
 
     check_weights_name(weights)
     opened = Run.open(run)
     choose_backend(backend or opened.config.backend)
-    model, given = opened.load_model(weights), (images, out, overlays)
+    model, given = opened.load_model(weights), (expand(images), out, overlays)
     if postprocess is None and crf is None and masks is None:
         found = opened.task.predict(opened.folder, opened.config, model, *given)
     else:
@@ -67,6 +72,8 @@ def predict(
         found = decided(opened, weights, found, calibrated, threshold)
     for error in found.errors:
         complain(error, WRONG_INPUT)
+    if listing is not None:
+        list_predictions(listing, found.rows)
     if as_json:
         print(json.dumps(found.rows))
     else:

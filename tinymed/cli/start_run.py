@@ -3,22 +3,26 @@
 import signal
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from .. import tasks
+from ..data.remarks import split_text
 from ..errors import UserError
 from ..files import claim_folder, new_folder, refuse_occupied
 from ..nn.init import no_weights
 from ..nn.norm import StatisticsWarning
 from ..report.plots import save_curves
 from ..report.samples import save_samples
+from ..runs.advice import advice
+from ..runs.events import TensorBoard
 from ..tasks.base.preprocess import preset
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
 from ..train.checkpoint import is_checkpoint
-from ..train.display import Bar, Lines, SlowStart
+from ..train.display import Lines, SlowStart
 from ..train.run import CHANGEABLE, PREDICTIONS, Run, choose_backend
 from ..train.trainer import Callback
 from ..train.transfer import check_transfer, initial_weights, initialise
@@ -36,21 +40,23 @@ def train_command(given: Given) -> int:
     """Begin or continue a run; returns the exit code."""
     if "preview" in given and "resume" not in given:
         return preview(given)
+    events = given.pop("tensorboard", None)
+    watchers = [] if events is None else [TensorBoard(events)]
     run, sets = resume_run(given) if "resume" in given else start_run(given)
-    code = fit(run, sets, resumed="resume" in given, shown=True)
+    code = fit(run, sets, resumed="resume" in given, shown=True, watchers=watchers)
     if not code:
         say(f"run folder: {run.folder}")
     return code
 
 
-def fit(run: Run, sets: Any, *, resumed: bool, shown: bool) -> int:
+def fit(run: Run, sets: Any, *, resumed: bool, shown: bool, watchers: Sequence[Callback] = ()) -> int:
     """Train a run to its end, measure it and write its results; returns the exit code.
 
-    resumed: the run may have been trained in part.  shown: print its tables.
+    resumed: the run may have been trained in part.  shown: print its tables.  watchers: further callbacks.
     """
     choose_backend(run.config.backend)
     note_environment(run.folder, run.config.backend)
-    trainer, interrupt = run.trainer(sets, [display(), SlowStart(say)])
+    trainer, interrupt = run.trainer(sets, [display(run.config.monitor), SlowStart(say), *watchers])
     for note in trainer.notes:
         say(note)
     if resumed:
@@ -81,6 +87,9 @@ def fit(run: Run, sets: Any, *, resumed: bool, shown: bool) -> int:
         for name in details:
             print(run.task.text(run.config, result[name], f"{name}, {result['weights']} weights"), end="\n\n")
     save_results(run, trainer.model, result, details, sets)
+    if shown:
+        for line in advice(run.folder, run.config, trainer.progress.history, result[measured_part(details)]):
+            say(f"next: {line}")
     return 0
 
 
@@ -101,10 +110,16 @@ def preview(given: Given) -> int:
 
 def save_results(run: Run, model: Any, result: dict[str, Any], details: dict[str, Any], sets: Any) -> None:
     """Let the task of a finished run draw and list its test part, or val where there is no test."""
-    part = "test" if "test" in details else "val"
+    part = measured_part(details)
     title = f"{run.config.model} on {part}"
     run.task.save_results(run.folder, run.config, model, sets[part], result[part], details[part], title)
-    run.list_cases(sets[part], details[part], run.folder / PREDICTIONS)
+    for name, found in details.items():
+        run.list_cases(sets[name], found, run.folder / (PREDICTIONS if name == part else f"predictions-{name}.csv"))
+
+
+def measured_part(details: dict[str, Any]) -> str:
+    """Return the part that the figures are reported of."""
+    return "test" if "test" in details else "val"
 
 
 def report_interrupt(run: Run, interrupt: Interrupt, step: int) -> int:
@@ -120,13 +135,15 @@ def report_stopped(interrupt: Interrupt) -> int:
     return 128 + interrupt.signal
 
 
-def display() -> Callback:
-    """Return a progress bar on a terminal, plain lines elsewhere."""
+def display(monitor: str = "val_loss") -> Callback:
+    """Return what shows a run: a dashboard on a terminal, plain lines elsewhere."""
     if not sys.stderr.isatty():
         return Lines()
     from rich.console import Console
 
-    return Bar(Console(stderr=True))
+    from ..runs.dashboard import Dashboard
+
+    return Dashboard(Console(stderr=True), monitor)
 
 
 def ask_user() -> Any:
@@ -180,9 +197,21 @@ def begins_from_imagenet(config: Any) -> bool:
 def open_sets(config: Any, given: Given) -> Any:
     """Return the images, divided.  Raises UserError for options of a division that the data have already."""
     task = tasks.find(config.task)
-    sets = task.read_data(config)
+    try:
+        sets = task.read_data(config)
+    except UserError as error:
+        raise UserError(error.message, error.ways | other_tasks(config)) from None
     refuse_divided(given, list(sets), str(given.get("data", "the synthetic set")))
     return task.divide(config, sets)
+
+
+def other_tasks(config: Any) -> dict[str, str]:
+    """Return the tasks that data which cannot be read speak for, as ways out of a UserError."""
+    try:
+        found = tasks.suggested(Path(config.data.path or ""), config.task) if config.data.path else []
+    except OSError:  # the folder cannot be opened: the error has said so
+        return {}
+    return {f"task='{name}'": "these data look like those of another task: {}" for name in found}
 
 
 def start_run(given: Given) -> tuple[Run, Any]:
@@ -193,7 +222,7 @@ def start_run(given: Given) -> tuple[Run, Any]:
     with slow_note(f"reading every image of {given['data']} once ...") if "data" in given else nullcontext():
         sets = open_sets(config, given)
         config, lines = with_data_fields(config, sets, given)
-    for line in lines:
+    for line in [split_text(sets), *lines]:
         say(line)
     if "out" not in given:
         folder = claim_folder(Path("runs"), config.model)  # another run may have begun since

@@ -22,8 +22,16 @@ def train(given: Given) -> int:
     return train_command(given)
 
 
+def networks(incomplete: str) -> list[str]:
+    """Return the networks whose names begin as a word does, for completion by a shell."""
+    from ..models import available
+
+    return [name for name in available() if name.startswith(incomplete)]
+
+
 NETWORK: Any = Annotated[
-    str | None, typer.Argument(help="The network, see `tinymed models` (dcnn).", show_default=False)
+    str | None,
+    typer.Argument(help="The network, see `tinymed models` (dcnn).", show_default=False, autocompletion=networks),
 ]
 OPTIONS = all_options()
 TASK_HELP = f"{', '.join(ordered_tasks()[:-1])} or {ordered_tasks()[-1]} (classification)."
@@ -33,6 +41,7 @@ PATHS = {
     "preview": path_option(
         "Augmentation", "Draw what training would see into this PNG, a row an epoch, and train nothing."
     ),
+    "tensorboard": path_option("Run", "Also write TensorBoard's events into this folder, while it trains."),
     "resume": path_option("Run", "Continue the run in this folder, to the same bits."),
 }
 
@@ -54,6 +63,8 @@ app.command(
         "tinymed train --task regression --data list.csv --label-column boneage --unit months",
         "tinymed train --task ordinal --data DIR --grades none,mild,moderate,severe",
         "tinymed train dcnn --task multilabel --data list.csv --label-column 'Finding Labels'",
+        "tinymed train --data DIR --recipe paper --tensorboard events",
+        "tinymed train --config experiment.toml --seed 1",
         "tinymed train --resume runs/dcnn-001",
     ),
 )(command)

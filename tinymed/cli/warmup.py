@@ -18,7 +18,7 @@ import typer
 from ..errors import UserError
 from ..report.tables import table
 from .app import Computing, app, examples, say
-from .doctor import contents
+from .fix_hints import contents
 
 if TYPE_CHECKING:
     from ..cpu.compiler.precompile import Built, Job

@@ -61,6 +61,17 @@ def split_text(sets: Mapping[str, Dataset]) -> str:
     return f"split by image, not by {who} ({counts}{named})"
 
 
+def patients_of(dataset: Dataset) -> np.ndarray | None:
+    """Return the patient of each image; None where nothing says who that is, or groups are of another kind.
+
+    Example:
+        >>> images = np.zeros((2, 8, 8), np.uint8)
+        >>> patients_of(Dataset(images, [0, 1], ["a", "b"], np.array(["p", "q"]), group_column="Patient ID")).tolist()
+        ['p', 'q']
+    """
+    return dataset.groups if canonical_name(dataset.group_column) in PATIENTS else None
+
+
 def remark(where: object, sets: Mapping[str, Dataset]) -> None:
     """Warn of what was left out, of pictures under two labels and of dark deep pictures; note it on the sets."""
     account = total(dataset.account for dataset in sets.values())

@@ -4,6 +4,7 @@ from tinymed import tasks
 task = tasks.find("segmentation")
 """
 
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -42,6 +43,23 @@ def find(name: str) -> Any:
     if name not in available():
         raise UserError(f"--task {name!r} is unknown; choose one of {', '.join(available())}")
     return load(name)
+
+
+def suggested(path: Path, but: str) -> list[str]:
+    """Return the tasks that data speak for by the columns of their list, or what lies in their folder.
+
+    Args:
+        path: the data: a list, or a folder that may have a splits.csv.
+        but: a task to leave out.
+    """
+    from ..data.lists import canonical_name, read_table
+
+    names = {entry.name.lower() for entry in path.iterdir()} if path.is_dir() else set()
+    listed = path / "splits.csv" if path.is_dir() else path
+    if listed.suffix.lower() == ".csv" and listed.is_file():
+        with suppress(UserError):  # a damaged list has been named already
+            names |= {canonical_name(name) for name in read_table(listed).header}
+    return [name for name in available() if name != but and names & set(find(name).marks)]
 
 
 def read_config(path: Path) -> Any:

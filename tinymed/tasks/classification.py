@@ -13,14 +13,16 @@ from ..data.dataset import Dataset, parse_merge
 from ..data.device_batches import as_array, as_tensors, device_of
 from ..data.loader import Loader
 from ..data.readers import open_dataset
+from ..data.remarks import patients_of
 from ..data.sampling import BETA
 from ..data.synthetic import DIFFICULTY, synthetic_smear
 from ..errors import UserError, printable
 from ..metrics.classification import evaluate_scores
 from ..metrics.measures import Measure
 from ..metrics.medmnist import evaluator_figures, evaluator_line
+from ..metrics.patients import evaluate_patients
 from ..metrics.positive_class import choose_positive
-from ..models import default_size
+from ..models import default_size, entry
 from ..nn.init import no_weights
 from ..report.paths import below
 from ..tape import no_grad
@@ -31,6 +33,17 @@ from .base.network import Outputs, default_channels, default_outputs
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.picture import picture_loader, read_picture
 from .base.preprocess import statistics
+from .base.rare_classes import rare_lines
+from .base.recipes import (
+    RECIPES,
+    Recipe,
+    mirrored,
+    planned_epochs,
+    recipe_line,
+    recipe_model_options,
+    recipe_options,
+    unequal,
+)
 from .base.task import (
     Ask,
     Batches,
@@ -49,10 +62,6 @@ from .results.rows import Cases, Row
 
 Sets = dict[str, Dataset]
 
-# Without --data: a minute or two on two cores.  With so few steps, batch norm needs a larger momentum; dropout before
-# batch norm still makes individual epochs noisy, so the best one is kept.
-QUICK = {"epochs": 12, "batch": 32, "schedule": "cosine", "keep": "best", "flip": True}
-QUICK_OPTIONS = {"dcnn": {"bn_momentum": 0.1}}
 # What a network's paper feeds it: white -0.1, black 1.175 (LeCun et al. 1998, section III.A; MNIST's ink is 1).
 INPUTS = {"lenet5": {"mean": [0.1 / 1.275], "std": [1 / 1.275]}}
 
@@ -93,10 +102,16 @@ class ClassificationConfig(RunConfig):
         "sigmoid",
         "What the outputs mean: one sigmoid per class, one distribution, or the model's own loss",
         panel="Model",
-        shown="own where the model has a loss, else sigmoid",
+        shown="own where the model has a loss, else the recipe's: steady softmax, paper sigmoid",
     )
     data: ClassificationData
     augment: ClassificationAugment = ClassificationAugment()
+    recipe: Recipe = setting(
+        "paper",
+        "How to train where no option says",
+        panel="Run",
+        shown="steady; without --data quick",
+    )
     positive: str = setting("", "The class that sensitivity speaks of.", panel="Run", shown="the second class")
     balanced: bool = setting(False, "Draw every class equally often: the same as --sampling over.")
     sampling: Literal["over", "under", "balanced", "effective"] | None = setting(
@@ -111,6 +126,20 @@ class ClassificationConfig(RunConfig):
     monitor: Literal["val_loss", "val_accuracy", "val_auc", "val_sensitivity", "val_specificity"] = setting(
         "val_loss", "What improves."
     )
+
+
+def steady_values(config: ClassificationConfig, train: Dataset, given: Options) -> dict[str, Any]:
+    """Return what the steady recipe decides by the training set: epochs, sampling, and flips that are left out."""
+    values: dict[str, Any] = {}
+    if "epochs" not in given and "steps" not in given:
+        values["epochs"] = planned_epochs(len(train))
+    counts = train.counts()
+    if unequal(counts) and not {"sampling", "balanced", "class_weights"} & given.keys():
+        values["sampling"] = "balanced"
+    if unequal(counts) and len(counts) == 2 and "monitor" not in given:
+        values["monitor"] = "val_auc"  # always answering the frequent class has a high accuracy
+    exchanged = {name: False for name in mirrored(train.classes) if not {name, "flip", "augment"} & given.keys()}
+    return values | {"augment": config.augment.model_dump() | exchanged}
 
 
 COLUMNS = ("path_column", "label_column", "split_column", "group_column", "suffix")
@@ -164,15 +193,18 @@ class Classification(Task[ClassificationConfig, Dataset]):
         options = self.options
         refuse_foreign(given, options, self.name, options)
         self.refuse_useless(given)
-        model, last, own_data = given.get("model", "dcnn"), given.get("split") == "last", "data" in given
-        wanted: dict[str, Any] = dict(given) if own_data else {**QUICK, **given}
+        model, last = given.get("model", "dcnn"), given.get("split") == "last"
+        recipe = given.get("recipe", "steady" if "data" in given else "quick")
+        if recipe not in RECIPES:
+            raise UserError(f"--recipe {recipe!r}: choose {', '.join(RECIPES)}")
+        wanted = recipe_options(recipe, given) | {"recipe": recipe}
         wanted = {"val_fraction": 0.3 if last else 0.15, "test_fraction": 0.0 if last else 0.15} | wanted
         wanted |= {"model": model, "size": given.get("size", default_size(model)), "data": data_folder(given)}
         if "steps" in given and "epochs" not in given:
             wanted["epochs"] = None
         if "early_stop" in given:
             wanted.setdefault("keep", "best")
-        chosen = ({} if own_data else QUICK_OPTIONS.get(model, {})) | model_options(given)
+        chosen = recipe_model_options(recipe, model, entry(model).options) | model_options(given)
         grey = given.get("grey")
         channels = default_channels(model) if grey is None else 1 if grey else 3
         wanted["detected"] = {"model_options": chosen, "data": {"channels": channels, **INPUTS.get(model, {})}}
@@ -223,16 +255,23 @@ class Classification(Task[ClassificationConfig, Dataset]):
     def complete(
         self, config: ClassificationConfig, sets: Sets, given: Options, ask: Ask | None
     ) -> tuple[ClassificationConfig, list[str]]:
-        train = sets["train"]
+        train, steady = sets["train"], config.recipe == "steady"
         data = config.data.model_dump() | {"classes": train.classes, "fingerprint": self.fingerprint(config, sets)}
-        data |= statistics(train, config.data, given)
-        content = config.model_dump() | {
-            "data": data,
-            "positive": choose_positive(train.classes, given.get("positive"), ask),
-            "class_weights": parse_weights(given.get("class_weights", "none"), train.classes, train.counts()),
-        }
+        data |= statistics(train, config.data, given, by_default=steady and config.data.mean is None)
+        planned = steady_values(config, train, given) if steady else {}
+        content = (
+            config.model_dump()
+            | planned
+            | {
+                "data": data,
+                "positive": choose_positive(train.classes, given.get("positive"), ask),
+                "class_weights": parse_weights(given.get("class_weights", "none"), train.classes, train.counts()),
+            }
+        )
         result = self.try_model(checked(lambda: ClassificationConfig.model_validate(content)))
-        return result, self.describe(result, sets)
+        parts = {name: part.counts() for name, part in sets.items()}
+        counts = parts.pop("train")
+        return result, [*self.describe(result, sets), *rare_lines(counts, parts, result, given)]
 
     def describe(self, config: ClassificationConfig, sets: Sets) -> list[str]:
         """Return lines that say what will be learnt, and which files were left out."""
@@ -249,6 +288,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
                 "labels are mixed: in training an image counts as right by the share of its label that the answer has, "
                 "so that accuracy stays below 1"
             )
+        lines.append(recipe_line(config))
         return [*lines, f"positive class: {config.positive} (sensitivity is the share of it that is found)"]
 
     # --------------------------------------------------------------------------------------------- the data
@@ -300,9 +340,12 @@ class Classification(Task[ClassificationConfig, Dataset]):
 
     def measure(self, config: ClassificationConfig, model: Any, dataset: Dataset) -> tuple[dict[str, Any], np.ndarray]:
         scores, labels, loss = predict_scores(model, make_loader(dataset, config), self.head(config, model))
-        metrics = evaluate_scores(scores, labels, config.data.classes, config.positive, config.seed)
+        chosen = config.data.classes, config.positive, config.seed
+        metrics = evaluate_scores(scores, labels, *chosen)
         if is_archive(config.data.path):
             metrics["medmnist"] = evaluator_figures(scores, labels)
+        if (patients := patients_of(dataset)) is not None:
+            metrics["patients"] = evaluate_patients(scores, labels, patients, *chosen)
         return {"loss": loss, **metrics}, scores
 
     # ---------------------------------------------------------------------------------------------- results

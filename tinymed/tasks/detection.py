@@ -100,6 +100,7 @@ class Detection(Task[DetectionConfig, BoxDataset]):
 
     name = "detection"
     needs = "a folder with boxes.csv"
+    marks = ("boxes.csv", "xmin")
     wants = "detection (a score for every pixel of the image)"
     Config = DetectionConfig
     Shortcuts = Shortcuts

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from ..data.labels import Labels, parse_labels
+from ..data.lists import MASKS
 from ..data.mask_loader import MaskLoader
 from ..data.masks import MaskDataset, check_pairs
 from ..data.patch_classification import VoxelLoader
@@ -101,6 +102,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     case_rows, figures = staticmethod(mask_results.mask_rows), staticmethod(mask_results.mask_figures)
     case_errors = staticmethod(mask_results.mask_errors)
     needs = "a folder with images and masks"
+    marks = (*MASKS, "masks")
     wants = "segmentation (scores for every pixel, or for the middle of a patch)"
     Config = SegmentationConfig
     Shortcuts = SegmentationShortcuts

@@ -70,10 +70,12 @@ def total_steps(config: Any, per_epoch: int) -> int:
 
 def make_schedule(config: Any, optimizer: Any, per_epoch: int) -> list[Callback]:
     """Return the schedule of a configuration: none, a half cosine to 0 over all steps, or a tenth at every plateau."""
-    from ..optim import lr_scheduler
+    from ..optim import lr_scheduler, warmup
 
     if config.schedule == "cosine":
         total = total_steps(config, per_epoch)
+        if rising := min(round(config.warmup * total), total - 1):
+            return [Schedule(warmup.WarmupCosineLR(optimizer, total, rising), every="step")]
         return [Schedule(lr_scheduler.CosineAnnealingLR(optimizer, total), every="step")]
     if config.schedule == "plateau":
         mode = "min" if lower_is_better(config.monitor) else "max"

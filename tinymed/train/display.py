@@ -1,4 +1,4 @@
-"""Showing a run while it trains: a bar with rich on a terminal, plain lines elsewhere."""
+"""Showing a run while it trains, in plain lines; on a terminal `tinymed/runs/dashboard.py` takes their place."""
 
 import math
 import sys
@@ -115,39 +115,3 @@ class Lines(Callback):
     def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
         self.last = trainer.progress.seconds
         self.write(f"{epoch_text(row, trainer)}  {self.pace.text(trainer)}")
-
-
-class Bar(Callback):
-    """A progress bar over all steps, with loss, images a second and time left; a line stays for each epoch."""
-
-    def __init__(self, console: Any):
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        self.console, self.pace, self.shown = console, Pace(), 0.0
-        self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  {task.fields[pace]}"),
-            console=console,
-            transient=True,
-        )
-
-    def on_start(self, trainer: Trainer) -> None:
-        p = trainer.progress
-        self.bar.start()
-        self.task = self.bar.add_task(
-            "", total=total_steps(trainer), completed=p.step, epoch=p.epoch + 1, loss="-", pace=""
-        )
-
-    def on_step(self, trainer: Trainer, loss: float) -> None:
-        p = trainer.progress
-        self.pace.step(trainer)
-        loss_text, pace = f"{p.loss_sum / p.seen:.4f}", self.pace.text(trainer)
-        self.bar.update(self.task, completed=p.step, epoch=p.epoch + 1, loss=loss_text, pace=pace)
-
-    def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
-        self.console.print(epoch_text(row, trainer), highlight=False)
-
-    def close(self) -> None:
-        self.bar.stop()

@@ -6,6 +6,7 @@
     checkpoints/best.safetensors       the best validation so far
     metrics.json                       val, and test where there is one, with intervals
     predictions.csv                    what was said of each image of the test part, or of val where there is none
+    predictions-val.csv                the same of val, where there is a test part
     curves.png, and what the task draws and lists
 
 The configuration and one checkpoint are enough to use a run; the rest is for people.

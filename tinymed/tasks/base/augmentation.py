@@ -12,6 +12,7 @@ MIXTURE: dict[str, Any] = {
     "brightness": 0.05,
     "contrast": 0.1,
 }
+FLIPS = ("horizontal_flip", "vertical_flip")
 COLOURS = ("saturation", "hue", "stain", "pca_colour")
 MOVES = (
     *("horizontal_flip", "vertical_flip", "flip", "turns", "rotate", "shear"),
@@ -20,9 +21,9 @@ MOVES = (
 
 
 def augmentation(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what --augment and --flip stand for."""
+    """Return what --augment and --flip stand for; --no-flip takes the flips out of the mixture."""
     chosen: dict[str, Any] = dict(MIXTURE) if given.get("augment") else {}
-    return chosen | ({"horizontal_flip": True, "vertical_flip": True} if given.get("flip") else {})
+    return chosen | (dict.fromkeys(FLIPS, bool(given["flip"])) if "flip" in given else {})
 
 
 def augmentation_rules(

@@ -138,8 +138,8 @@ class AugmentConfig(Strict):
     """How far images are changed in training.  See tinymed.data.Augment."""
 
     panel: ClassVar[str] = "Augmentation"
-    horizontal_flip: bool = setting(False, "Mirror left-right.")
-    vertical_flip: bool = setting(False, "Mirror up-down.")
+    horizontal_flip: bool = setting(False, "Mirror left-right.", switch="--horizontal-flip/--no-horizontal-flip")
+    vertical_flip: bool = setting(False, "Mirror up-down.", switch="--vertical-flip/--no-vertical-flip")
     rotate: float = setting(0.0, "Turn by up to so many degrees either way.", ge=0, allow_inf_nan=False)
     shift: float = setting(0.0, "Shift by up to this fraction of the side.", ge=0, allow_inf_nan=False)
     scale: Annotated[tuple[float, float], BeforeValidator(parse_scale)] = setting(
@@ -227,16 +227,28 @@ class RunConfig(Strict):
     lr_for: Annotated[dict[str, PositiveRate], BeforeValidator(parse_rates)] = setting(
         {}, "Rate of layers: PATTERN=RATE; may be repeated.", panel="Transfer", repeat=True
     )
-    epochs: int | None = setting(20, "Passes over the training set.", shown="20; without --data 12", ge=1)
+    epochs: int | None = setting(
+        20, "Passes over the training set.", shown="the recipe's: steady by the number of images, paper 20", ge=1
+    )
     steps: int | None = setting(None, "Optimiser steps, instead of epochs.", ge=1)
-    batch: int = setting(128, "Images in a step.", shown="128; without --data 32", ge=1)
+    batch: int = setting(128, "Images in a step.", shown="the recipe's: steady 32, paper 128", ge=1)
     optimizer: Literal["adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "adagrad"] = setting(
-        "adam", "The optimiser."
+        "adam", "The optimiser.", shown="the recipe's: steady adamw, paper adam"
     )
     lr: float = setting(1e-3, "Learning rate.", gt=0, allow_inf_nan=False)
-    weight_decay: float = setting(0.0, "L2 penalty; decoupled with adamw.", ge=0, allow_inf_nan=False)
+    weight_decay: float = setting(
+        0.0, "L2 penalty; decoupled with adamw.", shown="the recipe's: steady 0.01", ge=0, allow_inf_nan=False
+    )
     schedule: Literal["constant", "cosine", "plateau"] = setting(
-        "constant", "Of the learning rate.", shown="constant; without --data cosine"
+        "constant", "Of the learning rate.", shown="the recipe's: steady cosine, paper constant"
+    )
+    warmup: float = setting(
+        0.0,
+        "Share of the steps in which the rate rises, before a cosine.",
+        shown="the recipe's: steady 0.05",
+        ge=0,
+        lt=1,
+        allow_inf_nan=False,
     )
     accumulate: int = setting(1, "Batches of an optimiser step, in the memory of one.", ge=1, le=1024)
     average: Literal["ema", "swa"] | None = setting(
@@ -256,7 +268,7 @@ class RunConfig(Strict):
     early_stop: int | None = setting(None, "Stop after so many epochs without improvement.", ge=1)
     monitor: str = setting("val_loss", "What improves.")
     keep: Literal["best", "last"] = setting(
-        "last", "Weights to evaluate: the last, or the best on val.", shown="last; best with --early-stop, no --data"
+        "last", "Weights to evaluate: the last, or the best on val.", shown="the recipe's: steady best, paper last"
     )
     checkpoint_every: int = setting(100, "Steps between checkpoints; 0: only after epochs.", panel="Run", ge=0)
 
@@ -268,6 +280,12 @@ class RunConfig(Strict):
                     f"--{name}: changes red, green and blue, and the images have {self.data.channels} channel(s); "
                     "leave it out, or read pictures as colours with --rgb"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def check_warmup(self) -> Self:
+        if self.warmup and self.schedule != "cosine":
+            raise UserError("--warmup: has no effect here: the rate rises before --schedule cosine")
         return self
 
     @model_validator(mode="after")
@@ -293,7 +311,13 @@ class Shortcuts(Strict):
         switch="--grey/--rgb",
         shown="the model's own, or the images'",
     )
-    normalise: bool = setting(False, "Subtract the training set's mean, divide by its deviation.", panel="Data")
+    normalise: bool = setting(
+        False,
+        "Subtract the training set's mean, divide by its deviation.",
+        panel="Data",
+        switch="--normalise/--no-normalise",
+        shown="done by --recipe steady",
+    )
     preprocess: Literal["imagenet", "half"] | None = setting(
         None,
         "Statistics of public weights, taken by themselves when --init names a classifier of ImageNet",
@@ -303,8 +327,16 @@ class Shortcuts(Strict):
         False,
         "A mild mixture: flips, rotate 15, shift .05, scale .9 to 1.1, brightness .05, contrast .1.",
         panel="Augmentation",
+        switch="--augment/--no-augment",
+        shown="done by --recipe steady",
     )
-    flip: bool = setting(False, "Mirror left-right and up-down (done without --data).", panel="Augmentation")
+    flip: bool = setting(
+        False,
+        "Mirror left-right and up-down.",
+        panel="Augmentation",
+        switch="--flip/--no-flip",
+        shown="done by the recipes steady and quick",
+    )
     class_weights: str = setting("none", "In the loss: none, balanced, tempered, effective=.99 or 1,3.5.")
 
 

@@ -29,6 +29,7 @@ class Option(NamedTuple):
     switch: str  # "--grey/--rgb", "--flip", or "" of an option with a value
     path: tuple[str, ...]  # of the value in the configuration; () of a shortcut
     choices: tuple[str, ...]
+    limits: tuple[tuple[str, float], ...]  # of a number, as JSON Schema names them: (("exclusiveMinimum", 0.0),)
 
     @property
     def flag(self) -> str:
@@ -68,6 +69,17 @@ def read_field(name: str, field: FieldInfo, panel: str, path: tuple[str, ...]) -
         extra.get("switch", f"--{name.replace('_', '-')}" if kind is bool else ""),
         path,
         choices,
+        field_limits(field),
+    )
+
+
+LIMITS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+
+
+def field_limits(field: FieldInfo) -> tuple[tuple[str, float], ...]:
+    """Return the limits of a field's value, as JSON Schema names them."""
+    return tuple(
+        (LIMITS[end], float(getattr(part, end))) for part in field.metadata for end in LIMITS if hasattr(part, end)
     )
 
 

@@ -29,16 +29,17 @@ def preset(name: str, channels: int) -> dict[str, Any]:
     return {"mean": mean, "std": std}
 
 
-def statistics(train: Any, data: Any, given: Options) -> dict[str, Any]:
+def statistics(train: Any, data: Any, given: Options, by_default: bool = False) -> dict[str, Any]:
     """Return mean and std, where --normalise or --preprocess asks for them; {} otherwise.
 
-    train: the training set.  data: that part of the configuration.  Raises UserError: both are given.
+    train: the training set.  data: that part of the configuration.  by_default: --normalise, where nothing is said.
+    Raises UserError: both are given.
     """
     if "preprocess" in given:
         if given.get("normalise"):
             raise UserError("--normalise: takes the training set's statistics, --preprocess others; leave one out")
         return preset(given["preprocess"], data.channels)
-    if not given.get("normalise"):
+    if not given.get("normalise", by_default):
         return {}
     mean, std = channel_statistics(train, data.size, data.channels)
     return {"mean": mean, "std": std}

@@ -67,6 +67,7 @@ class Task(Generic[C, Data]):
     name: ClassVar[str]
     needs: ClassVar[str] = ""  # what --data must be, where there is no built-in set
     wants: ClassVar[str]  # what it asks of a network, for messages
+    marks: ClassVar[tuple[str, ...]] = ()  # columns of a list, or names in a folder, that speak for this task
     embeds: ClassVar[bool] = False  # whether the outputs are an embedding, to be compared by the cosine
     pictures: ClassVar[bool] = False  # whether the outputs are a picture, not scores
     Config: type[C]

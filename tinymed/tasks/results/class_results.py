@@ -10,6 +10,7 @@ from ...data.dataset import Dataset
 from ...metrics.classification import class_scores, kappa_of
 from ...metrics.confusion_metrics import kappa_weights
 from ...metrics.measures import Area, Measure, Share, Weighted
+from ...metrics.patients import KEPT
 from ...report.plots import save_confusion, save_roc
 from ...report.tables import interval, number, table
 from .rows import Cases, Row
@@ -38,8 +39,22 @@ def class_text(result: dict[str, Any], title: str) -> str:
     matrix = [("true \\ predicted", *classes)]
     matrix += [(name, *map(str, row)) for name, row in zip(classes, result["confusion"], strict=True)]
     lines += ["", table(matrix)]
+    if "patients" in result:
+        lines += ["", patient_text(result["patients"])]
     lines += [f"note: {note}" for note in result["warnings"] if "0/0" in note or "patients" in note]
     return "\n".join(lines)
+
+
+def patient_text(found: dict[str, Any]) -> str:
+    """Return the measures of patients as text, or why there are none."""
+    mixed = f"; {found['mixed']} with images of several classes are left out" if found["mixed"] else ""
+    head = f"by patient, the mean score of a patient's images: n = {found['n']} patients of one class{mixed}"
+    rows = [
+        (name.replace("_", " "), number(found[name]), interval(found[f"{name}_interval"]))
+        for name in KEPT
+        if name in found
+    ]
+    return f"{head}\n{table(rows)}" if "accuracy" in found else head
 
 
 def save_class_pictures(

@@ -1,0 +1,285 @@
+"""Recipes: what trains where nothing is said, what the data decide of it, and what is said before and after."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from commands import NETWORK, QUICK, invoke, write_images
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinymed.cli.start_run import config_from_options, open_sets, with_data_fields
+from tinymed.data import Dataset
+from tinymed.data.remarks import patients_of, split_text
+from tinymed.errors import UserError
+from tinymed.metrics.classification import evaluate_scores
+from tinymed.metrics.patients import evaluate_patients, patient_scores
+from tinymed.runs.advice import advice
+from tinymed.tasks.base.recipes import FEWEST, MOST, RECIPES, SHOWN, mirrored, planned_epochs, unequal
+from tinymed.tasks.results.rows import read_cases
+
+
+def configured(data, **options):
+    """The configuration of a run on these data, and the lines that are said of it."""
+    given = {"model": "dcnn", "size": 46, "backend": "numpy", "workers": 0, "data": str(data)} | options
+    config = config_from_options(given)
+    return with_data_fields(config, open_sets(config, given), given)
+
+
+def listed(folder, rows, header=("path", "label", "patient")):
+    """A list beside images."""
+    with (folder / "list.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return folder / "list.csv"
+
+
+class TestSteady:
+    def test_is_what_trains_images_of_your_own(self, cells):
+        config, lines = configured(cells)
+        assert (config.recipe, config.optimizer, config.schedule, config.keep) == ("steady", "adamw", "cosine", "best")
+        assert (config.head, config.batch, config.warmup) == ("softmax", 32, 0.05)
+        assert config.model_options == {"dropout": [0.0, 0.5], "bn_momentum": 0.1}
+        assert config.augment.settings() is not None
+        assert config.data.mean is not None
+        assert any(line.startswith(f"recipe steady: {config.epochs} epochs") for line in lines)
+
+    def test_the_papers_recipe_is_what_was_the_default(self, cells):
+        config, _ = configured(cells, recipe="paper")
+        assert (config.optimizer, config.lr, config.epochs, config.batch) == ("adam", 1e-3, 20, 128)
+        assert (config.schedule, config.warmup, config.keep, config.head) == ("constant", 0, "last", "sigmoid")
+        assert (config.model_options, config.augment.settings(), config.data.mean) == ({}, None, None)
+        assert config.sampling is None
+
+    def test_without_data_the_quick_one_trains(self):
+        config = config_from_options({"backend": "numpy"})
+        assert (config.recipe, config.epochs, config.batch, config.optimizer) == ("quick", 12, 32, "adam")
+        assert config.augment.horizontal_flip
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [
+            ("epochs", 7),
+            ("batch", 5),
+            ("optimizer", "sgd"),
+            ("lr", 0.01),
+            ("schedule", "constant"),
+            ("keep", "last"),
+            ("head", "sigmoid"),
+            ("warmup", 0.0),
+            ("weight_decay", 0.0),
+            ("sampling", "over"),
+            ("seed", 4),
+        ],
+    )
+    def test_an_option_outranks_the_recipe(self, option, value, cells):
+        config, _ = configured(cells, **{option: value})
+        assert getattr(config, option) == value
+
+    def test_what_it_does_can_be_left_out(self, cells):
+        config, _ = configured(cells, augment=False, normalise=False)
+        assert config.augment.settings() is None
+        assert config.data.mean is None
+        flips, _ = configured(cells, flip=False)
+        assert not flips.augment.horizontal_flip
+        assert flips.augment.rotate == 15
+
+    def test_an_unknown_recipe_is_refused(self, cells):
+        with pytest.raises(UserError, match=r"--recipe 'best': choose steady, paper, quick"):
+            configured(cells, recipe="best")
+
+    @given(st.integers(1, 10**7))
+    def test_epochs_follow_the_number_of_images(self, images):
+        epochs = planned_epochs(images)
+        assert FEWEST <= epochs <= MOST
+        if FEWEST < epochs < MOST:
+            assert abs(epochs * images - SHOWN) <= images
+
+    def test_rare_classes_are_shown_more_often_and_named(self, tmp_path):
+        cells = write_images(tmp_path, ["clear", "ill"], 40)
+        for path in sorted((cells / "ill").glob("*.png"))[5:]:
+            path.unlink()
+        config, lines = configured(cells)
+        assert config.sampling == "balanced"
+        assert any("rare in the training set: ill" in line and "--sampling balanced" in line for line in lines)
+        paper, lines = configured(cells, recipe="paper")
+        assert paper.sampling is None
+        assert any("rare in the training set: ill" in line and "try --sampling balanced" in line for line in lines)
+        weighted, _ = configured(cells, class_weights="balanced")
+        assert weighted.sampling is None
+
+    def test_no_flip_exchanges_left_and_right(self, tmp_path):
+        config, lines = configured(write_images(tmp_path, ["left_lung", "right_lung"], 20))
+        assert not config.augment.horizontal_flip
+        assert config.augment.vertical_flip
+        assert any("no horizontal flip" in line for line in lines)
+        asked, _ = configured(tmp_path, flip=True)
+        assert asked.augment.horizontal_flip
+
+    @given(st.lists(st.integers(1, 1000), min_size=2, max_size=6))
+    def test_unequal_is_a_ratio_of_three(self, counts):
+        assert unequal({str(i): n for i, n in enumerate(counts)}) == (max(counts) >= 3 * min(counts))
+
+    def test_names_that_only_contain_a_side_flip(self):
+        assert mirrored(["bright", "leftover"]) == {}
+        assert set(mirrored(["upper left", "lower right"])) == {"horizontal_flip", "vertical_flip"}
+
+    @pytest.mark.parametrize("recipe", RECIPES)
+    def test_a_networks_own_loss_and_inputs_stay(self, recipe, cells):
+        config = config_from_options({"model": "lenet5", "grey": True, "data": str(cells), "recipe": recipe})
+        assert config.head == "own"
+        assert config.data.mean == [pytest.approx(0.1 / 1.275)]
+
+
+class TestTheSplitIsSaid:
+    @pytest.mark.parametrize(
+        "column", ["patient", "patient_id", "PatientID", "Subject ID", "case", "MRN", "participant"]
+    )
+    def test_by_patient_for_each_usual_name(self, column, cells, tmp_path):
+        files = sorted(cells.glob("*/*.png"))
+        rows = [[path, path.parent.name, f"p{i // 2}"] for i, path in enumerate(files)]
+        given = {"data": str(listed(tmp_path, rows, ("path", "label", column))), "backend": "numpy"}
+        said = split_text(open_sets(config_from_options(given), given))
+        assert said.startswith("split by patient (")
+        counts = [int(n) for n in said.partition("(")[2].partition(")")[0].split("/")]
+        assert sum(counts) == len(files) // 2
+        assert f"column {column!r}" in said
+
+    def test_by_image_where_nothing_says_who(self, cells, tmp_path, capsys):
+        code, _, err = invoke(capsys, "train", "--data", cells, "--out", tmp_path / "run", *NETWORK, "--steps", 1)
+        assert code == 0
+        assert "no patient column: split by image" in err.splitlines()
+
+
+class TestPatients:
+    def test_scores_are_means_of_images_and_mixed_patients_are_counted(self, rng):
+        scores, patients = rng.random((30, 3)), rng.integers(0, 8, 30)
+        labels = patients % 3
+        means, truth, mixed = patient_scores(scores, labels, patients)
+        for row, label, who in zip(means, truth, np.unique(patients), strict=True):
+            assert np.allclose(row, scores[patients == who].mean(axis=0))
+            assert label == who % 3
+        assert mixed == 0
+        labels[np.flatnonzero(patients == patients[0])[0]] = (patients[0] + 1) % 3
+        several = (np.bincount(patients)[patients[0]] > 1).astype(int)
+        assert patient_scores(scores, labels, patients)[2] == several
+
+    def test_one_image_a_patient_is_the_measure_of_images(self, rng):
+        scores, labels = rng.random((40, 2)), rng.integers(0, 2, 40)
+        found = evaluate_patients(scores, labels, np.arange(40), ["a", "b"], "b", seed=1)
+        whole = evaluate_scores(scores, labels, ["a", "b"], "b", seed=1)
+        assert {k: found[k] for k in ("accuracy", "auc", "auc_interval")} == {
+            k: whole[k] for k in ("accuracy", "auc", "auc_interval")
+        }
+
+    def test_a_run_says_them_and_lists_every_measured_image(self, tmp_path, cells, capsys):
+        files = sorted(cells.glob("*/*.png"))
+        path = listed(tmp_path, [[f, f.parent.name, f"{f.parent.name}{i // 2}"] for i, f in enumerate(files)])
+        out = tmp_path / "run"
+        code, shown, _ = invoke(capsys, "train", "--data", path, "--out", out, *QUICK)
+        assert code == 0
+        assert "by patient, the mean score of a patient's images: n =" in shown
+        metrics = json.loads((out / "metrics.json").read_text())
+        assert metrics["test"]["patients"]["n"] < metrics["test"]["n"]
+        for part, name in (("test", "predictions.csv"), ("val", "predictions-val.csv")):
+            assert len(read_cases(out / name)["path"]) == metrics[part]["n"]
+
+    def test_groups_that_are_no_patients_have_no_scores(self, tmp_path, cells, capsys):
+        files = sorted(cells.glob("*/*.png"))
+        rows = [[f, f.parent.name, f"{f.parent.name}{i // 2}"] for i, f in enumerate(files)]
+        path = listed(tmp_path, rows, ("path", "label", "near_duplicate_group"))
+        code, shown, _ = invoke(capsys, "train", "--data", path, "--out", tmp_path / "run", *NETWORK, "--steps", 1)
+        assert code == 0
+        assert "by patient" not in shown
+
+
+class Settings:
+    """What advice reads of a configuration."""
+
+    def __init__(self, keep="best", schedule="cosine"):
+        self.monitor, self.keep, self.schedule = "val_loss", keep, schedule
+
+
+def epochs(*losses):
+    return [{"epoch": i, "step": 10 * i, "loss": v, "val_loss": v} for i, v in enumerate(losses, 1)]
+
+
+class TestAdvice:
+    def test_nothing_where_nothing_stands_out(self):
+        assert advice("run", Settings(), epochs(1, 0.8, 0.6, 0.5, 0.45, 0.44, 0.441, 0.442), {}) == []
+
+    def test_a_better_epoch_than_the_last_is_named_with_its_command(self):
+        (line,) = advice("runs/a", Settings(keep="last"), epochs(1, 0.5, 0.4, 0.6, 0.7, 0.8), {})
+        assert "epoch 3 was better than the last" in line
+        assert "tinymed evaluate runs/a --weights best" in line
+
+    def test_learning_by_heart(self):
+        (line,) = advice("runs/a", Settings(), epochs(1, 0.5, 0.6, 0.7, 0.8, 0.9), {})
+        assert "epoch 2 of 6" in line
+        assert "--weight-decay" in line
+
+    @pytest.mark.parametrize(
+        ("schedule", "told"), [("cosine", "train longer"), ("constant", "--resume runs/a --epochs 12")]
+    )
+    def test_still_improving(self, schedule, told):
+        (line,) = advice("runs/a", Settings(schedule=schedule), epochs(1, 0.9, 0.8, 0.7, 0.6, 0.5), {})
+        assert "still improving" in line
+        assert told in line
+
+    def test_an_interval_that_contains_the_majority(self):
+        result = evaluate_scores([[0.6, 0.4]] * 30, [0] * 20 + [1] * 10, ["clear", "ill"], "ill", resamples=0)
+        lines = advice("run", Settings(), [], result | {"auc_interval": [0.4, 0.7]})
+        assert any(
+            "always answering clear scores 0.667" in line and "AUC's interval begins at 0.400" in line for line in lines
+        )
+        assert any("no image of ill is found" in line for line in lines)
+        assert any("ill (10)" in line for line in lines)
+
+    @pytest.mark.parametrize(
+        "result", [{}, {"per_class": {"cell": {"ap": 0.5}}}, {"confusion": [[1]], "accuracy": 1.0}]
+    )
+    def test_results_of_other_tasks_are_left_alone(self, result):
+        assert advice("run", Settings(), [], result) == []
+
+    def test_a_good_result_needs_none(self):
+        labels = np.arange(200) % 2
+        result = evaluate_scores(np.eye(2)[labels], labels, ["clear", "ill"], "ill")
+        assert advice("run", Settings(), [], result) == []
+
+
+def test_patients_of_other_columns_are_none():
+    images = np.zeros((2, 8, 8), np.uint8)
+    assert patients_of(Dataset(images, [0, 1], ["a", "b"])) is None
+    assert patients_of(Dataset(images, [0, 1], ["a", "b"], np.array(["x", "y"]), group_column="lesion")) is None
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(2))
+def test_the_steady_recipe_learns(tmp_path, seed, capsys):
+    """From 200 easy smears, in 12 epochs, what separates them."""
+    data = write_images(tmp_path / "cells", ["clear", "parasite"], 100, seed=seed)
+    code, _, _ = invoke(
+        capsys, "train", "dcnn", "--data", data, "--size", 46, "--epochs", 12, "--workers", 0, "--out", tmp_path / "run"
+    )
+    assert code == 0
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["val"]["auc"] > 0.8
+
+
+class TestDataOfAnotherTask:
+    @pytest.mark.parametrize(("kind", "task"), [("masks", "segmentation"), ("boxes", "detection")])
+    def test_the_task_is_named(self, kind, task, tmp_path, capsys):
+        if kind == "masks":
+            data = listed(tmp_path, [["a.png", "b.png"]], ("path", "mask"))
+        else:
+            data = tmp_path
+            listed(tmp_path, [["a.png", 3]], ("path", "n_boxes")).rename(tmp_path / "splits.csv")
+            (tmp_path / "boxes.csv").write_text("path,label,xmin,ymin,xmax,ymax\n")
+        code, out, err = invoke(capsys, "train", "--data", data, "--out", tmp_path / "run")
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert f"these data look like those of another task: --task {task}" in err
+
+    def test_nothing_is_said_where_nothing_speaks_for_one(self, tmp_path, capsys):
+        data = listed(tmp_path, [["a.png", "x"]], ("path", "what"))
+        code, _, err = invoke(capsys, "train", "--data", data, "--out", tmp_path / "run")
+        assert code == 2
+        assert "another task" not in err
