@@ -19,7 +19,7 @@ namespace gemm {
 constexpr int OUTSIDE = -(1 << 30);  // a pixel that no other spot brings back into an image
 
 struct alignas(16) Spot {
-    int offset, y, x, unused;
+    int offset, y, x, z;  // z: of volumes alone
 };
 
 struct Operand {
