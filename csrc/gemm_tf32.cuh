@@ -125,7 +125,7 @@ __device__ void multiply(float (&sum)[TILES][4][4], const S& stage, int row0, in
 }
 
 template <int ROWS, int COLUMNS, int WARP_ROWS, class P>
-__global__ void __launch_bounds__(ROWS / WARP_ROWS * COLUMNS, 2) tf32_kernel(P all) {
+__global__ void __launch_bounds__(ROWS / WARP_ROWS * COLUMNS, blocks_for(ROWS, COLUMNS)) tf32_kernel(P all) {
     constexpr int THREADS = ROWS / WARP_ROWS * COLUMNS, TILES = WARP_ROWS / 16;  // a warp for every 32 columns
     using S = Stage<P, ROWS, COLUMNS>;
     __shared__ Spots<ROWS, COLUMNS, STEP> spots;
