@@ -4,6 +4,8 @@ An op runs on the kernels of the place its tensors are in: those of the backend 
 of that device's default backend.  New tensors are made where the backend in use works, unless told otherwise.
 """
 
+import functools
+import warnings
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -92,9 +94,21 @@ def table_on(device: str) -> Table:
         return dispatch.table("cuda")
     except BackendError as reason:  # the kernels of csrc/ were not built, or CuPy is missing
         try:
-            return dispatch.table("cupy")
+            found = dispatch.table("cupy")
         except BackendError:
             raise BackendError(f"device 'cuda' is not available: {reason}") from None
+        tell_of_fallback(str(reason))
+        return found
+
+
+@functools.cache
+def tell_of_fallback(reason: str) -> None:
+    """Warn, once in a process, that a GPU works without the kernels of csrc/."""
+    warnings.warn(
+        f"device 'cuda' is served by the backend 'cupy', without kernels of its own and much slower: {reason}",
+        RuntimeWarning,
+        stacklevel=4,
+    )
 
 
 def table_for(name: str, arrays: Sequence[Any]) -> Table:
