@@ -365,7 +365,9 @@ class FakeCupy(Namespace):
 
     def __init__(self) -> None:
         super().__init__(np)
-        self.cuda, self.ndarray, self.__name__, self.__version__ = CUDA, ndarray, "cupy", "14.0 (a stand-in)"
+        self.cuda = types.SimpleNamespace(**vars(CUDA))  # its own, which a test may change
+        self.cuda.runtime = types.SimpleNamespace(**vars(CUDA.runtime))
+        self.ndarray, self.__name__, self.__version__ = ndarray, "cupy", "14.0 (a stand-in)"
 
     def asarray(self, a: Any, dtype: Any = None, **options: Any) -> ndarray:
         return a if isinstance(a, ndarray) and dtype in (None, a.dtype) else self.array(a, dtype)
