@@ -13,7 +13,7 @@ benchmarks/results/<gpu>-<date>.json; a short table comes last.  The exit code i
 
 A module that was carried here, built elsewhere for this Python and this GPU, is taken instead of building one:
 
-    TINYMED_CUDA=1 TINYMED_EMULATED=0 TINYMED_CUDA_ARCH=90a python setup.py build_ext --inplace      # tinymed/_cuda.*.so
+    TINYMED_CUDA=1 TINYMED_EMULATED=0 TINYMED_CUDA_ARCH=90a python setup.py build_ext --inplace
 """
 
 import argparse

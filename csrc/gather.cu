@@ -102,6 +102,14 @@ struct AddEach {
     }
 };
 
+struct Join {  // places along two axes as one along both merged
+    int64_t* __restrict__ y;
+    const int64_t* __restrict__ a;
+    const int64_t* __restrict__ b;
+    int64_t m, n;
+    __device__ void operator()(int64_t i) const { y[i] = wrapped(a[i], m) * n + wrapped(b[i], n); }
+};
+
 struct OneHot {
     int64_t* __restrict__ y;
     const int64_t* __restrict__ index;
@@ -150,6 +158,12 @@ void add_each(Out<float> y, In<float> x, In<int64_t> index, In<float> source, bo
     each<1>(AddEach{y.data, x.data, index.data, source.data, n, many, inner, replace}, x.shape[0] * inner, stream);
 }
 BIND(add_each, "y x index source replace");
+
+void join_places(Out<int64_t> y, In<int64_t> a, In<int64_t> b, int64_t m, int64_t n, cudaStream_t stream) {
+    require(a.size() == b.size() && y.size() == a.size(), "take: indices of shapes ", a.shape, " and ", b.shape);
+    each(Join{y.data, a.data, b.data, m, n}, y.size(), stream);
+}
+BIND(join_places, "y a b m n");
 
 void one_hot_forward(Out<int64_t> y, In<int64_t> index, int classes, cudaStream_t stream) {
     each(OneHot{y.data, index.data, classes}, y.size(), stream);

@@ -113,14 +113,23 @@ void backward(const Out<float>& dx, const Out<float>& dweight, const Out<float>&
     LAUNCH(gradient_kernel, unsigned(mean.size()), THREADS, 0, stream, dx.data, dy.data, x.data, weight.data,
            mean.data, rstd.data, l);
     columns::sum(Affine{dy.data, x.data, mean.data, rstd.data, l}, StoreAffine{dweight.data, dbias.data}, partial,
-                 x.size() / l.channels, l.channels, stream);
+                 mean.size() / l.groups * l.pixels, l.channels, stream);
 }
 
 // [n, pixels, channels] of an image in memory
 Layout of_image(const Lengths& x, int groups) {
     int channels = int(x[x.count - 1]);
     require(groups > 0 && channels % groups == 0, "group_norm: ", channels, " channels in ", groups, " groups");
-    return {int(x.product() / (x[0] * channels)), channels, groups};
+    int64_t pixels = 1;
+    for (int a = 1; a < x.count - 1; ++a) pixels *= x[a];
+    return {int(pixels), channels, groups};
+}
+
+// Rows of the last axes, which are one pixel.
+Layout of_rows(const Lengths& x, int axes) {
+    int64_t length = 1;
+    for (int a = x.count - axes; a < x.count; ++a) length *= x[a];
+    return {1, int(length), 1};
 }
 
 // ---------------------------------------------------------------------------------------- local response norm
@@ -184,16 +193,15 @@ void group_norm_backward(Out<float> dx, Out<float> dweight, Out<float> dbias, Wo
 BIND(group_norm_backward, "dx dweight dbias partial dy x weight mean rstd");
 
 void layer_norm_forward(Out<float> y, Out<float> mean, Out<float> rstd, In<float> x, Maybe<float> weight,
-                        Maybe<float> bias, int, double eps, cudaStream_t stream) {
-    Layout l{1, int(x.size() / mean.size()), 1};
-    forward("layer_norm", y, mean, rstd, x, weight, bias, l, eps, stream);
+                        Maybe<float> bias, int axes, double eps, cudaStream_t stream) {
+    forward("layer_norm", y, mean, rstd, x, weight, bias, of_rows(x.shape, axes), eps, stream);
 }
 BIND(layer_norm_forward, "y mean rstd x weight bias axes eps");
 
 void layer_norm_backward(Out<float> dx, Out<float> dweight, Out<float> dbias, Work<double> partial, In<float> dy,
-                         In<float> x, Maybe<float> weight, In<float> mean, In<float> rstd, int, cudaStream_t stream) {
-    Layout l{1, int(x.size() / mean.size()), 1};
-    backward(dx, dweight, dbias, partial, dy, x, weight, mean, rstd, l, stream);
+                         In<float> x, Maybe<float> weight, In<float> mean, In<float> rstd, int axes,
+                         cudaStream_t stream) {
+    backward(dx, dweight, dbias, partial, dy, x, weight, mean, rstd, of_rows(x.shape, axes), stream);
 }
 BIND(layer_norm_backward, "dx dweight dbias partial dy x weight mean rstd axes");
 

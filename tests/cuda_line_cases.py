@@ -153,6 +153,7 @@ CASES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "take_lines": indexed,
     "take_each": indexed_each,
     "rank_places": lambda d: (lambda x, index: (index, x.shape[1]))(*indexed(d)),
+    "join_places": lambda d: (d.integers(n := d.pick((7, 0, 300)), high=5), d.integers(n, high=9) - 9, 5, 9),
     "add_segments": segments,
     "add_each": added_each,
     "one_hot_forward": lambda d: (d.integers(*d.pick(((5,), (), (2, 3), (0,))), high=6), 6),

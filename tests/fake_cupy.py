@@ -38,7 +38,7 @@ class Memory:
     held, most: bytes that all have now, and the most they had.
     """
 
-    __slots__ = ("owner", "owned", "ptr", "size")
+    __slots__ = ("owned", "owner", "ptr", "size")
     held = most = 0
 
     def __init__(self, owner: np.ndarray, owned: bool = True):
@@ -189,7 +189,12 @@ def done(run: Any, args: Any, name: str = "") -> Any:
     new = [i for i, a in enumerate(found) if id(owner(a)) not in owners]
 
     if new:
-        made([found[i] for i in new], lambda: [values[i] for values in [rerun()] for i in new], touched, "empty" not in name)
+        made(
+            [found[i] for i in new],
+            lambda: [values[i] for values in [rerun()] for i in new],
+            touched,
+            "empty" not in name,
+        )
     return result
 
 

@@ -76,7 +76,7 @@ class Block:
         Block.free.setdefault(self.size, []).append(self.bytes)
 
 
-def Pinned(size: int) -> Any:  # noqa: N802  a class of CuPy
+def Pinned(size: int) -> Any:
     """Host memory that the device can reach."""
     block = Block(size)
     memory = (ctypes.c_char * block.size).from_buffer(block.bytes)
@@ -250,7 +250,9 @@ def pinned_below(a: Any) -> Any:
 def released(owner: np.ndarray) -> None:
     """Overwrite memory that nobody holds any more, when the device comes to it."""
     if owner.flags.writeable:
-        device.give(lambda: owner.fill(np.nan if owner.dtype.kind == "f" else 0x55 if owner.dtype.kind != "b" else True))
+        device.give(
+            lambda: owner.fill(np.nan if owner.dtype.kind == "f" else 0x55 if owner.dtype.kind != "b" else True)
+        )
 
 
 def reset() -> None:

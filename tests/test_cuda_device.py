@@ -139,7 +139,11 @@ def test_a_module_that_suits_is_used(cuda):
 @pytest.mark.parametrize(
     ("module", "runtime", "said"),
     [
-        (built(fill=refuse_to_launch), {}, r"no code for this GPU \(sm_90\): fill: no kernel image.*TINYMED_CUDA_ARCH=90"),
+        (
+            built(fill=refuse_to_launch),
+            {},
+            r"no code for this GPU \(sm_90\): fill: no kernel image.*TINYMED_CUDA_ARCH=90",
+        ),
         (built(), {"driverGetVersion": lambda: 12040}, "built for CUDA 13, the driver knows CUDA 12"),
         (built(), {"getDevice": lambda: 1}, "current device is GPU 1; tinymed uses GPU 0 alone"),
     ],
@@ -168,8 +172,7 @@ def test_a_gpu_without_kernels_of_its_own_is_told_once(cuda, monkeypatch):
     monkeypatch.setattr(gpu.modules, "why_not_built", lambda name: "tinymed._cuda was not built: no nvcc")
     devices.tell_of_fallback.cache_clear()
     with pytest.warns(RuntimeWarning, match="backend 'cupy', without kernels.*not built: no nvcc") as told:
-        tinymed.zeros(2, device="cuda")
-        tinymed.ones(2, device="cuda")
+        [tinymed.zeros(n, device="cuda") for n in (1, 2)]
     assert len(told) == 1
 
 

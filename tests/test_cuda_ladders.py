@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +15,7 @@ from kernel_homes import everywhere, twice
 from tinymed import devices, dispatch
 from tinymed.cli import ladder as command
 from tinymed.cli import main
-from tinymed.cuda import build, emulated, gpu, ladders
+from tinymed.cuda import build, emulated, ladders
 
 pytestmark = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
 RUNGS = [(name, rung) for name, one in ladders.LADDERS.items() for rung in one.rungs]
@@ -251,6 +250,8 @@ def test_a_rung_that_computes_something_else_is_not_timed(clocked):
     steps = [command.Step(rung.label) for rung in one.rungs]
     with reading_allowed():
         said = command.measure(one, steps)
-    assert re.fullmatch(rf"{re.escape(second.label)} differs from {re.escape(first.label)} by \S+ of the largest value", said)
+    assert re.fullmatch(
+        rf"{re.escape(second.label)} differs from {re.escape(first.label)} by \S+ of the largest value", said
+    )
     assert steps[0].seconds
     assert steps[1].seconds is None

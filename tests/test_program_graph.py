@@ -92,7 +92,7 @@ def test_products_of_cupy_are_replayed_call_by_call(cuda):
     """No capture takes cuBLAS: the backend `cupy` says so, and which backend has products of its own."""
     with tinymed.use_backend("cupy"):
         _, _, step, x, y = training("cuda")
-        with pytest.raises(CaptureError, match="conv2d_forward .*cuBLAS.* backend `cuda` has products of its own"):
+        with pytest.raises(CaptureError, match=r"conv2d_forward .*cuBLAS.* backend `cuda` has products of its own"):
             first(capture(step), x, y)
     expected, _ = losses_and_state(lambda step: step, "cupy")
     found, _ = losses_and_state(lambda step: capture(step, fallback=True), "cupy")

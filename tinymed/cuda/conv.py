@@ -86,7 +86,7 @@ def conv3d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *how: Any
 def forward(
     k: Any, product: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
-    """The implicit product of a convolution, in the tile that suits it."""
+    """Compute a convolution as an implicit product, in the tile that suits it."""
     size = slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     tile = choose(k.name, x.shape[0] * prod(size), weight.shape[0] // groups, groups)
     return product(x, weight, bias, size, stride, before(padding), dilation, groups, tile)
@@ -95,7 +95,7 @@ def forward(
 def backward_input(
     k: Any, product: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
-    """The implicit product of an input's gradient, one for each phase of the stride."""
+    """Compute an input's gradient as an implicit product for each phase of the stride."""
     phases = prod(stride)
     tile = choose(k.name, x_shape[0] * prod(x_shape[2:]) // phases, weight.shape[1], groups * phases)
     return product(dy, weight, x_shape, stride, before(padding), dilation, groups, tile)
@@ -104,7 +104,7 @@ def backward_input(
 def backward_weight(
     k: Any, product: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
-    """The implicit product of a filter's gradient, cut into parts."""
+    """Compute a filter's gradient as an implicit product, cut into parts."""
     rows, columns = weight_product(weight_shape, groups)
     cut = weight_work(dy, x, weight_shape, stride, padding, dilation, groups)[0][0]
     tile = choose(k.name, rows, columns, groups * cut)

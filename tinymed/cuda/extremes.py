@@ -4,7 +4,7 @@ from typing import Any
 
 from ..dispatch import kernel
 from ..ops.moments import freedom
-from .lines import is_lined, lines_along
+from .lines import has_extremes, is_lined, lines_along
 
 
 def each_line(x: Any, *_: Any) -> list[tuple[int, ...]]:
@@ -12,14 +12,14 @@ def each_line(x: Any, *_: Any) -> list[tuple[int, ...]]:
     return [(x.shape[0] * x.shape[2],)]
 
 
-@kernel(backend="csrc", composite=True, when=is_lined)
+@kernel(backend="csrc", composite=True, when=has_extremes)
 def amax_forward(k: Any, x: Any, axes: Any) -> Any:
     """largest_of_lines."""
     lines = lines_along(k, x, axes)
     return lines.one_each(k.largest_of_lines(lines.array))
 
 
-@kernel(backend="csrc", composite=True, when=is_lined)
+@kernel(backend="csrc", composite=True, when=has_extremes)
 def amin_forward(k: Any, x: Any, axes: Any) -> Any:
     """smallest_of_lines."""
     lines = lines_along(k, x, axes)
@@ -36,21 +36,19 @@ def smallest_of_lines(y: Any, x: Any) -> None:
     """y = the smallest number of each line, NaN where one is NaN."""
 
 
-@kernel(backend="csrc", composite=True, when=lambda x, axis, which: is_lined(x, (axis,)))
+@kernel(backend="csrc", composite=True, when=lambda x, axis, which: has_extremes(x, (axis,)))
 def argextreme_forward(k: Any, x: Any, axis: int, which: str) -> Any:
     """place_of_extreme."""
-    lines = lines_along(k, x, (axis,))
+    lines = lines_along(k, x, (axis,) if x.ndim else ())
     return lines.one_each(k.place_of_extreme(lines.array, which == "max"))
 
 
-@kernel(
-    backend="csrc", out=lambda x, largest: [((x.shape[0] * x.shape[2],), "int64")], flops=lambda x, largest: x.size
-)
+@kernel(backend="csrc", out=lambda x, largest: [((x.shape[0] * x.shape[2],), "int64")], flops=lambda x, largest: x.size)
 def place_of_extreme(index: Any, x: Any, largest: Any) -> None:
     """index = where the first largest (or smallest) number of each line is; a NaN comes before all."""
 
 
-@kernel(backend="csrc", composite=True, when=lambda dy, x, y, axes: is_lined(x, axes))
+@kernel(backend="csrc", composite=True, when=lambda dy, x, y, axes: is_lined(x))
 def extremes_backward(k: Any, dy: Any, x: Any, y: Any, axes: Any) -> Any:
     """extreme_of_lines_backward."""
     lines = lines_along(k, x, axes)
@@ -80,7 +78,7 @@ def product_of_lines(y: Any, x: Any) -> None:
     """y = the product of each line."""
 
 
-@kernel(backend="csrc", composite=True, when=lambda x, axes, correction: is_lined(x, axes))
+@kernel(backend="csrc", composite=True, when=lambda x, axes, correction: is_lined(x))
 def var_forward(k: Any, x: Any, axes: Any, correction: float) -> Any:
     """variance_of_lines."""
     lines = lines_along(k, x, axes)
@@ -99,7 +97,7 @@ def logsumexp_forward(k: Any, x: Any, axes: Any) -> Any:
     return lines.one_each(k.logsumexp_of_lines(lines.array))
 
 
-@kernel(backend="csrc", composite=True, when=lambda dy, x, y, axes: is_lined(x, axes))
+@kernel(backend="csrc", composite=True, when=lambda dy, x, y, axes: is_lined(x))
 def logsumexp_backward(k: Any, dy: Any, x: Any, y: Any, axes: Any) -> Any:
     """logsumexp_of_lines_backward."""
     lines = lines_along(k, x, axes)

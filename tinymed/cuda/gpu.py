@@ -49,10 +49,12 @@ def unusable(found: Any) -> str:
 
     runtime = cupy.cuda.runtime
     if number := runtime.getDevice():
-        return f"CuPy's current device is GPU {number}; tinymed uses GPU 0 alone (CUDA_VISIBLE_DEVICES={number} makes it 0)"
+        return f"CuPy's current device is GPU {number}; tinymed uses GPU 0 alone: CUDA_VISIBLE_DEVICES={number}"
     ours, theirs, driver = found.cuda_version // 1000, runtime.runtimeGetVersion() // 1000, runtime.driverGetVersion()
     if driver // 1000 < ours:
-        return f"tinymed._cuda was built for CUDA {ours}, the driver knows CUDA {driver // 1000}; build it with that nvcc"
+        return (
+            f"tinymed._cuda was built for CUDA {ours}, the driver knows CUDA {driver // 1000}; build it with that nvcc"
+        )
     if ours != theirs:
         warnings.warn(
             f"tinymed._cuda was built for CUDA {ours}, CuPy for CUDA {theirs}: both work side by side, in more memory; "
@@ -64,7 +66,9 @@ def unusable(found: Any) -> str:
         found.fill(stream(), cupy.empty(1, cupy.float32), (1,), 1.0)
     except RuntimeError as error:
         sm = cupy.cuda.Device().compute_capability
-        return f"tinymed._cuda has no code for this GPU (sm_{sm}): {error}; build it here, or with TINYMED_CUDA_ARCH={sm}"
+        return (
+            f"tinymed._cuda has no code for this GPU (sm_{sm}): {error}; build it here, or with TINYMED_CUDA_ARCH={sm}"
+        )
     return ""
 
 

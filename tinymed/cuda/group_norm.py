@@ -1,25 +1,29 @@
 """Group, layer and local response normalisation, on the GPU: csrc/group_norm.cu."""
 
+from math import prod
 from typing import Any
 
 from ..dispatch import kernel
 from .reduce import rows_of, sums_work
 
 
-def has_numbers(x: Any, *_: Any) -> bool:
-    """Return whether an array of floats has elements, and no more axes than a launcher takes."""
-    return bool(x.size and x.dtype.char == "f" and x.ndim <= 8)
+def is_single(x: Any, *_: Any) -> bool:
+    """Return whether an array is of float32, with no more axes than a launcher takes."""
+    return bool(x.dtype.char == "f" and x.ndim <= 8)
 
 
 def is_grouped(x: Any, *_: Any) -> bool:
-    """Return whether these are images, of any number of axes of space, that have elements."""
-    return has_numbers(x) and bool(x.ndim >= 3)
+    """Return whether these are images, of any number of axes of space, of at least a pixel."""
+    return is_single(x) and bool(x.ndim >= 3 and 0 not in x.shape[1:])
+
+
+def is_rows(x: Any, axes: int) -> bool:
+    """Return whether rows of the last axes have a number."""
+    return is_single(x) and 0 not in x.shape[x.ndim - axes :]
 
 
 @kernel(backend="csrc", image="y x", when=is_grouped)
-def group_norm_forward(
-    y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any, groups: Any, eps: Any
-) -> None:
+def group_norm_forward(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any, groups: Any, eps: Any) -> None:
     """y = weight (x - mean) rstd + bias, moments of each group of channels of a sample; also mean and rstd."""
 
 
@@ -30,26 +34,24 @@ def group_norm_backward(
     """dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy;  dweight = sum dy xhat;  dbias = sum dy."""
 
 
-@kernel(backend="csrc", when=has_numbers)
-def layer_norm_forward(
-    y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any, axes: Any, eps: Any
-) -> None:
+@kernel(backend="csrc", when=lambda x, weight, bias, axes, eps: is_rows(x, axes))
+def layer_norm_forward(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any, axes: Any, eps: Any) -> None:
     """y = weight (x - mean) rstd + bias, moments over the last axes; also mean and rstd."""
 
 
-def rows_work(dy: Any, x: Any, weight: Any, mean: Any, *_: Any) -> list[Any]:
+def rows_work(dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, axes: int) -> list[Any]:
     """Return the workspace of two sums for each place of a row."""
-    return [sums_work(2, mean.size, x.size // mean.size)]
+    return [sums_work(2, mean.size, prod(x.shape[x.ndim - axes :]))]
 
 
-@kernel(backend="csrc", work=rows_work, when=has_numbers)
+@kernel(backend="csrc", work=rows_work, when=lambda dy, x, weight, mean, rstd, axes: is_rows(x, axes))
 def layer_norm_backward(
     dx: Any, dweight: Any, dbias: Any, partial: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, axes: Any
 ) -> None:
     """dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy;  dweight = sum dy xhat;  dbias = sum dy."""
 
 
-@kernel(backend="csrc", rows="y x", when=lambda x, *_: has_numbers(x) and x.ndim >= 2)
+@kernel(backend="csrc", rows="y x", when=lambda x, *_: is_single(x) and x.ndim >= 2)
 def local_response_norm_forward(y: Any, x: Any, size: Any, alpha: Any, beta: Any, k: Any) -> None:
     """y = x s^-beta, s = k + alpha / size times the sum of x^2 over the channels around."""
 
@@ -58,7 +60,7 @@ def local_response_norm_forward(y: Any, x: Any, size: Any, alpha: Any, beta: Any
     backend="csrc",
     rows="dx dy x",
     work=lambda dy, *_: [(dy.size,), (dy.size,)],
-    when=lambda dy, *_: has_numbers(dy) and dy.ndim >= 2,
+    when=lambda dy, *_: is_single(dy) and dy.ndim >= 2,
 )
 def local_response_norm_backward(
     dx: Any, scale: Any, share: Any, dy: Any, x: Any, size: Any, alpha: Any, beta: Any, k: Any

@@ -42,13 +42,24 @@ class Lines(NamedTuple):
         return reshaped(k, y, (y.size,))
 
 
-def is_lined(x: Any, axes: Any) -> bool:
-    """Return whether these are axes of a float32 array that has elements."""
-    return bool(x.dtype.char == "f" and x.size and 0 < x.ndim <= 8 and axes)
+def is_lined(x: Any, *_: Any) -> bool:
+    """Return whether an array is of float32, with no more axes than a launcher takes."""
+    return bool(x.dtype.char == "f" and x.ndim <= 8)
+
+
+def has_extremes(x: Any, axes: tuple[int, ...]) -> bool:
+    """Return whether it is, and every line along the axes has a number."""
+    return is_lined(x) and bool(x.size or prod(n for a, n in enumerate(x.shape) if a not in axes) == 0)
 
 
 def lines_along(k: Any, x: Any, axes: tuple[int, ...]) -> Lines:
-    """Return the lines along axes: as x lies if they are neighbours there, else with those axes last."""
+    """Return the lines along axes: as x lies if they are neighbours there, else with those axes last.
+
+    Along no axis, every number is a line.
+    """
+    if not axes or not x.ndim:
+        order = tuple(range(x.ndim))
+        return Lines(reshaped(k, x, (x.size, 1, 1)), tuple(x.shape), order, order)
     order = dense_order(x)
     places = sorted(order.index(a) for a in axes) if order else []
     if order is None or places[-1] - places[0] >= len(places):

@@ -1,4 +1,4 @@
-"""Padding, on the GPU: with a constant by csrc/pad.cu, with a border of the array's own elements by csrc/pad_border.cu."""
+"""Padding on the GPU, with a constant by csrc/pad.cu, with a border of own elements by csrc/pad_border.cu."""
 
 from typing import Any
 

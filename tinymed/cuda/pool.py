@@ -1,6 +1,6 @@
 """Pooling of two and three axes of space, on the GPU: csrc/pool.cu, pool3d.cu and adaptive_pool.cu.
 
-A mean over a box of voxels is a mean over planes and one along the depth, so it goes twice through the kernels of images.
+A mean over a box of voxels is a mean over planes, then one along the depth: twice through the kernels of images.
 """
 
 import math
@@ -271,7 +271,5 @@ def adaptive_avg_pool3d_forward(k: Any, x: Any, size: Any) -> Any:
 def adaptive_avg_pool3d_backward(k: Any, dy: Any, x_shape: Any) -> Any:
     """adaptive_avg_pool2d_backward along the depth, then over planes."""
     n, c, depth, *space = x_shape
-    dy = by_depth(
-        canonical_image(k, dy), lambda p: k.adaptive_avg_pool2d_backward(p, (n, c, depth, p.shape[3]))
-    )
+    dy = by_depth(canonical_image(k, dy), lambda p: k.adaptive_avg_pool2d_backward(p, (n, c, depth, p.shape[3])))
     return by_planes(k, dy, lambda p: k.adaptive_avg_pool2d_backward(p, (n * depth, c, *space)))

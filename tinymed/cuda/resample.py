@@ -43,13 +43,13 @@ def upsample_bilinear2d_backward(k: Any, dy: Any, x_shape: Any, steps: Any, alig
 
 
 def volumes_resized(k: Any, resize: Any, x: Any, size: Any, steps: Any, how: Any) -> Any:
-    """A resampling of images on planes, then along the depth."""
+    """Resample volumes as images, on planes, then along the depth."""
     x = by_planes(k, x, lambda p: resize(p, size[1:], steps[1:], how))
     return by_depth(x, lambda p: resize(p, (size[0], p.shape[3]), (steps[0], 1.0), how))
 
 
 def volumes_resized_back(k: Any, back: Any, dy: Any, x_shape: Any, steps: Any, how: Any) -> Any:
-    """Its gradient: along the depth, then on planes."""
+    """Compute the gradient of that: along the depth, then on planes."""
     n, c, depth, *space = x_shape
     dy = by_depth(canonical_image(k, dy), lambda p: back(p, (n, c, depth, p.shape[3]), (steps[0], 1.0), how))
     return by_planes(k, dy, lambda p: back(p, (n * depth, c, *space), steps[1:], how))

@@ -103,7 +103,7 @@ class Lane:
         return tensors, self.last
 
     def close(self) -> None:
-        """Let the current stream wait for the last copy: memory of a batch that nobody took goes back to that stream."""
+        """Let the current stream wait for the last copy: it gets back the memory of a batch that nobody took."""
         if self.last is not None:
             self.cupy.cuda.get_current_stream().wait_event(self.last)
 
