@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(THREADS)
     if (threadIdx.x == 0) {
         Moments all{};
         for (int t = 0; t < THREADS; ++t) all.merge(parts[t].n, parts[t].mean, parts[t].m2);
-        double rstd = 1.0 / sqrt(double(float(all.m2 / double(n))) + eps);
+        double rstd = 1.0 / sqrt(double(float(all.m2 / double(n ? n : 1))) + eps);
         shared[0] = all.mean, shared[1] = rstd;
         means[blockIdx.x] = float(all.mean), rstds[blockIdx.x] = float(rstd);
     }

@@ -200,8 +200,16 @@ class TestParts:
     def test_no_more_than_fill_the_gpu_and_none_too_small(self, depth):
         for rows, columns in ((1, 1), (27, 32), (1152, 256)):
             cut = tiles.parts(rows, columns, depth)
-            assert 1 <= cut <= 2 * tiles.PROCESSORS
+            assert 1 <= cut <= tiles.RESIDENT * tiles.PROCESSORS
             assert cut == 1 or depth / cut >= tiles.GRAIN
+
+    @pytest.mark.parametrize(("rows", "columns"), [(27, 32), (288, 64), (576, 128), (1152, 256)])
+    def test_no_multiprocessor_works_much_longer_than_the_mean(self, rows, columns):
+        """The filters of the papers' CNN: its blocks were 1.37 to 1.5 times the mean where the fullest was."""
+        blocks = tiles.count(rows, columns, 64, 64) * tiles.parts(rows, columns, 10**6)
+        fullest = -(-blocks // tiles.PROCESSORS)
+        assert fullest <= tiles.RESIDENT
+        assert fullest / (blocks / tiles.PROCESSORS) <= 1.1
 
 
 class TestChoice:

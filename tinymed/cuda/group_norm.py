@@ -17,11 +17,6 @@ def is_grouped(x: Any, *_: Any) -> bool:
     return is_single(x) and bool(x.ndim >= 3 and 0 not in x.shape[1:])
 
 
-def is_rows(x: Any, axes: int) -> bool:
-    """Return whether rows of the last axes have a number."""
-    return is_single(x) and 0 not in x.shape[x.ndim - axes :]
-
-
 @kernel(backend="csrc", image="y x", when=is_grouped)
 def group_norm_forward(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any, groups: Any, eps: Any) -> None:
     """y = weight (x - mean) rstd + bias, moments of each group of channels of a sample; also mean and rstd."""
@@ -34,7 +29,7 @@ def group_norm_backward(
     """dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy;  dweight = sum dy xhat;  dbias = sum dy."""
 
 
-@kernel(backend="csrc", when=lambda x, weight, bias, axes, eps: is_rows(x, axes))
+@kernel(backend="csrc", when=is_single)
 def layer_norm_forward(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any, axes: Any, eps: Any) -> None:
     """y = weight (x - mean) rstd + bias, moments over the last axes; also mean and rstd."""
 
@@ -44,7 +39,7 @@ def rows_work(dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, axes: int) -> 
     return [sums_work(2, mean.size, prod(x.shape[x.ndim - axes :]))]
 
 
-@kernel(backend="csrc", work=rows_work, when=lambda dy, x, weight, mean, rstd, axes: is_rows(x, axes))
+@kernel(backend="csrc", work=rows_work, when=is_single)
 def layer_norm_backward(
     dx: Any, dweight: Any, dbias: Any, partial: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, axes: Any
 ) -> None:

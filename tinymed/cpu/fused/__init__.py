@@ -9,7 +9,6 @@ from . import argmax_weight, conv, join, norm, norm_relu, pool, unpool
 
 REWRITES = (
     *join.CHANNELS_ADD,
-    pool.RELU_AFTER_POOL,  # before the convolutions: they may then take the ReLU and the pooling together
     pool.BIAS_BEFORE_UNPOOL,
     conv.WINOGRAD_RELU_POOL,  # before the pairs, which would take the ReLU away from it
     conv.WINOGRAD_RELU,
