@@ -6,7 +6,7 @@ of that device's default backend.  New tensors are made where the backend in use
 
 import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -120,6 +120,18 @@ def table_for(name: str, arrays: Sequence[Any]) -> Table:
             "with .to('cuda') or .to('cpu')"
         )
     return table_on(found[0]) if found else dispatch.table()
+
+
+def numbers_moved(inputs: tuple[Any, ...], moved: Callable[[Any, str], Any]) -> tuple[Any, ...] | None:
+    """Return an op's inputs with the CPU's tensors without axes moved to where the others are.
+
+    As in PyTorch, one number may come from the CPU.  None if nothing is to be moved.
+    """
+    places = [of(i.array) if hasattr(i, "array") else "" for i in inputs]
+    if not {"cpu", "cuda"} <= set(places):
+        return None
+    alone = [place == "cpu" and not i.array.ndim for i, place in zip(inputs, places, strict=True)]
+    return tuple(moved(i, "cuda") if a else i for i, a in zip(inputs, alone, strict=True)) if any(alone) else None
 
 
 def move(a: Array, device: str) -> Array:

@@ -68,18 +68,6 @@ class Move(Op):
         return draw.array(draw.shape()), "cpu"
 
 
-def scalars_moved(inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Return an op's inputs with the CPU's tensors without axes brought to where the others are, on the tape.
-
-    As in PyTorch, one number may come from the CPU.  None if nothing is to be brought.
-    """
-    places = [devices.of(i.array) if isinstance(i, Node) else "" for i in inputs]
-    if not {"cpu", "cuda"} <= set(places):
-        return None
-    alone = [place == "cpu" and not i.array.ndim for i, place in zip(inputs, places, strict=True)]
-    return tuple(Move.apply(i, "cuda") if a else i for i, a in zip(inputs, alone, strict=True)) if any(alone) else None
-
-
 def as_dtype(name: str, dtype: Any) -> np.dtype[Any]:
     """Return a dtype from NumPy's names, or Python's float (float32, as in PyTorch), int and bool."""
     try:
