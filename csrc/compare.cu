@@ -33,7 +33,12 @@ struct Has {
     int property;
     __device__ void operator()(int64_t i) const {
         float v = x[i];
-        y[i] = property == ISNAN ? v != v : property == ISINF ? fabsf(v) == INFINITY : property == ISFINITE ? fabsf(v) < INFINITY : v == 0;
+        switch (property) {
+            case ISNAN: y[i] = v != v; break;
+            case ISINF: y[i] = fabsf(v) == INFINITY; break;
+            case ISFINITE: y[i] = fabsf(v) < INFINITY; break;
+            default: y[i] = v == 0;
+        }
     }
 };
 

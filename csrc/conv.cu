@@ -1,5 +1,5 @@
-// Convolution of images and volumes, forward: an implicit matrix product.  y[place][filter] = sum over (tap, channel) of the pixel
-// that place and tap meet in, times weight[tap][channel][filter]; the matrix of windows is never stored.
+// Convolution of images and volumes, forward: an implicit matrix product.  y[place][filter] = sum over (tap, channel)
+// of the pixel that place and tap meet in, times weight[tap][channel][filter]; the matrix of windows is never stored.
 #include "tiles.cuh"
 #include "window.cuh"
 

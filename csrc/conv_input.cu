@@ -1,5 +1,5 @@
-// Convolution of images and volumes, gradient of the input: dx[pixel][channel] = sum over (tap, filter) of dy at the place whose
-// tap falls on the pixel, times weight[tap][channel][filter].
+// Convolution of images and volumes, gradient of the input: dx[pixel][channel] = sum over (tap, filter) of dy at the
+// place whose tap falls on the pixel, times weight[tap][channel][filter].
 //
 // With a stride only some taps fall on a pixel: r where (y + before - r dilation) is a multiple of the stride.
 //  They are the same for all pixels of one phase y % stride, and evenly spaced: each phase is a product of its own

@@ -52,7 +52,8 @@ struct ProductBackward {
 
 template <bool product>
 void run(const char* op, const Out<float>& y, const In<float>& x, bool backwards, cudaStream_t stream) {
-    require(x.shape.count == 3 && y.size() == x.size(), op, ": takes [outer, n, inner], got ", x.shape, " and ", y.shape);
+    require(x.shape.count == 3 && y.size() == x.size(), op, ": takes [outer, n, inner], got ", x.shape, " and ",
+            y.shape);
     int n = x.length(1), inner = x.length(2);
     each<1>(Running<product>{y.data, x.data, n, inner, backwards}, x.shape[0] * inner, stream);
 }

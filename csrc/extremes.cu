@@ -109,7 +109,8 @@ struct LogSumExp {
         }
         if (s.top != s.top) return;
         float top = s.top > other.top ? s.top : other.top;
-        double mine = s.top == top ? 1.0 : exp(double(s.top) - top), theirs = other.top == top ? 1.0 : exp(double(other.top) - top);
+        double mine = s.top == top ? 1.0 : exp(double(s.top) - top);
+        double theirs = other.top == top ? 1.0 : exp(double(other.top) - top);
         s = {top, s.sum * mine + other.sum * theirs};
     }
     __device__ void finish(int64_t line, const Peak& s) const {

@@ -101,10 +101,14 @@ BIND(erf_forward, "y x");
 void rsqrt_forward(Out<float> y, In<float> x, cudaStream_t stream) { map(Rsqrt{}, "rsqrt_forward", stream, y, x); }
 BIND(rsqrt_forward, "y x");
 
-void hardsigmoid_forward(Out<float> y, In<float> x, cudaStream_t stream) { map(Hardsigmoid{}, "hardsigmoid_forward", stream, y, x); }
+void hardsigmoid_forward(Out<float> y, In<float> x, cudaStream_t stream) {
+    map(Hardsigmoid{}, "hardsigmoid_forward", stream, y, x);
+}
 BIND(hardsigmoid_forward, "y x");
 
-void gelu_tanh_forward(Out<float> y, In<float> x, cudaStream_t stream) { map(GeluTanh{}, "gelu_tanh_forward", stream, y, x); }
+void gelu_tanh_forward(Out<float> y, In<float> x, cudaStream_t stream) {
+    map(GeluTanh{}, "gelu_tanh_forward", stream, y, x);
+}
 BIND(gelu_tanh_forward, "y x");
 
 void rsqrt_backward(Out<float> dx, In<float> dy, In<float> y, cudaStream_t stream) {

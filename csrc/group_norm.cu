@@ -101,8 +101,8 @@ struct StoreAffine {
 
 void forward(const char* op, const Out<float>& y, const Out<float>& mean, const Out<float>& rstd, const In<float>& x,
              const Maybe<float>& weight, const Maybe<float>& bias, const Layout& l, double eps, cudaStream_t stream) {
-    require(mean.size() == rstd.size() && (!weight || weight.size() == l.channels) && (!bias || bias.size() == l.channels),
-            op, ": x ", x.shape, ", weight ", weight.shape, ", bias ", bias.shape);
+    bool fit = (!weight || weight.size() == l.channels) && (!bias || bias.size() == l.channels);
+    require(fit && mean.size() == rstd.size(), op, ": x ", x.shape, ", weight ", weight.shape, ", bias ", bias.shape);
     LAUNCH(normalise_kernel, unsigned(mean.size()), THREADS, 0, stream, y.data, mean.data, rstd.data, x.data,
            weight.data, bias.data, l, eps);
 }

@@ -42,7 +42,8 @@ void reduce(F f, const In<float>& x, cudaStream_t stream) {
     require(x.shape.count == 3, "a reduction of lines takes [outer, n, inner], got ", x.shape);
     int n = x.length(1), inner = x.length(2);
     unsigned wide = power_above(inner, 32), deep = power_above(n, THREADS / wide);
-    unsigned many = power_above(x.shape[0], THREADS / wide / deep < 64 ? THREADS / wide / deep : 64), across = blocks(inner, wide);
+    unsigned left = THREADS / wide / deep, across = blocks(inner, wide);
+    unsigned many = power_above(x.shape[0], left < 64 ? left : 64);  // the most that a block has along z
     LAUNCH((reduce_kernel<F>), blocks(x.shape[0], many) * across, dim3(wide, deep, many), 0, stream, f, x.data,
            x.shape[0], n, inner, int(across));
 }

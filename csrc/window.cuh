@@ -81,7 +81,11 @@ struct Shapes {
 
     Shapes(const char* op, const Lengths& x, const Lengths& weight, const Lengths& y, const Lengths& stride,
            const Lengths& before, const Lengths& dilation, int groups)
-        : images(x[0]), channels(int(x[x.count - 1])), filters(int(y[y.count - 1])), groups(groups), volume(x.count == 5) {
+        : images(x[0]),
+          channels(int(x[x.count - 1])),
+          filters(int(y[y.count - 1])),
+          groups(groups),
+          volume(x.count == 5) {
         require((x.count == 4 || x.count == 5) && y.count == x.count && weight.count == x.count, op,
                 ": x, weight and y need 4 axes, or 5, got ", x, weight, y);
         require(stride.count == x.count - 2 && before.count == stride.count && dilation.count == stride.count, op,
