@@ -11,7 +11,7 @@ from tinymed import models
 from tinymed.models.summary import input_shapes
 from tinymed.program import capture
 
-SMALLER = {"unet": (1, 188, 188), "unet3d": (3, 20, 20, 20), "vnet": (1, 16, 16, 16), "voxresnet": (1, 16, 16, 16)}
+SMALLER = {"vnet": (1, 16, 16, 16), "voxresnet": (1, 16, 16, 16)}
 QUICK = ("dcnn", "resnet20", "unet_small", "voxresnet", "cnn_bigru")  # a kind each; transunet_tiny takes 9 s
 VARIANTS = {"alexnet with response normalisation": ("alexnet", {"variant": "2012", "width": 0.125, "num_classes": 3})}
 
@@ -24,7 +24,7 @@ def network(name):
     model = models.create(name, **options)
     shape = input_shapes(getattr(model, "input_shape", None) or found.input)[0]
     if not hasattr(model, "input_shape"):
-        shape = (SMALLER | IMAGES | SMALLER).get(name, (shape[0], *(min(n, MOST) for n in shape[1:])))
+        shape = (IMAGES | SMALLER).get(name, (shape[0], *(min(n, MOST) for n in shape[1:])))
     return model.to("cuda").train(), shape
 
 
