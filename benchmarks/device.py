@@ -3,14 +3,21 @@
     python benchmarks/device.py                    on a machine with a GPU, in a checkout
     python benchmarks/device.py --dry              the same code on any machine, on the emulated kernels at toy sizes
     python benchmarks/device.py --only tests,ops   some stages
+    python benchmarks/device.py --resume           those that have not succeeded yet today
 
-Stages run in order of importance, correctness first, each as a command of its own.  Time that a stage does not need
-goes to those after it; a stage that is still running when its time and that left over are used up is killed, and what
-it had measured by then is kept.  A stage whose tool is missing says so.  Written to
-benchmarks/results/<gpu>-<date>.json after each stage; a short table comes last.  The exit code is 1 if a stage failed.
+Stages run in order of importance, correctness first, each as a command of its own of at most two minutes.  Time that a
+stage does not need goes to those after it; a stage that is still running when its time and that left over are used up
+is killed, and what it had measured by then is kept.  A stage whose tool is missing says so.  Each result is printed as
+a line of JSON as soon as it is there, failed tests as pytest meets them, and written to
+benchmarks/results/<gpu>-<date>.json; a short table comes last.  The exit code is 1 if a stage failed.
+
+A module that was carried here, built elsewhere for this Python and this GPU, is taken instead of building one:
+
+    TINYMED_CUDA=1 TINYMED_EMULATED=0 TINYMED_CUDA_ARCH=90a python setup.py build_ext --inplace
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -75,13 +82,14 @@ def stages(dry: bool, scratch: Path) -> list[Stage]:
     nothing = {"TINYMED_CUDA": "0", "TINYMED_EMULATED": "0"}
     build = [*setup, "--build-lib", str(scratch), "--build-temp", str(scratch)] if dry else [*setup, "--inplace"]
     return [
-        own("environment", 20),
+        own("environment", 15),
         Stage("build", 120, build, nothing if dry else {"TINYMED_CUDA": "1"}, "" if dry else "nvcc", built),
-        Stage("tests", 110, tests(dry), read=tested),
+        Stage("tiles", 60, tiles(dry), read=tested),
+        Stage("tests", 80, tests(dry), read=tested),
         own("kernels", 20),
         sanitizer("memcheck", 35),
-        own("step", 60),
-        own("ops", 100),
+        own("step", 50),
+        own("ops", 85),
         sanitizer("racecheck", 20),
         sanitizer("initcheck", 20),
         sanitizer("synccheck", 15),
@@ -89,23 +97,28 @@ def stages(dry: bool, scratch: Path) -> list[Stage]:
     ]
 
 
+PYTEST = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--color=no", "-rfE"]  # -v: as they come
+PYTEST += ["--continue-on-collection-errors"]
+
+
+def tiles(dry: bool) -> list[str]:
+    """Return the tests of every tile of every product, three directions, twice; --dry: of one tile."""
+    files = ["tests/test_cuda_conv.py", "tests/test_cuda_ladders.py"]
+    if dry:
+        return [*PYTEST, "--require=emulated", "-n0", files[0], "-k", "test_convolution and 64x64 and volumes"]
+    return [*PYTEST, *parallel(), "--require=cuda", *files, "-k", "not emulated"]
+
+
+def parallel() -> list[str]:
+    """Return pytest's options for several processes, where it can have them."""
+    return ["-n", str(min(8, os.cpu_count() or 1))] if has("xdist") else []
+
+
 def tests(dry: bool) -> list[str]:
     """Return every test with a case for the GPU, none of which may be skipped for want of it; --dry: one file's."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--color=no",
-        "-rfE",
-        "--continue-on-collection-errors",
-    ]
     if dry:
-        return [*command, "--require=emulated", "-n0", "tests/test_dropout.py", "-k", "emulated"]
-    parallel = ["-n", str(min(8, os.cpu_count() or 1))] if has("xdist") else []
-    return [*command, *parallel, "--require=cuda", "-k", "(cuda or cupy) and not test_cuda", "tests"]
+        return [*PYTEST, "--require=emulated", "-n0", "tests/test_dropout.py", "-k", "emulated"]
+    return [*PYTEST, *parallel(), "--require=cuda", "-k", "(cuda or cupy) and not test_cuda", "tests"]
 
 
 def has(module: str) -> bool:
@@ -120,13 +133,28 @@ def has(module: str) -> bool:
 
 def tested(said: str) -> dict[str, Any]:
     """Counts, and the names of the tests that failed."""
-    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?|deselected)", said)}
+    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?|deselected)\b", said)}
     calls = re.findall(r"backend (\w+): (\d+) native kernel calls, (\d+) fell back", said)
     return {
         "counts": counts,
-        "failed": re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.M)[:50],
+        "failed": sorted({test for line in said.splitlines() if (test := failure(line))})[:50],
         "kernel_calls": {name: {"native": int(n), "fallback": int(f)} for name, n, f in calls},
     }
+
+
+def failure(line: str) -> str:
+    """Return the test that a line of pytest reports as failed, or nothing: in passing, by a process, or at the end."""
+    found = re.match(r"(?:\[gw\d+\] .*)?(?:FAILED|ERROR) (\S+::.+?)(?: - .*)?$", line)
+    found = found or re.match(r"(\S+::.+) (?:FAILED|ERROR)\b", line)
+    return found[1].strip() if found else ""
+
+
+def carried() -> bool:
+    """Return whether tinymed/_cuda was built elsewhere, for this Python, and lies in the checkout."""
+    use_checkout()
+    from tinymed.cuda import modules
+
+    return (modules.PACKAGE / f"_cuda{modules.SUFFIX}").exists()
 
 
 def built(said: str) -> dict[str, Any]:
@@ -157,6 +185,8 @@ def run(stage: Stage, seconds: float, scratch: Path) -> dict[str, Any]:
     record: dict[str, Any] = {"status": "", "command": stage.command, "limit": round(seconds, 1)}
     if stage.tool and not shutil.which(stage.tool) and not (stage.tool == "nvcc" and Path("/usr/local/cuda").exists()):
         return record | {"status": f"missing: {stage.tool} was not found"}
+    if stage.name == "build" and carried() and "--build-lib" not in stage.command:
+        return record | {"status": "ok", "said": "a module of kernels was carried here"}
     if seconds < 5:
         return record | {"status": "left out: no time"}
     result = scratch / f"{stage.name}.json"
@@ -175,19 +205,36 @@ def run(stage: Stage, seconds: float, scratch: Path) -> dict[str, Any]:
     return record
 
 
+def told(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what is printed of a stage's record: all but the command and what it said."""
+    return {key: value for key, value in record.items() if key not in ("command", "said", "limit", "code")}
+
+
 def limited(command: list[str], environment: dict[str, str], seconds: float, log: Path) -> tuple[int | None, str]:
     """(exit code, output) of a command; None if it had to be killed, with all that it started."""
     with log.open("w") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, env=environment, start_new_session=True
         )
-        try:
-            code: int | None = process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        due, shown = time.monotonic() + seconds, 0
+        code = None
+        while code is None and time.monotonic() < due:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(min(1.0, max(due - time.monotonic(), 0.01)))
+            shown = tell_failures(log, shown)
+        if code is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            code = None
     return code, log.read_text(errors="replace")
+
+
+def tell_failures(log: Path, shown: int) -> int:
+    """Print the tests that a log reports as failed since its line number `shown`; return how many lines it has."""
+    *lines, _ = log.read_text(errors="replace").split("\n")  # the last may be half written
+    for line in lines[shown:]:
+        if failure(line):
+            print(line, flush=True)
+    return len(lines)
 
 
 def gpu() -> str:
@@ -210,6 +257,7 @@ def main() -> None:
     parser.add_argument("--out", default="", help="the file of results")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for all stages together")
     parser.add_argument("--only", default="", help="names of stages, separated by commas")
+    parser.add_argument("--resume", action="store_true", help="leave out the stages that the file says are ok")
     parser.add_argument("--dry", action="store_true", help="no GPU: emulated kernels, toy sizes, nothing is installed")
     o = parser.parse_args()
     name = "dry" if o.dry else gpu()
@@ -222,8 +270,11 @@ def main() -> None:
             raise SystemExit(f"--only {', '.join(unknown)}: choose from {', '.join(s.name for s in chosen)}")
         chosen = [s for s in chosen if not wanted or s.name in wanted]
         path = Path(o.out) if o.out else HERE / "results" / f"{name}-{time.strftime('%Y-%m-%d')}.json"
-        scale = min(1.0, o.seconds / sum(s.seconds for s in chosen))
         results: dict[str, Any] = {"gpu": name, "date": time.strftime("%Y-%m-%d"), "stages": {}}
+        if o.resume and path.exists():
+            results["stages"] = json.loads(path.read_text())["stages"]
+            chosen = [s for s in chosen if results["stages"].get(s.name, {}).get("status") != "ok"]
+        scale = min(1.0, o.seconds / max(sum(s.seconds for s in chosen), 1.0))
         if o.dry:
             results["note"] = "toy sizes on emulated kernels: that everything runs; no figure here is a speed"
         started, due = time.monotonic(), 0.0
@@ -232,7 +283,7 @@ def main() -> None:
             results["stages"][stage.name] = run(stage, due - (time.monotonic() - started), Path(folder))
             results["seconds"] = round(time.monotonic() - started, 1)
             save(path, results)
-            print(f"{stage.name:12s} {results['stages'][stage.name]['status']}", flush=True)
+            print(json.dumps({"stage": stage.name} | told(results["stages"][stage.name])), flush=True)
     print("\n" + device_table.text(results) + f"\nwritten to {path}")
     sys.exit(any(re.match("failed|killed", s["status"]) is not None for s in results["stages"].values()))
 

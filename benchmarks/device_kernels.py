@@ -30,6 +30,8 @@ def tasks(quick: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
             if op.__module__.startswith("tinymed."):
                 yield f"op {name}", lambda op=op, seed=seed: check.results(op.apply, op.samples(Draw(seed)), np.float32)
     yield "op MaxPool, wide", wide_pool
+    yield "op Cast, every dtype", dtypes
+    yield "op Conv, of volumes", volumes
     yield "op GridSample, in both dimensions", sampling
     for dtype in ("uint8", "float32"):
         yield f"imaging of {dtype}", lambda dtype=dtype: pictures(dtype)
@@ -57,12 +59,37 @@ def rungs() -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 def wide_pool() -> None:
-    """Windows of more taps than a byte counts, forward and backward."""
+    """Windows of more taps than a byte counts, forward and backward, of images and volumes; and smaller ones."""
     import tinymed
     from tinymed.nn import functional
 
     x = tinymed.randn(1, 2, 20, 19, seed=0, requires_grad=True)
     functional.max_pool2d(x, 17, stride=1).sum().backward()
+    for window in (2, 7):
+        x = tinymed.randn(1, 2, 8, 9, 8, seed=0, requires_grad=True)
+        functional.max_pool3d(x, window, stride=1).sum().backward()
+
+
+def volumes() -> None:
+    """Convolve volumes, forward and backward; and compare with a number."""
+    import tinymed
+    from tinymed.nn import functional
+
+    x, weight = (tinymed.randn(2, 3, 4, 5, 3, seed=s, requires_grad=True) for s in (0, 1))
+    y = functional.conv3d(x, weight[:, :, :2, :2, :2])
+    tinymed.maximum(tinymed.minimum(y, 0.5), -0.5).sum().backward()
+
+
+def dtypes() -> None:
+    """Change the dtype of numbers, there and back."""
+    import numpy as np
+
+    import tinymed
+
+    x = tinymed.randn(5, 7, seed=0)
+    for dtype in (np.bool_, np.int32, np.int64):
+        x.to(dtype).to(np.float32)
+    tinymed.tensor(np.arange(9, dtype=np.uint8)).to(np.float32)
 
 
 def sampling() -> None:

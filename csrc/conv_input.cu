@@ -1,5 +1,5 @@
-// Convolution of images, gradient of the input: dx[pixel][channel] = sum over (tap, filter) of dy at the place whose
-// tap falls on the pixel, times weight[tap][channel][filter].
+// Convolution of images and volumes, gradient of the input: dx[pixel][channel] = sum over (tap, filter) of dy at the
+// place whose tap falls on the pixel, times weight[tap][channel][filter].
 //
 // With a stride only some taps fall on a pixel: r where (y + before - r dilation) is a multiple of the stride.
 //  They are the same for all pixels of one phase y % stride, and evenly spaced: each phase is a product of its own
@@ -11,15 +11,18 @@
 #include "window.cuh"
 
 namespace {
-// weight (KH, KW, C / groups, O) as an operand: a row is a channel, a depth (tap of the phase, filter).
+// weight (taps, C / groups, O) as an operand: a row is a channel, a depth (tap of the phase, filter).
+template <bool volume>
 struct Filter : gemm::Operand {
     static constexpr bool DEEP = true;
-    int filters, pitch, channels, taps_x;          // per group; floats from channel to channel; of the whole filter
-    int first_y, first_x, every_y, every_x, in_x;  // the taps of the phase: first, spacing, how many along x
+    int filters, pitch, channels;  // per group; floats from channel to channel
+    Axes taps;                     // of the whole filter
+    Axes first, every, in;         // the taps of the phase: first, spacing, how many
     __device__ __forceinline__ gemm::Spot row(int channel) const { return {channel * pitch, 0, 0, 0}; }
     __device__ __forceinline__ gemm::Spot depth(int k) const {
-        int t = k / filters, r = first_y + t / in_x * every_y, s = first_x + t % in_x * every_x;
-        return {(r * taps_x + s) * channels * pitch + k % filters, 0, 0, 0};
+        int t = k / filters, line = t / in.x, s = first.x + t % in.x * every.x;
+        int r = first.y + (volume ? line % in.y : line) * every.y, q = volume ? first.z + line / in.y * every.z : 0;
+        return {((q * taps.y + r) * taps.x + s) * channels * pitch + k % filters, 0, 0, 0};
     }
 };
 
@@ -37,66 +40,86 @@ struct Axis {
     __host__ __device__ int reach() const { return -(every * dilation / stride); }
 };
 
+Axis axis(int size, int taps, int stride, int before, int dilation) {
+    return {size, taps, stride, before, dilation, stride / std::gcd(stride, dilation)};
+}
+
+template <bool volume>
 struct Input {
-    Windows<true> a;
-    Filter b;
-    Axis y, x;
+    Windows<true, volume> a;
+    Filter<volume> b;
+    Axis z, y, x;
     float* dx;
-    int images, pixel, rows, columns, begin, end, phase_y, phase_x;
+    int images, pixel, rows, columns, begin, end;
+    Axes phase;
     bool wide;
 
-    __device__ Input part(int z) const {
+    __device__ Input part(int number) const {
         Input p = *this;
-        int group = z / (y.stride * x.stride);
-        p.phase_y = z / x.stride % y.stride, p.phase_x = z % x.stride;
+        int across = number / x.stride, plane = across / y.stride, group = volume ? plane / z.stride : plane;
+        p.phase = {volume ? plane % z.stride : 0, across % y.stride, number % x.stride};
         p.a.data += group * b.filters;
         p.b.data += group * b.filters;
         p.dx += group * columns;
-        int first_y = y.first(p.phase_y), first_x = x.first(p.phase_x);
-        int taps_y = y.count(first_y), taps_x = x.count(first_x);
+        Axes first{volume ? z.first(p.phase.z) : 0, y.first(p.phase.y), x.first(p.phase.x)};
+        Axes taps{volume ? z.count(first.z) : 1, y.count(first.y), x.count(first.x)};
         Window& w = p.a.window;
-        w.rows = y.pixels(p.phase_y), w.columns = x.pixels(p.phase_x);
-        w.base_y = y.base(p.phase_y, first_y), w.base_x = x.base(p.phase_x, first_x);
-        w.taps_y = taps_y, w.taps_x = taps_x;
-        p.b.first_y = first_y, p.b.first_x = first_x, p.b.in_x = taps_x;
-        p.rows = images * w.rows * w.columns;
-        p.end = taps_y * taps_x * b.filters;
+        w.places = {volume ? z.pixels(p.phase.z) : 1, y.pixels(p.phase.y), x.pixels(p.phase.x)};
+        w.base = {volume ? z.base(p.phase.z, first.z) : 0, y.base(p.phase.y, first.y), x.base(p.phase.x, first.x)};
+        w.taps = taps;
+        p.b.first = first, p.b.in = taps;
+        p.rows = images * w.places.product();
+        p.end = taps.product() * b.filters;
         return p;
     }
     __device__ float* out(int m) const {
-        const Window& w = a.window;
-        int j = m % w.columns, i = m / w.columns;
-        size_t line = size_t(i / w.rows) * y.size + phase_y + i % w.rows * y.stride;
-        return dx + (line * x.size + phase_x + j * x.stride) * pixel;
+        const Axes& n = a.window.places;
+        int j = m % n.x, above = m / n.x, i = above % n.y, plane = above / n.y;
+        size_t deep = volume ? size_t(plane / n.z) * z.size + phase.z + plane % n.z * z.stride : size_t(plane);
+        size_t line = deep * y.size + phase.y + i * y.stride;
+        return dx + (line * x.size + phase.x + j * x.stride) * pixel;
     }
     __device__ float finish(float v, int) const { return v; }
 };
+
+template <bool volume>
+void gradient(const char* op, const Shapes& s, const Out<float>& dx, const In<float>& dy, const In<float>& weight,
+              int tile, cudaStream_t stream) {
+    require(s.volume == volume, op, ": dx has shape ", dx.shape);
+    Axis z = axis(s.size.z, s.taps.z, s.stride.z, s.before.z, s.dilation.z);
+    Axis y = axis(s.size.y, s.taps.y, s.stride.y, s.before.y, s.dilation.y);
+    Axis x = axis(s.size.x, s.taps.x, s.stride.x, s.before.x, s.dilation.x);
+    int filters = s.group_filters(), channels = s.group_channels();
+    Axes none{0, 0, 0}, one{1, 1, 1}, reach{z.reach(), y.reach(), x.reach()};
+    Window w{s.places, s.filters, none, none, one, reach, none, filters};
+    bool aligned = reinterpret_cast<uintptr_t>(weight.data) % 16 == 0;
+    Filter<volume> b{{weight.data, 1, 1, aligned && s.filters % 4 == 0 && filters % 4 == 0},
+                     filters,
+                     s.filters,
+                     channels,
+                     s.taps,
+                     none,
+                     {z.every, y.every, x.every},
+                     none};
+    bool wide = dx.aligned(16) && s.channels % 4 == 0 && channels % 4 == 0;
+    int images = int(s.images);
+    Input<volume> p{windows<true, volume>(dy.data, w), b, z, y, x, dx.data, images, s.channels, 0, channels, 0, 0, none,
+                    wide};
+    int64_t largest = s.images * z.pixels(0) * y.pixels(0) * x.pixels(0);
+    gemm::run(op, tile, p, largest, int64_t(s.groups) * s.stride.product(), stream);
+}
 }  // namespace
 
-void conv2d_gemm_input(Out<float> dx, In<float> dy, In<float> weight, Lengths x_shape, Lengths stride, Lengths before,
+void conv2d_gemm_input(Out<float> dx, In<float> dy, In<float> weight, Lengths, Lengths stride, Lengths before,
                        Lengths dilation, int groups, int tile, cudaStream_t stream) {
-    (void)x_shape;  // from which the shape of dx was made
-    const char* op = "conv2d_gemm_input";
-    Shapes s(op, dx.shape, weight.shape, dy.shape, stride, before, dilation, groups);
-    Axis y{s.height, s.taps_y, s.stride_y, s.before_y, s.dilation_y, s.stride_y / std::gcd(s.stride_y, s.dilation_y)};
-    Axis x{s.width, s.taps_x, s.stride_x, s.before_x, s.dilation_x, s.stride_x / std::gcd(s.stride_x, s.dilation_x)};
-    int filters = s.group_filters(), channels = s.group_channels();
-    Window w{s.rows, s.columns, s.filters, 0, 0, 0, 0, 1, 1, y.reach(), x.reach(), 0, 0, filters};
-    Windows<true> a = windows<true>(dy.data, w);
-    bool aligned = reinterpret_cast<uintptr_t>(weight.data) % 16 == 0;
-    Filter b{{weight.data, 1, 1, aligned && s.filters % 4 == 0 && filters % 4 == 0},
-             filters,
-             s.filters,
-             channels,
-             s.taps_x,
-             0,
-             0,
-             y.every,
-             x.every,
-             0};
-    bool wide = dx.aligned(16) && s.channels % 4 == 0 && channels % 4 == 0;
-    Input p{a, b, y, x, dx.data, int(s.images), s.channels, 0, channels, 0, 0, 0, 0, wide};
-    int64_t largest = s.images * y.pixels(0) * x.pixels(0);
-    gemm::run(op, tile, p, largest, int64_t(groups) * s.stride_y * s.stride_x, stream);
+    Shapes s("conv2d_gemm_input", dx.shape, weight.shape, dy.shape, stride, before, dilation, groups);
+    gradient<false>("conv2d_gemm_input", s, dx, dy, weight, tile, stream);
 }
 BIND(conv2d_gemm_input, "dx dy weight x_shape stride before dilation groups tile");
+
+void conv3d_gemm_input(Out<float> dx, In<float> dy, In<float> weight, Lengths, Lengths stride, Lengths before,
+                       Lengths dilation, int groups, int tile, cudaStream_t stream) {
+    Shapes s("conv3d_gemm_input", dx.shape, weight.shape, dy.shape, stride, before, dilation, groups);
+    gradient<true>("conv3d_gemm_input", s, dx, dy, weight, tile, stream);
+}
+BIND(conv3d_gemm_input, "dx dy weight x_shape stride before dilation groups tile");

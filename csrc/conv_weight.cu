@@ -1,5 +1,5 @@
-// Convolution of images, gradient of the filter: dweight[tap][channel][filter] = sum over places of the pixel that
-// place and tap meet in, times dy[place][filter].  The result is small and the sum long, so the places are cut into
+// Convolution of images and volumes, gradient of the filter: dweight[tap][channel][filter] = sum over places of the
+// pixel that place and tap meet in, times dy[place][filter].  The result is small and the sum long, so the places are cut into
 // parts whose number tinymed/cuda/tiles.py finds by shape: each writes its own sums, a second launch adds them in
 // order.
 #include "split.cuh"
@@ -7,8 +7,9 @@
 #include "window.cuh"
 
 namespace {
+template <bool volume>
 struct Weight {
-    Windows<false> a;
+    Windows<false, volume> a;
     gemm::Matrix<false> b;
     float* dweight;  // or the partial sums
     int rows, columns, begin, end, pitch, parts;
@@ -27,30 +28,42 @@ struct Weight {
     __device__ float* out(int m) const { return dweight + size_t(m) * pitch; }
     __device__ float finish(float v, int) const { return v; }
 };
-}  // namespace
 
-void conv2d_gemm_weight(Out<float> dweight, Work<float> partial, In<float> dy, In<float> x, Lengths weight_shape,
-                        Lengths stride, Lengths before, Lengths dilation, int groups, int tile, cudaStream_t stream) {
-    (void)weight_shape;  // from which the shape of dweight was made
-    const char* op = "conv2d_gemm_weight";
-    Shapes s(op, x.shape, dweight.shape, dy.shape, stride, before, dilation, groups);
+template <bool volume>
+void gradient(const char* op, const Shapes& s, const Out<float>& dweight, const Work<float>& partial,
+              const In<float>& dy, const In<float>& x, int tile, cudaStream_t stream) {
+    require(s.volume == volume, op, ": x has shape ", x.shape);
     int parts = partial.length(0), filters = s.group_filters();
     bool split = parts > 1;
     require(!split || partial.size() == parts * dweight.size(), op, ": partial sums of shape ", partial.shape);
     Window w = s.over_x();
     float* to = split ? partial.data : dweight.data;
     bool wide = reinterpret_cast<uintptr_t>(to) % 16 == 0 && s.filters % 4 == 0 && filters % 4 == 0;
-    Weight p{windows<false>(x.data, w),
-             gemm::matrix<false>(dy.data, s.filters, filters),
-             to,
-             w.depth(),
-             filters,
-             0,
-             int(w.places(s.images)),
-             s.filters,
-             parts,
-             wide};
-    gemm::run(op, tile, p, p.rows, int64_t(groups) * parts, stream);
+    Weight<volume> p{windows<false, volume>(x.data, w),
+                     gemm::matrix<false>(dy.data, s.filters, filters),
+                     to,
+                     w.depth(),
+                     filters,
+                     0,
+                     int(w.all_places(s.images)),
+                     s.filters,
+                     parts,
+                     wide};
+    gemm::run(op, tile, p, p.rows, int64_t(s.groups) * parts, stream);
     if (split) split::add_parts(dweight, partial, nullptr, 1, stream);
 }
+}  // namespace
+
+void conv2d_gemm_weight(Out<float> dweight, Work<float> partial, In<float> dy, In<float> x, Lengths, Lengths stride,
+                        Lengths before, Lengths dilation, int groups, int tile, cudaStream_t stream) {
+    Shapes s("conv2d_gemm_weight", x.shape, dweight.shape, dy.shape, stride, before, dilation, groups);
+    gradient<false>("conv2d_gemm_weight", s, dweight, partial, dy, x, tile, stream);
+}
 BIND(conv2d_gemm_weight, "dweight partial dy x weight_shape stride before dilation groups tile");
+
+void conv3d_gemm_weight(Out<float> dweight, Work<float> partial, In<float> dy, In<float> x, Lengths, Lengths stride,
+                        Lengths before, Lengths dilation, int groups, int tile, cudaStream_t stream) {
+    Shapes s("conv3d_gemm_weight", x.shape, dweight.shape, dy.shape, stride, before, dilation, groups);
+    gradient<true>("conv3d_gemm_weight", s, dweight, partial, dy, x, tile, stream);
+}
+BIND(conv3d_gemm_weight, "dweight partial dy x weight_shape stride before dilation groups tile");

@@ -40,14 +40,14 @@ __global__ void __launch_bounds__(THREADS)
     int i = (blockIdx.x * THREADS + threadIdx.x) * V;
     if (i >= numbers) return;
     int o = i % filters, c = o / (filters / w.pixel);
-    gemm::Spot place = w.place(i / filters);
+    gemm::Spot place = w.place<false>(i / filters);
     Numbers<V> sum = bias ? Numbers<V>::load(bias + o) : Numbers<V>();
-    for (int r = 0; r < w.taps_y; ++r)
-        for (int s = 0; s < w.taps_x; ++s) {
-            int py = place.y + r * w.reach_y, px = place.x + s * w.reach_x;
-            if (unsigned(py) >= unsigned(w.height) || unsigned(px) >= unsigned(w.width)) continue;
-            int at = place.offset + (r * w.reach_y * w.width + s * w.reach_x) * w.pixel + c;
-            sum.add_product(Numbers<V>::load(x + at), Numbers<V>::load(weight + (r * w.taps_x + s) * filters + o));
+    for (int r = 0; r < w.taps.y; ++r)
+        for (int s = 0; s < w.taps.x; ++s) {
+            int py = place.y + r * w.reach.y, px = place.x + s * w.reach.x;
+            if (unsigned(py) >= unsigned(w.size.y) || unsigned(px) >= unsigned(w.size.x)) continue;
+            int at = place.offset + (r * w.reach.y * w.size.x + s * w.reach.x) * w.pixel + c;
+            sum.add_product(Numbers<V>::load(x + at), Numbers<V>::load(weight + (r * w.taps.x + s) * filters + o));
         }
     sum.store(y + i);
 }
@@ -60,16 +60,16 @@ __global__ void __launch_bounds__(THREADS)
     int i = (blockIdx.x * THREADS + threadIdx.x) * V;
     if (i >= numbers) return;
     int c = i % w.pixel, p = i / w.pixel, per = filters / w.pixel;
-    int x = p % w.width, y = p / w.width % w.height, image = p / w.width / w.height;
+    int x = p % w.size.x, y = p / w.size.x % w.size.y, image = p / w.size.x / w.size.y;
     Numbers<V> sum;
-    for (int r = 0; r < w.taps_y; ++r) {
-        int up = y - w.base_y - r * w.reach_y, row = up / w.step_y;
-        if (up < 0 || up % w.step_y || row >= w.rows) continue;
-        for (int s = 0; s < w.taps_x; ++s) {
-            int left = x - w.base_x - s * w.reach_x, column = left / w.step_x;
-            if (left < 0 || left % w.step_x || column >= w.columns) continue;
-            const float* from = dy + ((image * w.rows + row) * w.columns + column) * filters + c * per;
-            const float* taps = weight + (r * w.taps_x + s) * filters + c * per;
+    for (int r = 0; r < w.taps.y; ++r) {
+        int up = y - w.base.y - r * w.reach.y, row = up / w.step.y;
+        if (up < 0 || up % w.step.y || row >= w.places.y) continue;
+        for (int s = 0; s < w.taps.x; ++s) {
+            int left = x - w.base.x - s * w.reach.x, column = left / w.step.x;
+            if (left < 0 || left % w.step.x || column >= w.places.x) continue;
+            const float* from = dy + ((image * w.places.y + row) * w.places.x + column) * filters + c * per;
+            const float* taps = weight + (r * w.taps.x + s) * filters + c * per;
             for (int j = 0; j < per; ++j) sum.add_product(Numbers<V>::load(from + j), Numbers<V>::load(taps + j));
         }
     }
@@ -84,16 +84,16 @@ __global__ void __launch_bounds__(THREADS)
     __shared__ float sums[THREADS];
     __shared__ gemm::Spot taps[TAPS];
     int t = threadIdx.x, lane = t / 32, o = blockIdx.x * 32 + t % 32, c = o / (filters / w.pixel);
-    int first = blockIdx.z * TAPS, count = w.taps_y * w.taps_x;
-    if (t < TAPS) taps[t] = gemm::depth_spot(Windows<true>{{nullptr, 0, 0, false}, w}, first + t, count);
+    int first = blockIdx.z * TAPS, count = w.taps.y * w.taps.x;
+    if (t < TAPS) taps[t] = gemm::depth_spot(Windows<true, false>{{nullptr, 0, 0, false}, w}, first + t, count);
     __syncthreads();
     float sum[TAPS] = {};
     split::Range range = split::range(blockIdx.y, gridDim.y, places, 1);
-    gemm::Operand image{x, w.height, w.width, false};
+    gemm::Operand image{x, w.size.y, w.size.x, false};
     if (o < filters)
         for (int p = range.begin + lane; p < range.end; p += 8) {
             float g = dy[size_t(p) * filters + o];
-            gemm::Spot place = w.place(p);
+            gemm::Spot place = w.place<false>(p);
 #pragma unroll
             for (int k = 0; k < TAPS; ++k)
                 if (const float* at = image.find(place, taps[k])) sum[k] += at[c] * g;
@@ -114,6 +114,7 @@ __global__ void __launch_bounds__(THREADS)
 void check(const char* op, const Shapes& s) {
     require(s.groups == s.channels, op, ": ", s.groups, " groups of ", s.channels,
             " channels; it takes one channel a group");
+    require(!s.volume, op, ": it takes images");
 }
 bool fours(const Shapes& s) { return s.filters == s.channels && s.channels % 4 == 0; }
 }  // namespace
@@ -150,12 +151,12 @@ void depthwise2d_backward_weight(Out<float> dweight, Work<float> partial, In<flo
     const char* op = "depthwise2d_backward_weight";
     Shapes s(op, x.shape, dweight.shape, dy.shape, stride, before, dilation, int(x.shape[3]));
     check(op, s);
-    int parts = partial.length(0), taps = s.taps_y * s.taps_x;
+    int parts = partial.length(0), taps = s.taps.product();
     require(partial.size() == parts * dweight.size() && parts <= 65535, op, ": partial sums of shape ", partial.shape);
     Window w = s.over_x();
     w.channels = 1;
     LAUNCH(weight_kernel, dim3(blocks(s.filters, 32), parts, blocks(taps, TAPS)), THREADS, 0, stream, partial.data,
-           dy.data, x.data, w, int(w.places(s.images)), s.filters);
+           dy.data, x.data, w, int(w.all_places(s.images)), s.filters);
     split::add_parts(dweight, partial, nullptr, 1, stream);
 }
 BIND(depthwise2d_backward_weight, "dweight partial dy x weight_shape stride before dilation");

@@ -16,10 +16,11 @@
 #include "launch.h"
 
 namespace gemm {
+constexpr int blocks_for(int rows, int columns) { return rows * columns <= 4096 ? 4 : 2; }  // of a multiprocessor
 constexpr int OUTSIDE = -(1 << 30);  // a pixel that no other spot brings back into an image
 
 struct alignas(16) Spot {
-    int offset, y, x, unused;
+    int offset, y, x, z;  // z: of volumes alone
 };
 
 struct Operand {

@@ -76,7 +76,7 @@ __device__ void write_exact(const P& p, const float (&sum)[ROWS / 16][COLUMNS / 
 }
 
 template <int ROWS, int COLUMNS, int DEPTH, class P>
-__global__ void __launch_bounds__(EXACT_THREADS) exact_kernel(P all) {
+__global__ void __launch_bounds__(EXACT_THREADS, blocks_for(ROWS, COLUMNS)) exact_kernel(P all) {
     __shared__ Spots<ROWS, COLUMNS, DEPTH> spots;
     __shared__ __align__(16) float as[2][DEPTH][ROWS], bs[2][DEPTH][COLUMNS];
     const P p = all.part(blockIdx.z);

@@ -20,16 +20,33 @@ struct Tile {
     __device__ float* at(int row, int k) { return word + (deep ? row * PITCH + k : k * PITCH + row); }
     __device__ const float* at(int row, int k) const { return word + (deep ? row * PITCH + k : k * PITCH + row); }
 
+    // The rows whose numbers a thread copies are the same at every step, if it copies along the depth: it looks them up
+    // once.
+    template <int THREADS>
+    struct Held {
+        static constexpr int COUNT = deep ? SIZE * STEP / 4 / THREADS : 1;
+        Spot spot[COUNT];
+        __device__ void look_up(const Spot* rows) {
+#pragma unroll
+            for (int n = 0; n < COUNT; ++n) {
+                int i = n * THREADS + threadIdx.x;
+                spot[n] = rows[deep ? i / (STEP / 4) : i % (SIZE / 4) * 4];
+            }
+        }
+    };
+
     // Start copying this step's numbers, neighbouring lanes along the direction in which they are contiguous.
     template <int THREADS, class O>
-    __device__ void fetch(const O& operand, const Spot* rows, const Spot* depths) {
+    __device__ void fetch(const O& operand, const Held<THREADS>& held, const Spot* rows, const Spot* depths) {
         constexpr int LINE = deep ? STEP : SIZE;
         if (operand.wide) {
+            Spot depth = depths[deep ? threadIdx.x % (LINE / 4) * 4 : 0];
 #pragma unroll
             for (int n = 0; n < SIZE * STEP / 4 / THREADS; ++n) {
                 int i = n * THREADS + threadIdx.x, along = i % (LINE / 4) * 4, line = i / (LINE / 4);
                 int row = deep ? line : along, k = deep ? along : line;
-                const float* p = operand.find(rows[row], depths[k]);
+                if (!deep) depth = depths[k];
+                const float* p = operand.find(held.spot[deep ? n : 0], depth);
                 cp_async16(at(row, k), p ? p : operand.data, p);
             }
         } else {
@@ -108,7 +125,7 @@ __device__ void multiply(float (&sum)[TILES][4][4], const S& stage, int row0, in
 }
 
 template <int ROWS, int COLUMNS, int WARP_ROWS, class P>
-__global__ void __launch_bounds__(ROWS / WARP_ROWS * COLUMNS, 2) tf32_kernel(P all) {
+__global__ void __launch_bounds__(ROWS / WARP_ROWS * COLUMNS, blocks_for(ROWS, COLUMNS)) tf32_kernel(P all) {
     constexpr int THREADS = ROWS / WARP_ROWS * COLUMNS, TILES = WARP_ROWS / 16;  // a warp for every 32 columns
     using S = Stage<P, ROWS, COLUMNS>;
     __shared__ Spots<ROWS, COLUMNS, STEP> spots;
@@ -116,11 +133,13 @@ __global__ void __launch_bounds__(ROWS / WARP_ROWS * COLUMNS, 2) tf32_kernel(P a
     const P p = all.part(blockIdx.z);
     int m0 = blockIdx.x * ROWS, n0 = blockIdx.y * COLUMNS, steps = (p.end - p.begin + STEP - 1) / STEP;
     if (m0 >= p.rows) return;  // a part smaller than the largest
+    typename decltype(S::a)::template Held<THREADS> a_rows;
+    typename decltype(S::b)::template Held<THREADS> b_rows;
     auto fetch = [&](int step) {
         if (step < steps) {
             S& stage = stages[step % STAGES];
-            stage.a.template fetch<THREADS>(p.a, spots.a_row, spots.a_depth[step % 2]);
-            stage.b.template fetch<THREADS>(p.b, spots.b_row, spots.b_depth[step % 2]);
+            stage.a.template fetch<THREADS>(p.a, a_rows, spots.a_row, spots.a_depth[step % 2]);
+            stage.b.template fetch<THREADS>(p.b, b_rows, spots.b_row, spots.b_depth[step % 2]);
         }
         cp_async_commit();  // one group a step, even an empty one, so that waiting can count them
     };
@@ -128,6 +147,7 @@ __global__ void __launch_bounds__(ROWS / WARP_ROWS * COLUMNS, 2) tf32_kernel(P a
     spots.look_up_depth(p, 0);
     spots.look_up_depth(p, 1);
     __syncthreads();
+    a_rows.look_up(spots.a_row), b_rows.look_up(spots.b_row);
     fetch(0);
     fetch(1);
     __syncthreads();

@@ -108,10 +108,16 @@ template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
             A... args) {
     if (!grid.x || !grid.y || !grid.z) return;
-    if (shared > 48 * 1024) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared));
+    if (grid.y > 65535 || grid.z > 65535)
+        throw std::runtime_error(std::string(name) + ": a grid of more than 65535 blocks along y or z");
+    auto check = [name](const char* what, cudaError_t e) {
+        if (e != cudaSuccess) throw std::runtime_error(std::string(name) + what + ": " + cudaGetErrorString(e));
+    };
+    if (shared > 48 * 1024)
+        check(" cannot have its shared memory",
+              cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared)));
     kernel<<<grid, block, shared, stream>>>(P(args)...);
-    if (cudaError_t e = cudaGetLastError(); e != cudaSuccess)
-        throw std::runtime_error(std::string(name) + ": " + cudaGetErrorString(e));
+    check("", cudaGetLastError());
 }
 #endif
 // LAUNCH(kernel, grid, block, shared bytes, stream, arguments...); a template's name goes in parentheses.

@@ -1,9 +1,15 @@
-// Matrix products: y = a b, a' b, a b' and the linear layer, all by gemm.cuh.  A product of few tiles and great depth
-// is cut into parts of the depth, as a filter's gradient is.
+// Matrix products: y = a b, a' b, a b' and the linear layer, alone or in batches, all by gemm.cuh.  A product of few
+// tiles and great depth is cut into parts of the depth, as a filter's gradient is.
 #include "split.cuh"
 #include "tiles.cuh"
 
 namespace {
+// Floats from one matrix of a batch to the next; 0 where all share one.
+struct Batch {
+    int count;
+    size_t a, b;
+};
+
 template <bool ta, bool tb>
 struct Product {
     gemm::Matrix<!ta> a;
@@ -11,13 +17,17 @@ struct Product {
     const float* bias;
     float* y;  // or the partial sums
     int rows, columns, begin, end, parts;
+    Batch batch;
     bool wide;
 
     __device__ Product part(int z) const {
         Product p = *this;
-        split::Range r = split::range(z, parts, end, 16);
+        int number = z / parts, slice = z % parts;
+        split::Range r = split::range(slice, parts, end, 16);
         p.begin = r.begin, p.end = r.end;
-        p.y += size_t(z) * rows * columns;
+        p.a.data += number * batch.a;
+        p.b.data += number * batch.b;
+        p.y += (size_t(slice) * batch.count + number) * rows * columns;
         return p;
     }
     __device__ float* out(int m) const { return y + size_t(m) * columns; }
@@ -25,20 +35,26 @@ struct Product {
 };
 
 template <bool ta, bool tb>
-void product(const Out<float>& y, const Work<float>& partial, const In<float>& a, const In<float>& b, const float* bias,
-             int tile, cudaStream_t stream) {
-    int rows = a.length(ta), depth = a.length(!ta), columns = b.length(!tb), parts = partial.length(0);
+void product(const char* op, const Out<float>& y, const Work<float>& partial, const In<float>& a, const In<float>& b,
+             const float* bias, int tile, cudaStream_t stream) {
+    int first = a.shape.count - 2, batches = first ? y.length(0) : 1, parts = partial.length(0);
+    int rows = a.length(first + ta), depth = a.length(first + !ta), columns = b.length(first + !tb);
     bool split = parts > 1;
-    require(b.length(tb) == depth, "matrix_product: operands of shapes ", a.shape, " and ", b.shape, " do not fit");
-    require(y.size() == int64_t(rows) * columns, "matrix_product: the output has shape ", y.shape, ", the product [",
-            rows, ", ", columns, "]");
-    require(a.size() < 1 << 30 && b.size() < 1 << 30 && y.size() < 1 << 30,
-            "matrix_product: an array has 2^30 elements or more");
-    require(!split || partial.size() == parts * y.size(), "matrix_product: partial sums of shape ", partial.shape);
+    require(b.length(first + tb) == depth, op, ": operands of shapes ", a.shape, " and ", b.shape, " do not fit");
+    require(y.size() == int64_t(batches) * rows * columns, op, ": the output has shape ", y.shape, ", the product ",
+            batches, " x [", rows, ", ", columns, "]");
+    require(a.size() < 1 << 30 && b.size() < 1 << 30 && y.size() < 1 << 30, op,
+            ": an array has 2^30 elements or more");
+    require(!split || partial.size() == parts * y.size(), op, ": partial sums of shape ", partial.shape);
+    auto step = [&](const In<float>& x) {
+        require(!first || x.length(0) == batches || x.length(0) == 1, op, ": ", x.length(0), " matrices for ", batches);
+        return first && x.length(0) > 1 ? size_t(x.length(1)) * x.length(2) : size_t(0);
+    };
     float* to = split ? partial.data : y.data;
     bool wide = reinterpret_cast<uintptr_t>(to) % 16 == 0 && columns % 4 == 0;
-    Product<ta, tb> p{gemm::matrix<!ta>(a.data, a.length(1), a.length(1)),
-                      gemm::matrix<tb>(b.data, b.length(1), b.length(1)),
+    int a_line = a.length(first + 1), b_line = b.length(first + 1);
+    Product<ta, tb> p{gemm::matrix<!ta>(a.data, a_line, a_line),
+                      gemm::matrix<tb>(b.data, b_line, b_line),
                       split ? nullptr : bias,
                       to,
                       rows,
@@ -46,9 +62,22 @@ void product(const Out<float>& y, const Work<float>& partial, const In<float>& a
                       0,
                       depth,
                       parts,
+                      {batches, step(a), step(b)},
                       wide};
-    gemm::run("matrix_product", tile, p, rows, parts, stream);
+    gemm::run(op, tile, p, rows, int64_t(batches) * parts, stream);
     if (split) split::add_parts(y, partial, bias, columns, stream);
+}
+
+void any_product(const char* op, const Out<float>& y, const Work<float>& partial, const In<float>& a,
+                 const In<float>& b, const float* bias, bool ta, bool tb, int tile, cudaStream_t stream) {
+    if (ta && tb)
+        require(false, op, ": a' b' has no kernel");
+    else if (ta)
+        product<true, false>(op, y, partial, a, b, bias, tile, stream);
+    else if (tb)
+        product<false, true>(op, y, partial, a, b, bias, tile, stream);
+    else
+        product<false, false>(op, y, partial, a, b, bias, tile, stream);
 }
 }  // namespace
 
@@ -58,13 +87,14 @@ void matrix_product(Out<float> y, Work<float> partial, In<float> a, In<float> b,
             "; it takes matrices");
     require(!bias || bias.size() == b.shape[!tb], "matrix_product: bias of shape ", bias.shape, " for ", b.shape[!tb],
             " columns");
-    if (ta && tb)
-        require(false, "matrix_product: a' b' has no kernel");
-    else if (ta)
-        product<true, false>(y, partial, a, b, bias.data, tile, stream);
-    else if (tb)
-        product<false, true>(y, partial, a, b, bias.data, tile, stream);
-    else
-        product<false, false>(y, partial, a, b, bias.data, tile, stream);
+    any_product("matrix_product", y, partial, a, b, bias.data, ta, tb, tile, stream);
 }
 BIND(matrix_product, "y partial a b bias ta tb tile");
+
+void batched_product(Out<float> y, Work<float> partial, In<float> a, In<float> b, bool ta, bool tb, int tile,
+                     cudaStream_t stream) {
+    require(a.shape.count == 3 && b.shape.count == 3 && y.shape.count == 3, "batched_product: operands of shapes ",
+            a.shape, " and ", b.shape, "; it takes batches of matrices");
+    any_product("batched_product", y, partial, a, b, nullptr, ta, tb, tile, stream);
+}
+BIND(batched_product, "y partial a b ta tb tile");

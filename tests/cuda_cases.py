@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from cuda_line_cases import CASES as LINES
 from hypothesis import strategies as st
 from imaging_cases import CASES as IMAGING
 from imaging_cases import Cases as ImagingCases
@@ -439,5 +440,6 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "gradient_norm": lambda d: (*d.lines(), d.pick((1.0, 2.0, 3.0, float("inf")))),
     "clip_coefficient": lambda d: (d.array(), 0.3),
     "scale_gradient": lambda d: (*d.lines(), d.array()),
+    **LINES,
     **{name: lambda d, name=name: pictured(d, name) for name in (*LAUNCHERS, "count_bytes", "look_up_bytes")},
 }

@@ -1,10 +1,12 @@
 """A stand-in for CuPy: NumPy behind CuPy's interface and CuPy's refusals, so that what needs a GPU only for its memory
 is tested without one.  An array is no numpy.ndarray, takes no NumPy array beside it, and reading a value on the host
-raises HostSync unless `reading_allowed` says otherwise: on a GPU it would wait for all that was launched.  Streams,
-graphs and pools are in fake_streams.py.
+raises HostSync unless `reading_allowed` says otherwise: on a GPU it would wait for all that was launched.  A view knows
+the array it is a view of, and allocations take no weak references, as in CuPy.  Streams, graphs and pools are in
+fake_streams.py.
 """
 
 import operator
+import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +14,11 @@ from typing import Any
 
 import fake_streams
 import numpy as np
-from fake_streams import HostSync, made, owner, perform, reading_allowed, stack, waiting
+from fake_streams import HostSync, made, owner, perform, reading_allowed, released, stack, waiting
 
 __all__ = ["FakeCupy", "HostSync", "Memory", "ndarray", "reading_allowed"]
 IN_PLACE = {"at", "copyto", "put", "place", "putmask", "fill"}
+BLAS = {"matmul", "dot", "inner", "vdot", "tensordot", "einsum", "outer"}  # by cuBLAS, which no capture takes
 VALUES_DECIDE = {"nonzero", "flatnonzero", "argwhere", "unique", "extract"}  # their shapes: the host must know
 NAMES = set((Path(__file__).parent / "cupy_names.txt").read_text().split())
 
@@ -23,23 +26,32 @@ NAMES = set((Path(__file__).parent / "cupy_names.txt").read_text().split())
 class Pointer:
     """a.data: the address, and the allocation that all views of it share."""
 
-    def __init__(self, a: np.ndarray):
-        self.ptr = a.__array_interface__["data"][0]
-        self.mem = Memory(owner(a))
+    __slots__ = ("mem", "ptr")
+
+    def __init__(self, a: "ndarray"):
+        self.ptr, self.mem = a._a.__array_interface__["data"][0], a._mem
 
 
 class Memory:
-    """An allocation: the same object whichever view asks."""
+    """An allocation: the same object whichever view asks.  CuPy's takes no weak references.
 
-    known: dict[int, "Memory"] = {}
+    held, most: bytes that all have now, and the most they had.
+    """
 
-    def __new__(cls, owner: np.ndarray) -> "Memory":
-        memory = cls.known.get(id(owner))
-        if memory is None or memory.owner is not owner:
-            memory = cls.known[id(owner)] = super().__new__(cls)
-            memory.owner = owner
-            memory.ptr, memory.size = owner.__array_interface__["data"][0], owner.nbytes
-        return memory
+    __slots__ = ("owned", "owner", "ptr", "size")
+    held = most = 0
+
+    def __init__(self, owner: np.ndarray, owned: bool = True):
+        self.owner, self.owned = owner, owned
+        self.ptr, self.size = owner.__array_interface__["data"][0], owner.nbytes
+        if owned:
+            Memory.held += self.size
+            Memory.most = max(Memory.most, Memory.held)
+
+    def __del__(self, ending: Any = sys.is_finalizing) -> None:
+        if self.owned and not ending():
+            Memory.held -= self.size
+            released(self.owner)
 
 
 class Flags:
@@ -54,6 +66,18 @@ class ndarray:
 
     def __init__(self, a: Any, dtype: Any = None, memptr: Any = None, strides: Any = None):
         self._a = np.asarray(a) if memptr is None else memptr.array(a, dtype, strides)
+        self._mem = Memory(owner(self._a)) if memptr is None else memptr.mem
+        self.base: ndarray | None = None
+
+    @classmethod
+    def of(cls, a: np.ndarray, among: "list[ndarray]" = [], owned: bool = True) -> "ndarray":  # noqa: B006  only read
+        """An array of the device for one of NumPy: a view of one of those, or new."""
+        made = cls.__new__(cls)
+        made._a = a
+        source = next((s for s in among if owner(s._a) is owner(a)), None)
+        made.base = source if source is None or source.base is None else source.base
+        made._mem = Memory(owner(a), owned) if source is None else source._mem
+        return made
 
     shape = property(lambda self: self._a.shape)
     strides = property(lambda self: self._a.strides)
@@ -63,9 +87,8 @@ class ndarray:
     itemsize = property(lambda self: self._a.itemsize)
     nbytes = property(lambda self: self._a.nbytes)
     flags = property(lambda self: Flags(self._a.flags))
-    data = property(lambda self: Pointer(self._a))
-    base = property(lambda self: None if self._a.base is None else ndarray(self._a.base))
-    T = property(lambda self: ndarray(self._a.T))
+    data = property(lambda self: Pointer(self))
+    T = property(lambda self: self.transpose())
 
     def get(self) -> np.ndarray:
         waiting("get()")
@@ -96,21 +119,21 @@ class ndarray:
             uploading("indices in a list")
         if not any(i is ... for i in parts):
             parts = (*parts, ...)  # an element is a view without axes, not a number
-        return done(lambda: self._a[unwrap(parts)], [self, index])
+        a, places = self._a, unwrap(parts)
+        return done(lambda: a[places], [self, index])
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if not isinstance(value, ndarray) and np.ndim(value):
             raise TypeError(f"a slice takes a CuPy array or a number, got {type(value)}")
-        place, new = unwrap(index), unwrap(value)
-        perform(lambda: self._a.__setitem__(place, new), arrays([self, value]))
+        a, place, new = self._a, unwrap(index), unwrap(value)
+        perform(lambda: a.__setitem__(place, new), arrays([self, value]))
 
     def set(self, host: np.ndarray, stream: Any) -> None:
         """An asynchronous copy from pinned memory, done when something waits for the stream."""
         assert host.flags.c_contiguous, "set: host memory has gaps"
         assert (host.shape, host.dtype) == (self.shape, self.dtype), "set: another shape or dtype"
-        assert isinstance(base(host), fake_streams.Pinned), "set: host memory that is not pinned makes the copy wait"
         with stream:
-            fake_streams.later(lambda: self._a.__setitem__(..., host), [self._a])
+            fake_streams.later(self._a, host)
 
     def __dlpack__(self, **options: Any) -> Any:
         return self._a.__dlpack__()
@@ -130,20 +153,18 @@ def unwrap(value: Any) -> Any:
     return value
 
 
-def base(a: Any) -> Any:
-    """What owns host memory."""
-    while getattr(a, "base", None) is not None:
-        a = a.base
-    return a.obj if isinstance(a, memoryview) else a
+def found_in(values: Any) -> list[ndarray]:
+    """The device's arrays among arguments."""
+    if isinstance(values, ndarray):
+        return [values]
+    if isinstance(values, dict):
+        values = list(values.values())
+    return [a for v in values for a in found_in(v)] if isinstance(values, tuple | list) else []
 
 
 def arrays(values: Any) -> list[np.ndarray]:
-    """The device's arrays among arguments."""
-    if isinstance(values, ndarray):
-        return [values._a]
-    if isinstance(values, dict):
-        values = values.values()
-    return [a for v in values for a in arrays(v)] if isinstance(values, tuple | list | type({}.values())) else []
+    """Their memory."""
+    return [a._a for a in found_in(values)]
 
 
 def uploading(what: str) -> None:
@@ -154,27 +175,35 @@ def uploading(what: str) -> None:
 
 def done(run: Any, args: Any, name: str = "") -> Any:
     """Do something, and wrap what it gives: results are arrays, also those without axes."""
-    touched, found = arrays(args), []
+    sources = found_in(args)
+    found: list[np.ndarray] = []
+    touched = [a._a for a in sources]
     run = fake_streams.silent(run)
 
-    def wrap(value: Any) -> Any:
-        if isinstance(value, np.ndarray | np.generic):
-            found.append(np.asarray(value))
-            return ndarray(found[-1])
-        return type(value)(map(wrap, value)) if type(value) in (tuple, list) else value
+    def rerun() -> list[np.ndarray]:
+        values = run()
+        return [np.asarray(v) for v in (values if type(values) in (tuple, list) else [values])]
 
-    result = wrap(run())
+    result = wrapped(run(), sources, found)
     owners = {id(owner(a)) for a in touched}
     new = [i for i, a in enumerate(found) if id(owner(a)) not in owners]
 
-    def again() -> list[np.ndarray]:
-        found.clear()
-        wrap(run())
-        return [found[i] for i in new]
-
     if new:
-        made([found[i] for i in new], again, touched, "empty" not in name)
+        made(
+            [found[i] for i in new],
+            lambda: [values[i] for values in [rerun()] for i in new],
+            touched,
+            "empty" not in name,
+        )
     return result
+
+
+def wrapped(value: Any, sources: list[ndarray], found: list[np.ndarray]) -> Any:
+    """What NumPy gave, its arrays as the device's; they are added to found."""
+    if isinstance(value, np.ndarray | np.generic):
+        found.append(np.asarray(value))
+        return ndarray.of(found[-1], sources)
+    return type(value)([wrapped(v, sources, found) for v in value]) if type(value) in (tuple, list) else value
 
 
 def lifted(function: Any, name: str = "") -> Any:
@@ -185,6 +214,8 @@ def lifted(function: Any, name: str = "") -> Any:
         plain, more = [*map(unwrap, args)], {k: unwrap(v) for k, v in options.items()}
         if name in VALUES_DECIDE:
             waiting(name)
+        if name in BLAS and stack[-1].is_capturing():
+            raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
         if name in IN_PLACE or options.get("out") is not None:
             perform(lambda: function(*plain, **more), arrays([args, options]))
             return options.get("out")
@@ -239,8 +270,8 @@ for _name in ("neg", "abs", "invert"):
 
 def in_place(function: Any) -> Any:
     def method(self: ndarray, other: Any) -> ndarray:
-        new = unwrap(other)
-        perform(lambda: function(self._a, new), arrays([self, other]))
+        a, new = self._a, unwrap(other)
+        perform(lambda: function(a, new), arrays([self, other]))
         return self
 
     return method
@@ -302,7 +333,17 @@ class MemoryPointer:
         return np.ndarray(shape, dtype, flat, self.offset, strides)
 
 
+class Device:
+    """The only GPU."""
+
+    id, compute_capability = 0, "90"
+
+    def synchronize(self) -> None:
+        waiting("synchronize() of the device")
+
+
 CUDA = types.SimpleNamespace(
+    Device=Device,
     Stream=fake_streams.Stream,
     Event=fake_streams.Event,
     MemoryPool=fake_streams.MemoryPool,
@@ -314,6 +355,8 @@ CUDA = types.SimpleNamespace(
     get_current_stream=lambda: stack[-1],
     runtime=types.SimpleNamespace(
         getDeviceCount=lambda: 1,
+        getDevice=lambda: 0,
+        driverGetVersion=lambda: 13000,
         runtimeGetVersion=lambda: 13000,
         memGetInfo=lambda: (1 << 30, 2 << 30),
         getDeviceProperties=lambda device: {"name": b"Fake GPU", "major": 9, "minor": 0},
@@ -327,7 +370,9 @@ class FakeCupy(Namespace):
 
     def __init__(self) -> None:
         super().__init__(np)
-        self.cuda, self.ndarray, self.__name__, self.__version__ = CUDA, ndarray, "cupy", "14.0 (a stand-in)"
+        self.cuda = types.SimpleNamespace(**vars(CUDA))  # its own, which a test may change
+        self.cuda.runtime = types.SimpleNamespace(**vars(CUDA.runtime))
+        self.ndarray, self.__name__, self.__version__ = ndarray, "cupy", "14.0 (a stand-in)"
 
     def asarray(self, a: Any, dtype: Any = None, **options: Any) -> ndarray:
         return a if isinstance(a, ndarray) and dtype in (None, a.dtype) else self.array(a, dtype)
@@ -335,7 +380,7 @@ class FakeCupy(Namespace):
     def array(self, a: Any, dtype: Any = None, **options: Any) -> ndarray:
         if not isinstance(a, ndarray):
             uploading(f"an array of {np.shape(a)}")
-        plain = a._a if isinstance(a, ndarray) else a
+        plain = a._a if isinstance(a, ndarray) else np.array(a, dtype)  # as the host's is now
         result: ndarray = done(lambda: np.array(plain, dtype), [a])
         return result
 
@@ -343,4 +388,5 @@ class FakeCupy(Namespace):
         return a.get() if isinstance(a, ndarray) else np.asarray(a)
 
     def from_dlpack(self, source: Any) -> ndarray:
-        return ndarray(source._a if isinstance(source, ndarray) else np.from_dlpack(source))
+        known = [source] if isinstance(source, ndarray) else []
+        return ndarray.of(source._a if known else np.from_dlpack(source), known, owned=False)

@@ -10,6 +10,7 @@ import pytest
 import tinymed
 from tinymed import dispatch
 from tinymed.cuda import emulated, gpu
+from tinymed.data import device_prefetch
 from tinymed.dispatch import BackendError
 
 
@@ -26,7 +27,9 @@ class Module:
 
         def launch(stream: int, *args: Any) -> None:
             self.launched.append((name, stream))
-            fake_streams.perform(lambda: launcher(stream, *args), fake_cupy.arrays(args))
+            # What is launched holds no array: as on a GPU, it knows addresses.
+            seen = [fake_cupy.ndarray.of(a._a, owned=False) if isinstance(a, fake_cupy.ndarray) else a for a in args]
+            fake_streams.perform(lambda: launcher(stream, *seen), fake_cupy.arrays(args))
 
         return launch
 
@@ -38,7 +41,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Module:
     except BackendError as reason:
         pytest.skip(f"backend emulated: {reason}")
     fake_streams.reset()
-    fake_cupy.Memory.known.clear()
+    device_prefetch.flying.clear()
     module = Module(emulated.module)
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy.FakeCupy())
     monkeypatch.setattr(gpu, "module", module)

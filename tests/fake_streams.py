@@ -1,12 +1,15 @@
 """Streams, events, graphs and pools of the stand-in for CuPy: the order of work, and what a capture forbids.
 
-Work is done at once, but a stream knows only what was done on it and what it waited for: touching memory that another
-stream wrote, without an event between, raises Unordered.  While a stream captures, work is written down and not done;
-Graph.launch does it.  Waiting for the device, taking memory from another pool than the capture's own, and copying from
-the host then raise CaptureBroken, and the graph is lost.
+The device is late: what it is given waits in a queue, in order, until the host waits for something, so whatever the
+host writes or frees meanwhile was written or freed too soon.  A stream knows only what was given to it and what it
+waited for: touching memory that another stream wrote, without an event between, raises Unordered.  While a stream
+captures, work is written down and not done; Graph.launch does it.  Waiting for the device, calling cuBLAS, taking
+memory from another pool than the capture's own, and copying from the host then raise CaptureBroken, and the graph is
+lost.  Memory that nobody holds is overwritten, and a pinned block is handed out again, as a pool does.
 """
 
 import contextlib
+import ctypes
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -22,32 +25,63 @@ class Unordered(AssertionError):
     """Work on one stream touches what another wrote, and nothing says which comes first."""
 
 
+class Device:
+    """What has been given to the device and not been done."""
+
+    def __init__(self) -> None:
+        self.queue: list[Callable[[], Any]] = []
+        self.given = self.finished = 0
+
+    def give(self, work: Callable[[], Any]) -> None:
+        self.queue.append(work)
+        self.given += 1
+
+    def finish(self) -> None:
+        """Do all of it, in order: the host waits."""
+        while self.queue:
+            work = self.queue.pop(0)
+            self.finished += 1
+            work()
+
+
+device = Device()
+
+
 class Event:
-    """What a stream had done when it was recorded."""
+    """What a stream had been given when it was recorded."""
 
     def __init__(self, block: bool = False, disable_timing: bool = False):
         self.seen: dict[int, int] = {}
-        self.copies: list[Copy] = []
+        self.at = 0
 
     @property
     def done(self) -> bool:
-        return all(copy.done for copy in self.copies)
+        return device.finished >= self.at
+
+    def synchronize(self) -> None:
+        waiting("synchronize() of an event")
 
 
-class Pinned(bytearray):
+class Block:
+    """A block of pinned memory: the next who asks for its size gets it when it is given back, last in first out."""
+
+    free: dict[int, list[bytearray]] = {}
+
+    def __init__(self, size: int):
+        self.size = -(-size // 512) * 512
+        spare = Block.free.setdefault(self.size, [])
+        self.bytes = spare.pop() if spare else bytearray(self.size)
+
+    def __del__(self) -> None:
+        Block.free.setdefault(self.size, []).append(self.bytes)
+
+
+def Pinned(size: int) -> Any:
     """Host memory that the device can reach."""
-
-
-class Copy:
-    """A copy from the host, done when something waits for it: by then the host may have written there again."""
-
-    def __init__(self, work: Callable[[], None]):
-        self.work, self.done = work, False
-
-    def finish(self) -> None:
-        if not self.done:
-            self.work()
-        self.done = True
+    block = Block(size)
+    memory = (ctypes.c_char * block.size).from_buffer(block.bytes)
+    memory.block = block
+    return memory
 
 
 class Graph:
@@ -73,7 +107,6 @@ class Stream:
     def __init__(self, null: bool = False, non_blocking: bool = False):
         self.ptr = 0 if null else 4711 + next(Stream.numbers)
         self.count, self.seen, self.broken = 0, {self.ptr: 0}, ""
-        self.copies: list[Copy] = []
         self.touched: list[Any] = []
         self.pool: Any = None
 
@@ -86,14 +119,12 @@ class Stream:
 
     def record(self, event: Event | None = None) -> Event:
         event = event or Event()
-        event.seen, event.copies = dict(self.seen), list(self.copies)
+        event.seen, event.at = dict(self.seen), device.given
         return event
 
     def wait_event(self, event: Event) -> None:
         for ptr, count in event.seen.items():
             self.seen[ptr] = max(self.seen.get(ptr, 0), count)
-        for copy in event.copies:
-            copy.finish()
 
     def synchronize(self) -> None:
         waiting("synchronize()")
@@ -166,6 +197,7 @@ def waiting(what: str) -> None:
         stack[-1].refuse(f"{what} while the stream captures")
     if not allowed:
         raise HostSync(f"{what} of an array on the device waits for the device")
+    device.finish()
 
 
 def owner(a: np.ndarray) -> Any:
@@ -185,29 +217,51 @@ def silent(work: Callable[[], Any]) -> Callable[[], Any]:
     return run
 
 
-def perform(work: Callable[[], Any], touched: Iterable[np.ndarray]) -> Any:
-    """Do work on the current stream, or write it down if that captures."""
+def perform(work: Callable[[], Any], touched: Iterable[np.ndarray]) -> None:
+    """Give work to the current stream, or write it down if that captures."""
     stream, touched, work = stack[-1], list(touched), silent(work)
     if stream.work is not None:
         stream.work.append(work)
         stream.touched.append(touched)
-        return None
+        return
     order(touched)
-    return work()
+    device.give(work)
 
 
-def later(work: Callable[[], None], touched: Iterable[np.ndarray]) -> None:
-    """A copy from the host on the current stream: it is done when something waits for it."""
+def later(place: np.ndarray, host: np.ndarray) -> None:
+    """A copy from pinned memory on the current stream: the device knows an address, and reads there when it comes."""
     if stack[-1].is_capturing():
         stack[-1].refuse("a copy from the host while the stream captures")
-    order(touched)
-    stack[-1].copies.append(Copy(work))
+    order([place])
+    whole = pinned_below(host).block.bytes
+    offset = host.__array_interface__["data"][0] - ctypes.addressof(ctypes.c_char.from_buffer(whole))
+    shape, dtype = host.shape, host.dtype
+    device.give(lambda: place.__setitem__(..., np.ndarray(shape, dtype, whole, offset)))
+
+
+def pinned_below(a: Any) -> Any:
+    """What owns host memory, which must be pinned."""
+    while getattr(a, "base", None) is not None or isinstance(a, memoryview):
+        a = a.obj if isinstance(a, memoryview) else a.base
+    assert hasattr(a, "block"), "set: host memory that is not pinned makes the copy wait"
+    return a
+
+
+def released(owner: np.ndarray) -> None:
+    """Overwrite memory that nobody holds any more, when the device comes to it."""
+    if owner.flags.writeable:
+        device.give(
+            lambda: owner.fill(np.nan if owner.dtype.kind == "f" else 0x55 if owner.dtype.kind != "b" else True)
+        )
 
 
 def reset() -> None:
-    """Forget what was written and captured."""
+    """Forget what was given, written and captured."""
+    device.queue.clear()
+    device.given = device.finished = 0
     written.clear()
     graphs.clear()
+    Block.free.clear()
 
 
 def order(touched: Iterable[np.ndarray]) -> None:
@@ -228,16 +282,15 @@ def order(touched: Iterable[np.ndarray]) -> None:
 def made(
     results: list[np.ndarray], again: Callable[[], list[np.ndarray]], touched: list[np.ndarray], filled: bool = True
 ) -> None:
-    """New arrays: while capturing their contents come with the launch, and their memory from the capture's pool."""
+    """New arrays: their contents come when the device does the work, in a capture their memory from its own pool."""
     stream = stack[-1]
-    if stream.work is None:
-        order([*touched, *results])
-        return
-    if stream.pool is None or pools[-1] is not stream.pool:
+    if stream.work is not None and (stream.pool is None or pools[-1] is not stream.pool):
         stream.refuse("memory from another pool than the capture's own")
     for r in results:
         r.fill(np.nan if r.dtype.kind == "f" else 0)
     if not filled:  # memory alone is no work
+        if stream.work is None:
+            order([*touched, *results])
         return
 
     def work() -> None:

@@ -11,7 +11,7 @@ from fake_cupy import HostSync, reading_allowed
 from fake_streams import Stream
 
 import tinymed
-from tinymed import dispatch, models, nn, optim
+from tinymed import devices, dispatch, models, nn, optim
 from tinymed.cuda import gpu
 from tinymed.dispatch import BackendError
 
@@ -121,6 +121,59 @@ def test_without_a_gpu_the_error_says_what_is_missing(monkeypatch):
     monkeypatch.setattr(gpu, "extension", lambda: SimpleNamespace(device_count=0, why_no_device="driver too old"))
     with pytest.raises(BackendError, match=r"_cuda cannot use the GPU: driver too old"):
         tinymed.use_backend("cuda")
+
+
+def built(**changes: Any) -> SimpleNamespace:
+    """A module of kernels as it was compiled."""
+    return SimpleNamespace(**({"device_count": 1, "cuda_version": 13000, "fill": lambda *args: None} | changes))
+
+
+def refuse_to_launch(*args: Any) -> None:
+    raise RuntimeError("fill: no kernel image is available for execution on the device")
+
+
+def test_a_module_that_suits_is_used(cuda):
+    assert gpu.unusable(built()) == ""
+
+
+@pytest.mark.parametrize(
+    ("module", "runtime", "said"),
+    [
+        (
+            built(fill=refuse_to_launch),
+            {},
+            r"no code for this GPU \(sm_90\): fill: no kernel image.*TINYMED_CUDA_ARCH=90",
+        ),
+        (built(), {"driverGetVersion": lambda: 12040}, "built for CUDA 13, the driver knows CUDA 12"),
+        (built(), {"getDevice": lambda: 1}, "current device is GPU 1; tinymed uses GPU 0 alone"),
+    ],
+    ids=["other machine code", "older driver", "second GPU"],
+)
+def test_a_module_that_does_not_suit_the_gpu_says_why(cuda, monkeypatch, module, runtime, said):
+    import cupy
+
+    for name, value in runtime.items():
+        monkeypatch.setattr(cupy.cuda.runtime, name, value)
+    monkeypatch.setattr(gpu, "module", None)
+    monkeypatch.setattr(gpu.modules, "why_not_built", lambda name: "")
+    monkeypatch.setattr(gpu, "extension", lambda: module)
+    with pytest.raises(BackendError, match=said):
+        tinymed.use_backend("cuda")
+
+
+def test_two_versions_of_cuda_are_told(cuda):
+    with pytest.warns(RuntimeWarning, match="built for CUDA 12, CuPy for CUDA 13"):
+        assert gpu.unusable(built(cuda_version=12040)) == ""
+
+
+def test_a_gpu_without_kernels_of_its_own_is_told_once(cuda, monkeypatch):
+    """The device works, by CuPy alone; the warning says why, and is not repeated."""
+    monkeypatch.setattr(gpu, "module", None)
+    monkeypatch.setattr(gpu.modules, "why_not_built", lambda name: "tinymed._cuda was not built: no nvcc")
+    devices.tell_of_fallback.cache_clear()
+    with pytest.warns(RuntimeWarning, match="backend 'cupy', without kernels.*not built: no nvcc") as told:
+        [tinymed.zeros(n, device="cuda") for n in (1, 2)]
+    assert len(told) == 1
 
 
 def test_what_the_doctor_says_of_a_gpu(cuda, monkeypatch):

@@ -2,20 +2,20 @@
 
 import json
 import re
-import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import absence
-from fake_cupy import FakeCupy
+from fake_cupy import reading_allowed
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_homes import everywhere, twice
 
-from tinymed import dispatch
+from tinymed import devices, dispatch
 from tinymed.cli import ladder as command
 from tinymed.cli import main
-from tinymed.cuda import build, emulated, gpu, ladders
+from tinymed.cuda import build, emulated, ladders
 
 pytestmark = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
 RUNGS = [(name, rung) for name, one in ladders.LADDERS.items() for rung in one.rungs]
@@ -64,20 +64,20 @@ def outputs(results):
     return results if isinstance(results, tuple) else (results,)
 
 
+@everywhere
 @pytest.mark.parametrize(("name", "rung"), RUNGS, ids=[rung.label for _, rung in RUNGS])
-def test_every_rung_computes_the_same(name, rung):
+def test_every_rung_computes_the_same(name, rung, home):
     """Right, silent under the checker, and the same bits in another order of threads."""
-    dispatcher = getattr(dispatch.table("emulated"), rung.kernel)
+    dispatcher, place = getattr(dispatch.table(home), rung.kernel), dispatch.BACKENDS[home].device
 
     @settings(max_examples=8)
     @given(SIZES[name])
     def checked(sizes):
         problem = ladders.LADDERS[name].problem(np.random.default_rng(0), *sizes)
-        args = rung.arguments(*problem)
-        with emulated.checking():
-            ours = outputs(dispatcher(*args))
-        with emulated.scheduled(5):
-            again = outputs(dispatcher(*args))
+        moved = (devices.move(p, place) if isinstance(p, np.ndarray) else p for p in problem)
+        args = rung.arguments(*moved)
+        found = twice(home, lambda: outputs(dispatcher(*args)))
+        ours, again = ([devices.move(a, "cpu") for a in outs] for outs in found)
         tolerance = 2e-3 if "tf32" in rung.label else 1e-5
         for true, y, twin in zip(outputs(reference(name, problem)), ours, again, strict=False):
             np.testing.assert_allclose(y, true, atol=tolerance * max(1.0, np.abs(true).max(initial=0)), rtol=0)
@@ -219,24 +219,39 @@ class TestRegisters:
         assert all(0 < step.registers < 64 and step.spilled == 0 for step in steps)
 
 
-def test_time_and_roof_on_a_gpu(monkeypatch):
-    """The measuring itself, on a stand-in for CuPy whose clock says 1 ms for every span between two events."""
-    fake = FakeCupy()
+@pytest.fixture
+def clocked(cuda, monkeypatch):
+    """The stand-in for a GPU, with a clock that says 1 ms for every span between two events."""
+    import cupy
+
     event = SimpleNamespace(record=lambda: None, synchronize=lambda: None)
-    fake.cuda.Event = lambda: event
-    fake.cuda.get_elapsed_time = lambda start, end: 1.0
+    monkeypatch.setattr(cupy.cuda, "Event", lambda: event)
+    monkeypatch.setattr(cupy.cuda, "get_elapsed_time", lambda start, end: 1.0, raising=False)
     attributes = {"MultiProcessorCount": 132, "ClockRate": 1_980_000}
-    fake.cuda.Device = lambda: SimpleNamespace(compute_capability="90", attributes=attributes)
-    monkeypatch.setitem(sys.modules, "cupy", fake)
-    monkeypatch.setattr(gpu, "module", emulated.module)
-    monkeypatch.setattr(gpu, "why_not", lambda: "")
-    monkeypatch.setattr(
-        dispatch.tables, "opened", {k: t for k, t in dispatch.tables.opened.items() if t.device == "cpu"}
-    )
+    gpu_there = SimpleNamespace(compute_capability="90", attributes=attributes)
+    monkeypatch.setattr(cupy.cuda, "Device", lambda: gpu_there)
     monkeypatch.setattr(command, "COPIED", 1024)
+
+
+def test_time_and_roof_on_a_gpu(clocked):
     one = ladders.MATMUL._replace(large=(16, 16, 16))
     steps = [command.Step(rung.label) for rung in one.rungs]
-    assert command.measure(one, steps) == ""
+    with reading_allowed():
+        assert command.measure(one, steps) == ""
     assert all(step.seconds == pytest.approx(1e-4) for step in steps)
     products, cycles = 16**3, 132 * 1.98e9
     assert steps[0].roof == pytest.approx(max(products / (128 * cycles), 3 * 1024 / (2 * 4096 / 1e-4)) / 1e-4)
+
+
+def test_a_rung_that_computes_something_else_is_not_timed(clocked):
+    first, second, *_ = ladders.MATMUL.rungs
+    swapped = second._replace(arguments=lambda a, b: second.arguments(b, a))
+    one = ladders.MATMUL._replace(large=(16, 16, 16), rungs=(first, swapped))
+    steps = [command.Step(rung.label) for rung in one.rungs]
+    with reading_allowed():
+        said = command.measure(one, steps)
+    assert re.fullmatch(
+        rf"{re.escape(second.label)} differs from {re.escape(first.label)} by \S+ of the largest value", said
+    )
+    assert steps[0].seconds
+    assert steps[1].seconds is None

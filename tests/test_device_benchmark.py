@@ -20,16 +20,18 @@ import device_rows  # noqa: E402
 import device_table  # noqa: E402
 
 EMULATED = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
-CORRECTNESS, SPEED = ("build", "tests", "kernels", "memcheck"), ("step", "ops")
+CORRECTNESS, SPEED = ("build", "tiles", "tests", "kernels", "memcheck"), ("step", "ops")
 
 
 class TestStages:
     def test_all_end_within_nine_minutes_and_correctness_comes_first(self, tmp_path):
         stages = device.stages(False, tmp_path)
         assert sum(s.seconds for s in stages) <= device.SECONDS == 9 * 60
+        assert max(s.seconds for s in stages) <= 120
         names = [s.name for s in stages]
         assert names[0] == "environment"
         assert max(map(names.index, CORRECTNESS)) < min(map(names.index, SPEED))
+        assert names.index("tiles") < names.index("tests")
         assert {"racecheck", "initcheck", "synccheck", "counters"} < set(names)
         assert [s.name for s in device.stages(True, tmp_path)] == names
 
@@ -82,6 +84,18 @@ class TestReading:
             "failed": ["tests/test_pool.py::test_a[cuda]"],
             "kernel_calls": {"cuda": {"native": 12, "fallback": 3}},
         }
+
+    def test_failures_are_told_as_pytest_meets_them(self, tmp_path, capsys):
+        log = tmp_path / "log"
+        log.write_text(
+            "tests/test_a.py::test_b[exact 64x64-cuda] PASSED [ 1%]\n"
+            "tests/test_a.py::test_c[exact 64x64-cuda] FAILED [ 2%]\n"
+            "[gw3] [ 3%] FAILED tests/test_a.py::test_d[x-cuda] \nFAILED tests/test_a.py::test_d[x-cuda] - boom\nhalf"
+        )
+        assert device.tell_failures(log, 1) == 4
+        assert len(capsys.readouterr().out.splitlines()) == 3
+        found = device.tested(log.read_text())["failed"]
+        assert found == ["tests/test_a.py::test_c[exact 64x64-cuda]", "tests/test_a.py::test_d[x-cuda]"]
 
     def test_the_sanitizers_summary(self):
         said = (

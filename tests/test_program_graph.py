@@ -3,10 +3,12 @@
 A capture writes work down and does none of it, so whatever a replay froze instead of binding shows in its results.
 """
 
+import weakref
+
 import fake_streams
 import numpy as np
 import pytest
-from fake_cupy import reading_allowed
+from fake_cupy import Memory, reading_allowed
 from fake_streams import CaptureBroken, Stream, graphs
 
 import tinymed
@@ -70,21 +72,61 @@ def losses_and_state(wrap, name, steps=4, **options):
         return [host(loss) for loss in losses], state
 
 
-@pytest.mark.parametrize("name", ["cuda", "cupy"])
 @pytest.mark.parametrize(
     "options",
     [{}, {"optimizer": optim.SGD, "momentum": 0.9}, {"optimizer": optim.RMSprop}],
     ids=["Adam", "SGD", "RMSprop"],
 )
-def test_a_graph_is_captured_once_and_launched_for_every_step(cuda, name, options):
-    expected, state = losses_and_state(lambda step: step, name, **options)
-    found, after = losses_and_state(capture, name, **options)
+def test_a_graph_is_captured_once_and_launched_for_every_step(cuda, options):
+    expected, state = losses_and_state(lambda step: step, "cuda", **options)
+    found, after = losses_and_state(capture, "cuda", **options)
     (graph,) = graphs
     assert graph.launches == 4
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert len({float(v) for v in found}) == 4
     for key in state:
         np.testing.assert_allclose(after[key], state[key], rtol=1e-4, atol=1e-4, err_msg=key)
+
+
+def test_products_of_cupy_are_replayed_call_by_call(cuda):
+    """No capture takes cuBLAS: the backend `cupy` says so, and which backend has products of its own."""
+    with tinymed.use_backend("cupy"):
+        _, _, step, x, y = training("cuda")
+        with pytest.raises(CaptureError, match=r"conv2d_forward .*cuBLAS.* backend `cuda` has products of its own"):
+            first(capture(step), x, y)
+    expected, _ = losses_and_state(lambda step: step, "cupy")
+    found, _ = losses_and_state(lambda step: capture(step, fallback=True), "cupy")
+    assert not any(g.launches for g in graphs)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_a_recording_holds_no_arrays(cuda):
+    """Of forty arrays made one after the other, recorded twice, a few are there at a time."""
+    nbytes = 1 << 20
+
+    def step(x):
+        for _ in range(40):
+            x = F.relu(x) + 1
+        return x.sum()
+
+    with tinymed.use_backend("cuda"):
+        x = tinymed.ones(nbytes // 4)
+        before = Memory.most = Memory.held
+        assert host(first(capture(step), x)) == nbytes // 4 * 41
+    assert Memory.most - before < 8 * nbytes
+
+
+@pytest.mark.parametrize("keep", ["an array", "a view"])
+def test_what_a_step_keeps_of_itself_is_found_on_a_gpu(cuda, keep):
+    kept = []
+
+    def step(x):
+        y = F.relu(x)
+        kept.append(y if keep == "an array" else y.reshape(3, 2))
+        return y.sum()
+
+    with tinymed.use_backend("cuda"), pytest.raises(CaptureError, match="relu_forward is held"):
+        first(capture(step), tinymed.ones(2, 3))
 
 
 def test_later_steps_never_wait_and_run_where_the_caller_works(cuda):
@@ -244,6 +286,50 @@ def test_a_capture_forbids_what_cuda_forbids(cuda, work, what):
             work(cupy, x)
         with pytest.raises(CaptureBroken, match="invalidated"):
             stream.end_capture()
+
+
+@pytest.mark.parametrize("product", [lambda xp, x: x @ x, lambda xp, x: xp.tensordot(x, x, 1), lambda xp, x: x.dot(x)])
+def test_a_capture_takes_no_cublas(cuda, product):
+    import cupy
+
+    x, stream, pool = cupy.ones((3, 3)), cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+    with cupy.cuda.using_allocator(pool.malloc), stream:
+        stream.wait_event(Stream.null.record())
+        stream.begin_capture()
+        with pytest.raises(NotImplementedError, match="cuBLAS API during stream capture"):
+            product(cupy, x)
+        stream.end_capture()
+
+
+def test_memory_is_as_a_pools(cuda):
+    """Allocations take no weak references, a view knows what it is a view of, and what nobody holds is overwritten."""
+    import cupy
+
+    x = cupy.ones((2, 3))
+    view = x.T[1:]
+    assert view.base is x
+    assert x.base is None
+    assert view.data.mem is x.data.mem
+    with pytest.raises(TypeError, match="weak reference"):
+        weakref.ref(x.data.mem)
+    below = x._a
+    del x
+    with reading_allowed():
+        assert view.get().tolist() == [[1, 1], [1, 1]]
+        del view
+        cupy.cuda.Device().synchronize()
+    assert np.isnan(below).all()
+
+
+def test_the_device_is_late(cuda):
+    import cupy
+
+    x = cupy.zeros(3)
+    event = cupy.cuda.get_current_stream().record()
+    assert not event.done
+    with reading_allowed():
+        x.get()
+    assert event.done
 
 
 def test_memory_of_another_pool_breaks_a_capture(cuda):

@@ -4,7 +4,9 @@ An op runs on the kernels of the place its tensors are in: those of the backend 
 of that device's default backend.  New tensors are made where the backend in use works, unless told otherwise.
 """
 
-from collections.abc import Sequence
+import functools
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -92,9 +94,21 @@ def table_on(device: str) -> Table:
         return dispatch.table("cuda")
     except BackendError as reason:  # the kernels of csrc/ were not built, or CuPy is missing
         try:
-            return dispatch.table("cupy")
+            found = dispatch.table("cupy")
         except BackendError:
             raise BackendError(f"device 'cuda' is not available: {reason}") from None
+        tell_of_fallback(str(reason))
+        return found
+
+
+@functools.cache
+def tell_of_fallback(reason: str) -> None:
+    """Warn, once in a process, that a GPU works without the kernels of csrc/."""
+    warnings.warn(
+        f"device 'cuda' is served by the backend 'cupy', without kernels of its own and much slower: {reason}",
+        RuntimeWarning,
+        stacklevel=4,
+    )
 
 
 def table_for(name: str, arrays: Sequence[Any]) -> Table:
@@ -106,6 +120,18 @@ def table_for(name: str, arrays: Sequence[Any]) -> Table:
             "with .to('cuda') or .to('cpu')"
         )
     return table_on(found[0]) if found else dispatch.table()
+
+
+def numbers_moved(inputs: tuple[Any, ...], moved: Callable[[Any, str], Any]) -> tuple[Any, ...] | None:
+    """Return an op's inputs with the CPU's tensors without axes moved to where the others are.
+
+    As in PyTorch, one number may come from the CPU.  None if nothing is to be moved.
+    """
+    places = [of(i.array) if hasattr(i, "array") else "" for i in inputs]
+    if not {"cpu", "cuda"} <= set(places):
+        return None
+    alone = [place == "cpu" and not i.array.ndim for i, place in zip(inputs, places, strict=True)]
+    return tuple(moved(i, "cuda") if a else i for i, a in zip(inputs, alone, strict=True)) if any(alone) else None
 
 
 def move(a: Array, device: str) -> Array:

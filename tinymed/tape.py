@@ -265,6 +265,8 @@ class Op:
         if not nodes:
             raise TypeError(f"{cls.__name__} takes at least one tensor, got {describe(inputs)}")
         if elsewhere:
+            if moved := devices.numbers_moved(inputs, Op.registry["Move"].apply):
+                return cls.apply(*moved)
             op.k = devices.table_for(cls.__name__, arrays)
         op.needs = tuple(needs)
         results = op.forward(*arrays)

@@ -21,6 +21,7 @@ from .app import app, examples
 WHOLE = 1 << 20  # blocks of a launch to count accesses in: all of them
 ROUNDS, REPEATS = 9, 10  # timings, of which the median counts, of so many launches each
 LANES = {75: 64, 80: 64}  # float32 multiply-adds a clock of a multiprocessor, by compute capability; 128 on others
+OFF, OFF_TF32 = 1e-4, 2e-3  # by which a rung's result may differ from the first's, of the largest value
 TENSOR = {80: 512, 90: 1024}  # the same in tf32 on tensor cores
 COPIED = 1 << 27  # floats, to find the bandwidth of memory: more than a cache holds
 
@@ -189,16 +190,29 @@ def measure(chosen: Any, steps: Sequence[Step]) -> str:
     device = cupy.cuda.Device()
     cycles = device.attributes["MultiProcessorCount"] * device.attributes["ClockRate"] * 1e3  # of all, a second
     bandwidth = copy_bandwidth(cupy)
+    first: tuple[Any, ...] = ()
+    wrong = []
     for rung, step in zip(chosen.rungs, steps, strict=True):
         dispatcher = getattr(dispatch.table("cuda"), rung.kernel)
         args = ready(dispatcher, rung.arguments(*problem))
-        step.seconds = seconds(cupy, functools.partial(dispatcher, *args))
-        lanes = (TENSOR if "tf32" in rung.label else LANES).get(int(device.compute_capability), 128)
         kernel, made = dispatcher.plan_for(args).kernel, dispatcher(*args)
         outs = made if isinstance(made, tuple) else (made,)
+        first = first or outs
+        off = max(difference(cupy, a, b) for a, b in zip(outs, first, strict=False))
+        if not off < (OFF_TF32 if "tf32" in rung.label else OFF):
+            wrong.append(f"{rung.label} differs from {chosen.rungs[0].label} by {off:.1e} of the largest value")
+            continue  # a wrong result has no time
+        step.seconds = seconds(cupy, functools.partial(dispatcher, *args))
+        lanes = (TENSOR if "tf32" in rung.label else LANES).get(int(device.compute_capability), 128)
         nbytes = sum(a.nbytes for a in (*args, *outs) if hasattr(a, "nbytes"))
         step.roof = max(kernel.rule.flops(*args) / (2 * lanes * cycles), nbytes / bandwidth) / step.seconds
-    return ""
+    return "; ".join(wrong)
+
+
+def difference(cupy: Any, a: Any, b: Any) -> float:
+    """Return how far two results lie apart, by the largest value of the second."""
+    a, b = a.astype(cupy.float32), b.astype(cupy.float32)
+    return float(cupy.abs(a - b).max() / cupy.maximum(cupy.abs(b).max(), 1e-30))
 
 
 def seconds(cupy: Any, call: Callable[[], Any]) -> float:

@@ -1,7 +1,8 @@
-"""Two-dimensional convolution on the GPU, any size, stride, padding, dilation and groups: csrc/conv*.cu.
+"""Convolution over two and three axes on the GPU, any size, stride, padding, dilation and groups: csrc/conv*.cu.
 
 The public kernels are composites: they choose depthwise loops or an implicit matrix product, and its tile by shape and
-precision.  Kernels see images as NHWC, filters as HWIO ([kernel row][kernel column][C / groups][O]).
+precision.  Kernels see images as NHWC and volumes as NDHWC, filters as HWIO ([kernel row][kernel column][C / groups]
+[O]) and DHWIO.
 """
 
 from math import prod
@@ -19,15 +20,14 @@ from .tiles import choose, partial
 # ------------------------------------------------------------------------------------------------- composites
 
 
-def takes(*arrays: Any) -> bool:
-    """float32 images."""
-    return bool(arrays[0].ndim == 4) and all(a is None or (a.dtype.char == "f" and a.size < MOST) for a in arrays)
+def takes(*arrays: Any, ndim: int = 4) -> bool:
+    """float32 images, or volumes where ndim is 5."""
+    return bool(arrays[0].ndim == ndim) and all(a is None or (a.dtype.char == "f" and a.size < MOST) for a in arrays)
 
 
-def before(padding: Any) -> tuple[int, int]:
+def before(padding: Any) -> tuple[int, ...]:
     """Return zeros above and left of the image: with the sizes, all that a kernel needs to know of the padding."""
-    (top, _), (left, _) = padding
-    return top, left
+    return tuple(first for first, _ in padding)
 
 
 @kernel(backend="csrc", composite=True, when=lambda x, weight, bias, *_: takes(x, weight, bias))
@@ -35,11 +35,10 @@ def conv2d_forward(
     k: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
     """depthwise2d_forward or conv2d_gemm."""
-    size = slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     if is_depthwise(weight.shape, groups):
+        size = slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
         return k.depthwise2d_forward(x, weight, bias, size, stride, before(padding), dilation)
-    tile = choose(k.name, x.shape[0] * prod(size), weight.shape[0] // groups, groups)
-    return k.conv2d_gemm(x, weight, bias, size, stride, before(padding), dilation, groups, tile)
+    return forward(k, k.conv2d_gemm, x, weight, bias, stride, padding, dilation, groups)
 
 
 @kernel(backend="csrc", composite=True, when=lambda dy, weight, x_shape, *_: takes(dy, weight) and prod(x_shape) < MOST)
@@ -49,9 +48,7 @@ def conv2d_backward_input(
     """depthwise2d_backward_input or conv2d_gemm_input."""
     if is_depthwise(weight.shape, groups):
         return k.depthwise2d_backward_input(dy, weight, x_shape, stride, before(padding), dilation)
-    phases = prod(stride)
-    tile = choose(k.name, x_shape[0] * prod(x_shape[2:]) // phases, weight.shape[1], groups * phases)
-    return k.conv2d_gemm_input(dy, weight, x_shape, stride, before(padding), dilation, groups, tile)
+    return backward_input(k, k.conv2d_gemm_input, dy, weight, x_shape, stride, padding, dilation, groups)
 
 
 @kernel(backend="csrc", composite=True, when=lambda dy, x, *_: takes(dy, x))
@@ -61,10 +58,57 @@ def conv2d_backward_weight(
     """depthwise2d_backward_weight or conv2d_gemm_weight."""
     if is_depthwise(weight_shape, groups):
         return k.depthwise2d_backward_weight(dy, x, weight_shape, stride, before(padding), dilation)
+    return backward_weight(k, k.conv2d_gemm_weight, dy, x, weight_shape, stride, padding, dilation, groups)
+
+
+@kernel(backend="csrc", composite=True, when=lambda x, weight, bias, *_: takes(x, weight, bias, ndim=5))
+def conv3d_forward(k: Any, x: Any, weight: Any, bias: Any, *how: Any) -> Any:
+    """conv3d_gemm."""
+    return forward(k, k.conv3d_gemm, x, weight, bias, *how)
+
+
+@kernel(
+    backend="csrc",
+    composite=True,
+    when=lambda dy, weight, x_shape, *_: takes(dy, weight, ndim=5) and prod(x_shape) < MOST,
+)
+def conv3d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *how: Any) -> Any:
+    """conv3d_gemm_input."""
+    return backward_input(k, k.conv3d_gemm_input, dy, weight, x_shape, *how)
+
+
+@kernel(backend="csrc", composite=True, when=lambda dy, x, *_: takes(dy, x, ndim=5))
+def conv3d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *how: Any) -> Any:
+    """conv3d_gemm_weight."""
+    return backward_weight(k, k.conv3d_gemm_weight, dy, x, weight_shape, *how)
+
+
+def forward(
+    k: Any, product: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """Compute a convolution as an implicit product, in the tile that suits it."""
+    size = slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    tile = choose(k.name, x.shape[0] * prod(size), weight.shape[0] // groups, groups)
+    return product(x, weight, bias, size, stride, before(padding), dilation, groups, tile)
+
+
+def backward_input(
+    k: Any, product: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """Compute an input's gradient as an implicit product for each phase of the stride."""
+    phases = prod(stride)
+    tile = choose(k.name, x_shape[0] * prod(x_shape[2:]) // phases, weight.shape[1], groups * phases)
+    return product(dy, weight, x_shape, stride, before(padding), dilation, groups, tile)
+
+
+def backward_weight(
+    k: Any, product: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """Compute a filter's gradient as an implicit product, cut into parts."""
     rows, columns = weight_product(weight_shape, groups)
     cut = weight_work(dy, x, weight_shape, stride, padding, dilation, groups)[0][0]
     tile = choose(k.name, rows, columns, groups * cut)
-    return k.conv2d_gemm_weight(dy, x, weight_shape, stride, before(padding), dilation, groups, tile)
+    return product(dy, x, weight_shape, stride, before(padding), dilation, groups, tile)
 
 
 def is_depthwise(weight_shape: Any, groups: int) -> bool:
@@ -173,6 +217,52 @@ def conv2d_gemm_weight(
     tile: Any,
 ) -> None:
     """dweight[r, s, c, o] = sum_nij x[n, i sh + r dh - top, j sw + s dw - left, c] dy[n, i, j, o]."""
+
+
+# ---------------------------------------------------------------------------------------- those over three axes
+
+
+@kernel(backend="csrc", image="y x", filter="weight", out=forward_out, flops=forward_flops)
+def conv3d_gemm(
+    y: Any, x: Any, weight: Any, bias: Any, size: Any, stride: Any, before: Any, dilation: Any, groups: Any, tile: Any
+) -> None:
+    """conv2d_gemm with one axis more."""
+
+
+@kernel(
+    backend="csrc",
+    image="dx dy",
+    filter="weight",
+    out=lambda dy, weight, x_shape, *_: [x_shape],
+    flops=lambda dy, weight, *_: 2 * prod(weight.shape) * dy.size // dy.shape[1],
+)
+def conv3d_gemm_input(
+    dx: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, before: Any, dilation: Any, groups: Any, tile: Any
+) -> None:
+    """conv2d_gemm_input with one axis more."""
+
+
+@kernel(
+    backend="csrc",
+    image="dy x",
+    filter="dweight",
+    work=weight_work,
+    out=lambda dy, x, shape, *_: [shape],
+    flops=lambda dy, x, shape, *_: 2 * prod(shape) * dy.size // dy.shape[1],
+)
+def conv3d_gemm_weight(
+    dweight: Any,
+    partial: Any,
+    dy: Any,
+    x: Any,
+    weight_shape: Any,
+    stride: Any,
+    before: Any,
+    dilation: Any,
+    groups: Any,
+    tile: Any,
+) -> None:
+    """conv2d_gemm_weight with one axis more."""
 
 
 # -------------------------------------------------------------------------------------------------------- bias

@@ -4,6 +4,7 @@ import functools
 import importlib
 import shutil
 import subprocess
+import warnings
 from types import ModuleType
 from typing import Any
 
@@ -34,11 +35,41 @@ def load(kernels: bool) -> None:
     if not why and kernels and module is None:
         why = modules.why_not_built("_cuda")
         found = None if why else extension()
-        if found is not None and not found.device_count:
-            why = f"tinymed._cuda cannot use the GPU: {found.why_no_device}"
+        why = why or unusable(found)
         module = None if why else found
     if why:
         raise BackendError(why)
+
+
+def unusable(found: Any) -> str:
+    """Why a compiled module cannot serve this GPU and this driver, or nothing; one kernel is launched to see."""
+    if not found.device_count:
+        return f"tinymed._cuda cannot use the GPU: {found.why_no_device}"
+    import cupy
+
+    runtime = cupy.cuda.runtime
+    if number := runtime.getDevice():
+        return f"CuPy's current device is GPU {number}; tinymed uses GPU 0 alone: CUDA_VISIBLE_DEVICES={number}"
+    ours, theirs, driver = found.cuda_version // 1000, runtime.runtimeGetVersion() // 1000, runtime.driverGetVersion()
+    if driver // 1000 < ours:
+        return (
+            f"tinymed._cuda was built for CUDA {ours}, the driver knows CUDA {driver // 1000}; build it with that nvcc"
+        )
+    if ours != theirs:
+        warnings.warn(
+            f"tinymed._cuda was built for CUDA {ours}, CuPy for CUDA {theirs}: both work side by side, in more memory; "
+            "`tinymed build cuda` with CuPy's version makes them one",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    try:
+        found.fill(stream(), cupy.empty(1, cupy.float32), (1,), 1.0)
+    except RuntimeError as error:
+        sm = cupy.cuda.Device().compute_capability
+        return (
+            f"tinymed._cuda has no code for this GPU (sm_{sm}): {error}; build it here, or with TINYMED_CUDA_ARCH={sm}"
+        )
+    return ""
 
 
 def extension() -> ModuleType:

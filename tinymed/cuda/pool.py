@@ -1,15 +1,45 @@
-"""Pooling of two axes of space, on the GPU: csrc/pool.cu and adaptive_pool.cu."""
+"""Pooling of two and three axes of space, on the GPU: csrc/pool.cu, pool3d.cu and adaptive_pool.cu.
+
+A mean over a box of voxels is a mean over planes, then one along the depth: twice through the kernels of images.
+"""
 
 import math
 from typing import Any
 
 from ..dispatch import kernel
+from ..memory import canonical_order, is_dense
 from ..ops.max_pool import winner_shapes
 
 
 def takes(x: Any, *_: Any) -> bool:
     """float32 images."""
     return bool(x.ndim == 4 and x.dtype.char == "f")
+
+
+def is_volume(x: Any, *_: Any) -> bool:
+    """float32 volumes that have elements."""
+    return bool(x.ndim == 5 and x.dtype.char == "f" and x.size)
+
+
+def canonical_image(k: Any, x: Any) -> Any:
+    """Return an image or volume with its channels last in memory."""
+    order = canonical_order("image", x.ndim)
+    return x if is_dense(x, order) else k.canonical(x, order)
+
+
+def by_planes(k: Any, x: Any, each: Any) -> Any:
+    """Return what a kernel of images makes of each plane of volumes."""
+    n, c, depth, *space = x.shape
+    planes = canonical_image(k, x).transpose(0, 2, 1, 3, 4).reshape(n * depth, c, *space)
+    y = canonical_image(k, each(planes))
+    return y.reshape(n, depth, c, *y.shape[2:]).transpose(0, 2, 1, 3, 4)
+
+
+def by_depth(x: Any, each: Any) -> Any:
+    """Return what a kernel of images makes of volumes whose lines of voxels are one axis, so that it works on depth."""
+    n, c, depth, height, width = x.shape
+    y = each(x.reshape(n, c, depth, height * width))
+    return y.reshape(n, c, y.shape[2], height, width)
 
 
 def halves(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
@@ -137,3 +167,109 @@ def adaptive_avg_pool2d_forward(y: Any, x: Any, size: Any) -> None:
 @kernel(backend="csrc", image="dx dy", when=takes)
 def adaptive_avg_pool2d_backward(dx: Any, dy: Any, x_shape: Any) -> None:
     """dx = the sum of dy / the box's pixels over the boxes the pixel lies in."""
+
+
+# ------------------------------------------------------------------------------------------------------- volumes
+
+
+@kernel(backend="csrc", composite=True, when=is_volume)
+def max_pool3d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> Any:
+    """max_volume, or max_volume_wide for windows of many taps."""
+    window = k.max_volume if math.prod(kernel) <= 256 else k.max_volume_wide
+    return window(x, kernel, stride, before, dilation, size)
+
+
+@kernel(backend="csrc", composite=True, when=is_volume)
+def max_pool3d_backward(k: Any, dy: Any, index: Any, x_shape: Any, *how: Any) -> Any:
+    """max_volume_backward, or max_volume_wide_backward."""
+    window = k.max_volume_backward if index.dtype == "uint8" else k.max_volume_wide_backward
+    return window(dy, index, x_shape, *how)
+
+
+@kernel(
+    backend="csrc",
+    image="y index x",
+    flops=lambda x, *_: x.size,
+    out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size),
+)
+def max_volume(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> None:
+    """max_window with one axis more."""
+
+
+@kernel(backend="csrc", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
+def max_volume_backward(
+    dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
+) -> None:
+    """max_window_backward with one axis more."""
+
+
+@kernel(
+    backend="csrc",
+    image="y index x",
+    flops=lambda x, *_: x.size,
+    out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size),
+)
+def max_volume_wide(
+    y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any
+) -> None:
+    """max_volume for windows of more taps than a byte can count."""
+
+
+@kernel(backend="csrc", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size)
+def max_volume_wide_backward(
+    dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
+) -> None:
+    """max_volume_backward for the argmax of max_volume_wide."""
+
+
+@kernel(backend="csrc", composite=True, when=is_volume)
+def avg_pool3d_forward(
+    k: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: Any, divisor: Any
+) -> Any:
+    """avg_window over planes, then along the depth."""
+    x = by_planes(
+        k, x, lambda p: k.avg_window(p, kernel[1:], stride[1:], flat(padding[1:]), size[1:], include_pad, divisor)
+    )
+    deep = flat((padding[0], (0, 0)))
+    return by_depth(
+        x,
+        lambda p: k.avg_window(
+            p, (kernel[0], 1), (stride[0], 1), deep, (size[0], p.shape[3]), include_pad, min(divisor, 1)
+        ),
+    )
+
+
+@kernel(backend="csrc", composite=True, when=is_volume)
+def avg_pool3d_backward(
+    k: Any, dy: Any, x_shape: Any, kernel: Any, stride: Any, padding: Any, include_pad: Any, divisor: Any
+) -> Any:
+    """avg_window_backward along the depth, then over planes."""
+    (n, c, depth, *space), deep = x_shape, flat((padding[0], (0, 0)))
+    dy = by_depth(
+        canonical_image(k, dy),
+        lambda p: k.avg_window_backward(
+            p, (n, c, depth, p.shape[3]), (kernel[0], 1), (stride[0], 1), deep, include_pad, min(divisor, 1)
+        ),
+    )
+    return by_planes(
+        k,
+        dy,
+        lambda p: k.avg_window_backward(
+            p, (n * depth, c, *space), kernel[1:], stride[1:], flat(padding[1:]), include_pad, divisor
+        ),
+    )
+
+
+@kernel(backend="csrc", composite=True, when=is_volume)
+def adaptive_avg_pool3d_forward(k: Any, x: Any, size: Any) -> Any:
+    """adaptive_avg_pool2d_forward over planes, then along the depth."""
+    x = by_planes(k, x, lambda p: k.adaptive_avg_pool2d_forward(p, size[1:]))
+    return by_depth(x, lambda p: k.adaptive_avg_pool2d_forward(p, (size[0], p.shape[3])))
+
+
+@kernel(backend="csrc", composite=True, when=is_volume)
+def adaptive_avg_pool3d_backward(k: Any, dy: Any, x_shape: Any) -> Any:
+    """adaptive_avg_pool2d_backward along the depth, then over planes."""
+    n, c, depth, *space = x_shape
+    dy = by_depth(canonical_image(k, dy), lambda p: k.adaptive_avg_pool2d_backward(p, (n, c, depth, p.shape[3])))
+    return by_planes(k, dy, lambda p: k.adaptive_avg_pool2d_backward(p, (n * depth, c, *space)))

@@ -14,6 +14,7 @@ from .. import precision
 
 TILES = ("exact 64x64", "exact 128x128", "tf32 64x64", "tf32 128x32", "tf32 128x64", "tf32 128x128")
 PROCESSORS = 132  # multiprocessors of the GPU that the rules have in mind, an H100 or H200
+RESIDENT = 4  # blocks of the smallest tile that a multiprocessor holds: blocks_for in csrc/gemm.cuh
 GRAIN = 256  # depths, pixels, below which a part of a sum is not worth a launch's second pass
 
 forced: str | None = None
@@ -69,9 +70,12 @@ def choose(backend: str, rows: int, columns: int, batches: int = 1, exact: bool 
 
 
 def parts(rows: int, columns: int, depth: int, batches: int = 1) -> int:
-    """Into how many parts to cut the depth of a product so that its blocks fill the GPU twice."""
+    """Into how many parts to cut the depth of a product so that its blocks fill the GPU, and none is left over.
+
+    All run at once, RESIDENT on each multiprocessor: one more would take as long as all of them.
+    """
     tiles = max(1, batches * count(rows, columns, 64, 64))
-    return max(1, min(-(-2 * PROCESSORS // tiles), depth // GRAIN))
+    return max(1, min(RESIDENT * PROCESSORS // tiles, depth // GRAIN))
 
 
 def partial(size: int, rows: int, columns: int, depth: int, batches: int = 1) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Batches on their way to where the network is: to a GPU through pinned memory, one ahead of the batch in use."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -39,18 +40,32 @@ def upload_batches(batches: Iterable[tuple[Arrays, Any]], device: str) -> Iterat
         return
     lane = Lane()
     ahead: tuple[Any, Any, Any] | None = None
-    for arrays, rest in batches:
-        sent = (*lane.send(arrays), rest)
+    try:
+        for arrays, rest in batches:
+            sent = (*lane.send(arrays), rest)
+            if ahead is not None:
+                yield lane.arrived(*ahead)
+            ahead = sent
         if ahead is not None:
             yield lane.arrived(*ahead)
-        ahead = sent
-    if ahead is not None:
-        yield lane.arrived(*ahead)
+    finally:
+        lane.close()
 
 
 def each(arrays: Arrays, function: Callable[[Any], Any]) -> Any:
     """Return the same tuples with a function of every array."""
     return tuple(each(a, function) for a in arrays) if isinstance(arrays, tuple) else function(arrays)
+
+
+flying: list[tuple[Any, list[np.ndarray]]] = []  # of all lanes: (when a copy is done, the pinned memory it reads)
+guard = threading.Lock()
+
+
+def keep(event: Any, pinned: list[np.ndarray]) -> None:
+    """Hold pinned memory until a copy out of it is done, whoever has ended meanwhile: a pool hands it out again."""
+    with guard:
+        flying[:] = [(e, held) for e, held in flying if not e.done]
+        flying.append((event, pinned))
 
 
 class Lane:
@@ -63,7 +78,7 @@ class Lane:
     def __init__(self) -> None:
         self.cupy = table_on("cuda").xp
         self.stream = self.cupy.cuda.Stream(non_blocking=True)
-        self.flying: list[tuple[Any, list[np.ndarray]]] = []  # (when it is done, what it reads)
+        self.last: Any = None  # event of the last copy
 
     def send(self, arrays: Arrays) -> tuple[Any, Any]:
         """Return tensors whose contents are on their way, and the event of their arrival."""
@@ -83,9 +98,14 @@ class Lane:
         self.stream.wait_event(self.cupy.cuda.get_current_stream().record())
         for array, staged in there:
             array.set(staged, stream=self.stream)
-        event = self.stream.record()
-        self.flying = [*((e, held) for e, held in self.flying if not e.done), (event, pinned)]
-        return tensors, event
+        self.last = self.stream.record()
+        keep(self.last, pinned)
+        return tensors, self.last
+
+    def close(self) -> None:
+        """Let the current stream wait for the last copy: it gets back the memory of a batch that nobody took."""
+        if self.last is not None:
+            self.cupy.cuda.get_current_stream().wait_event(self.last)
 
     def arrived(self, tensors: Any, event: Any, rest: Any) -> tuple[Any, Any]:
         """Let the current stream wait for a batch, and give it out."""

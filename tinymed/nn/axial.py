@@ -9,7 +9,8 @@ on small sets positions are learned badly, so they begin at 0.1.
 from math import sqrt
 from typing import Any
 
-from .. import factories
+import numpy as np
+
 from ..ops.products import einsum
 from ..tensor import Tensor
 from . import functional as F
@@ -61,6 +62,8 @@ class AxialAttention(Module):
         if positions != "none":
             self.distances = new_parameter(2 * self.size, 2 * side - 1)
             init.normal_(self.distances, 0.0, sqrt(1 / self.size))
+            rows = np.arange(side)  # made once: a captured step keeps it
+            self.register_buffer("apart", Tensor((rows[:, None] - rows + side - 1).reshape(-1)), persistent=False)
         if positions == "gated":
             for name, start in GATES.items():
                 gate = new_parameter(1)
@@ -108,9 +111,7 @@ class AxialAttention(Module):
 
     def by_distance(self) -> Any:
         """Return the table as (2 size, K, K): element i, j is that of the distance i - j."""
-        rows = factories.arange(self.side)
-        index = F.reshape(F.unsqueeze(rows, 1) - F.unsqueeze(rows, 0) + (self.side - 1), (-1,))
-        return F.reshape(F.index_select(self.distances, 1, index), (-1, self.side, self.side))
+        return F.reshape(F.index_select(self.distances, 1, self.apart), (-1, self.side, self.side))
 
 
 class AxialBlock(Module):

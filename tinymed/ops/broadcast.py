@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import devices
 from ..dispatch import Array, Dispatcher, Table, kernel
 from ..tape import Node
 from .promotion import result_type
@@ -136,7 +137,10 @@ def operand(name: str, a: Any) -> Any:
 
 
 def operands(name: str, *inputs: Any) -> tuple[Any, ...]:
-    """Return each input as a tensor or a number, the first tensor of the engine's class so that the result is, too."""
+    """Return each input as a tensor or a number, the first tensor of the engine's class so that the result is, too.
+
+    NumPy's arrays are brought to the device of the tensors.
+    """
     for a in inputs:
         if not isinstance(a, Node) or type(a) is Node:
             break
@@ -147,8 +151,11 @@ def operands(name: str, *inputs: Any) -> tuple[Any, ...]:
         return Node.default(np.asarray(given[0], result_type(given[0]))), *given[1:]
     if Node not in [type(a) for a in given]:
         return tuple(given)
-    cls = next((a.result_class for a in given if isinstance(a, Node) and type(a) is not Node), Node)
-    return tuple(cls(a.array) if type(a) is Node else a for a in given)
+    first = next((a for a in given if isinstance(a, Node) and type(a) is not Node), None)
+    if first is None:
+        return tuple(given)
+    place = devices.of(first.array)  # where NumPy's arrays are brought
+    return tuple(first.result_class(devices.move(a.array, place)) if type(a) is Node else a for a in given)
 
 
 def drawn_shape(draw: Any, max_axes: int = 4) -> tuple[int, ...]:

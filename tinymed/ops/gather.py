@@ -111,6 +111,8 @@ class OneHot(Op):
 
 def checked_index(name: str, input: Any, index: Any, axis: int) -> Any:
     """Return the index as a tensor of integers within the axis."""
+    if isinstance(index, np.ndarray):
+        _, index = operands(name, input, index)  # beside the input
     (index,) = operands(name, index)
     if not isinstance(index, Node) or index.array.dtype.kind not in "iu":
         raise TypeError(f"{name}: index must be a tensor of integers")

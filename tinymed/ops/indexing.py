@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import tape
+from .. import devices, tape
 from ..annotations import Tensor
-from ..dispatch import Array, kernel
+from ..dispatch import Array, is_array, kernel
 from ..tape import Node, Op
 from .axes import integer, numpy_names, one_axis
 from .broadcast import to_shape
@@ -40,8 +40,8 @@ class Index(NamedTuple):
     arrays: list[Any]
 
 
-def parse(shape: tuple[int, ...], index: Any) -> Index:
-    """Take an index apart; IndexError where it has more entries than axes."""
+def parse(shape: tuple[int, ...], index: Any, place: str = "cpu") -> Index:
+    """Take an index apart, its arrays brought to a device; IndexError where it has more entries than axes."""
     items = [entry(i) for i in (index if isinstance(index, tuple) else (index,))]
     used = sum(i.ndim if is_mask(i) else i is not None and i is not Ellipsis for i in items)
     if used > len(shape):
@@ -57,7 +57,7 @@ def parse(shape: tuple[int, ...], index: Any) -> Index:
     arrays: list[Any] = []
     axis = 0
     for i in items:
-        if isinstance(i, np.ndarray):
+        if is_array(i):
             taken = positions(i, shape, axis)
             arrays += taken
             basic += [Span()] * len(taken)
@@ -67,7 +67,12 @@ def parse(shape: tuple[int, ...], index: Any) -> Index:
             basic.append(i)
             where += [] if isinstance(i, int) else [False]
             axis += i is not None
-    return Index(tuple(basic), tuple(where) if arrays else (), arrays)
+    return Index(tuple(basic), tuple(where) if arrays else (), [brought(a, place) for a in arrays])
+
+
+def brought(a: Array, place: str) -> Array:
+    """Return an index array where the tensor is, if it is the host's: as in PyTorch, a GPU's tensor takes those too."""
+    return devices.move(a, place) if place != "cpu" else a
 
 
 def entry(i: Any) -> Any:
@@ -77,9 +82,10 @@ def entry(i: Any) -> Any:
     if isinstance(i, slice):
         return Span(*(None if v is None else operator.index(v) for v in (i.start, i.stop, i.step)))
     a = i.array if isinstance(i, Node) else i
-    if isinstance(a, bool) or (not isinstance(a, int | np.integer | np.ndarray | list | tuple | range)):
+    if isinstance(a, bool) or not (is_array(a) or isinstance(a, int | np.integer | list | tuple | range)):
         raise TypeError(f"an index is made of integers, slices, None, '...' and arrays of them, got {type(i).__name__}")
-    a = np.asarray(a, np.int64) if isinstance(a, list | tuple | range) and len(a) == 0 else np.asarray(a)
+    if not is_array(a):
+        a = np.asarray(a, np.int64) if isinstance(a, list | tuple | range) and len(a) == 0 else np.asarray(a)
     if a.dtype.kind != "b" and ((a.dtype.kind != "i" and a.dtype != np.uint64) or a.dtype == np.uint8):
         raise TypeError(f"an index array is of integers or bool, got {a.dtype}; convert it with .long() or .bool()")
     if a.ndim or a.dtype.kind == "b":
@@ -91,7 +97,7 @@ def entry(i: Any) -> Any:
 
 def is_mask(i: Any) -> bool:
     """Return whether an index is a boolean array."""
-    return isinstance(i, np.ndarray) and i.dtype.kind == "b"
+    return is_array(i) and i.dtype.kind == "b"
 
 
 def positions(i: Array, shape: tuple[int, ...], axis: int) -> list[Array]:
@@ -283,7 +289,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
         >>> tinymed.tensor([[1, 2], [3, 4]])[:, 1].tolist()
         [2, 4]
     """
-    basic, where, arrays = parse(input.shape, index)
+    basic, where, arrays = parse(input.shape, index, devices.of(input.array))
     plain = all(b == Span() for b in basic)
     viewed = input if where and plain else GetItem.apply(input, basic)
     return Take.apply(viewed, where, *(viewed.result_class(a) for a in arrays)) if where else viewed

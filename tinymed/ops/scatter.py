@@ -21,8 +21,9 @@ from .shape import clone, expand, reshape
 @kernel(out=lambda x, *_: [x.shape], flops=lambda *_: 0)
 def scatter_forward(xp: Any, x: Array, index: Array, source: Array, axis: int) -> Array:
     """y = x with y[index[i, j], j] = source[i, j] for axis 0, another axis likewise; of repeats the last stays."""
-    y = x.copy()
-    y[places(xp, index, axis)] = source[tuple(slice(n) for n in index.shape)]
+    y, source = x.copy(), source[tuple(slice(n) for n in index.shape)]
+    index, source = xp.ascontiguousarray(index), xp.ascontiguousarray(source)  # or the order of writing is the memory's
+    y[places(xp, index, axis)] = source
     return y
 
 

@@ -107,9 +107,11 @@ def assign(target: Any, index: Any, value: Any) -> None:
     given = operand("assignment", value)
     if not isinstance(given, Node):
         given = target.result_class(devices.table_on(target.device).full((), target.array.dtype, given))
+    elif type(given) is Node:  # NumPy's
+        given = target.result_class(devices.move(given.array, devices.of(target.array)))
     if given.array.dtype != target.array.dtype:
         given = Cast.apply(given, target.array.dtype)
-    basic, where, arrays = parse(target.array.shape, index)
+    basic, where, arrays = parse(target.array.shape, index, devices.of(target.array))
     if given.version is target.version:
         if not where and same_place(target.array[(*slices(basic), Ellipsis)], given.array):
             return  # x[0] += 1 wrote through x[0], and now assigns it to where it is

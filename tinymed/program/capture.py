@@ -4,7 +4,7 @@
     loss = step(images, targets)        # the first call records, every call replays
     print(step.program)                 # what is replayed;  step.recorded: before it was rewritten
 
-The step is run twice for its recording, on the CPU without computing, and what it changed is taken back, so the replay
+The step is run twice for its recording, without computing, and what it changed is taken back, so the replay
 makes the first step as it makes the last, and only the kernels of a replay are ever compiled.  What differs between the
 two runs is refused by name: a replay would freeze it.  What changes between steps is an input, or an array that a
 kernel updates (step count, random state) or a setting writes (learning rate).  What decided the recording and may
@@ -168,9 +168,10 @@ class Captured:
         Where the first run has moved tensors, as an optimizer does that takes parameters into its buffers, it is made
         once more, as all steps after it will be.
         """
-        first, _, recorder = self.observe_dry(static, names, grads, 0.5)
+        first, result, recorder = self.observe_dry(static, names, grads, 0.5)
         if any(leaf.array is not data for leaf, data in recorder.leaves.items()):
-            first, _, _ = self.observe_dry(static, names, grads, 0.25)
+            first, result, recorder = self.observe_dry(static, names, grads, 0.25)
+        del result, recorder  # with the arrays that they hold
         program, result, recorder = self.observe_dry(static, names, grads, -0.5)
         compare(first, program)
         return program, result, recorder
@@ -222,19 +223,16 @@ class Captured:
         Small results are `found`, which is another number in each run: what Python makes of them differs.  Large ones
         are whatever memory held, of which a reference may make no sense; then the step is run.
         """
-        if dispatch.table().device == "cpu":
-            try:
-                with dispatch.dry(lambda _, plan, native: fill(native[: len(plan.outs)], found)):
-                    program, result, recorder = self.observe(static, names, grads)
-            except CaptureError:
-                raise
-            except Exception:  # noqa: S110
-                pass
-            else:
-                for call in program.calls:
-                    rebind(call, dispatch.table())
-                return program, result, recorder
-        return self.observe(static, names, grads)
+        try:
+            with dispatch.dry(lambda _, plan, native: fill(native[: len(plan.outs)], found)):
+                program, result, recorder = self.observe(static, names, grads)
+        except CaptureError:
+            raise
+        except Exception:
+            return self.observe(static, names, grads)
+        for call in program.calls:
+            rebind(call, dispatch.table())
+        return program, result, recorder
 
     def __repr__(self) -> str:
         made = sum(map(len, self.replays.values()))

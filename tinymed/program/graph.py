@@ -87,8 +87,9 @@ class Graph:
                 else:
                     fn(*args)
             except Exception as error:
+                instead = "; the backend `cuda` has products of its own" if "cuBLAS" in str(error) else ""
                 raise GraphError(
-                    f"{call.line}: {call.dispatcher.name} cannot be part of a CUDA graph: {error}"
+                    f"{call.line}: {call.dispatcher.name} cannot be part of a CUDA graph: {error}{instead}"
                 ) from error
 
     def capture(self, program: Program) -> Any:

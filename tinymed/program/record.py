@@ -3,16 +3,14 @@
 import gc
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from .. import devices, dispatch, tape
 from ..dispatch import Array, Dispatcher, Kernel
 from .program import Call, Program, named, show
-from .values import Ref, Value, address, raw, reach, root, size, start
+from .values import Ref, Value, address, holder, raw, reach, root, size, start
 
 PACKAGE = str(Path(__file__).parents[1])
 FEW = 4096  # bytes; external memory up to this size is watched for writes that no kernel made
@@ -41,7 +39,9 @@ class Recorder(dispatch.Observer, tape.Observer):
         self.names, self.grads = dict(names), grads
         self.calls: list[Call] = []
         self.count = 0  # values met
-        self.live: dict[int, tuple[Callable[[], Any], Value, int]] = {}  # by id of an owner
+        # By id of the array that holds the memory, which may die: it, the value, and the address of its first byte.
+        self.live: dict[int, tuple[weakref.ref[Any], Value, int]] = {}
+        self.outside: dict[int, tuple[Value, int]] = {}  # external memory, which lives: by id of its owner
         self.saved: dict[Value, Array] = {}  # external memory as it was before the step wrote to it
         self.watched: dict[Value, tuple[Array, str]] = {}  # small external memory as it was, and who met it
         self.converted: list[list[Array]] = [[]]  # by depth of calls: what `canonical` made
@@ -119,11 +119,18 @@ class Recorder(dispatch.Observer, tape.Observer):
 
     # ------------------------------------------------------------------------------------------- memory
 
+    def found(self, a: Array) -> tuple[Value, int] | None:
+        """Return the live value that an array lies in, and the address of its first byte."""
+        held = holder(a)
+        entry = self.live.get(id(held))
+        if entry is not None and entry[0]() is held:
+            return entry[1:]
+        return self.outside.get(id(root(a)))
+
     def known(self, a: Array) -> Value | None:
         """Return the live value that an array lies in."""
-        owner = root(a)
-        reference, value, _ = self.live.get(id(owner), (lambda: None, None, 0))
-        return value if reference() is owner else None
+        found = self.found(a)
+        return None if found is None else found[0]
 
     def is_made(self, a: Array) -> bool:
         """Return whether the step made an array: under no_grad, or of frozen weights, no op stands behind it."""
@@ -136,28 +143,28 @@ class Recorder(dispatch.Observer, tape.Observer):
         Its value is what it reaches over, wherever that lies in its owner's memory.
         """
         first, nbytes = reach(a)
-        value = self.enter(root(a), Value(nbytes, f"{name}{len(self.calls)}"), first)
-        return Ref(value, address(a) - first, a.shape, a.strides, a.dtype)
-
-    def enter(self, owner: Any, value: Value, first: int) -> Value:
-        """Know a value, whose first byte lies at an address, by its owner while that lives."""
         self.count += 1
-        self.live[id(owner)] = weak(owner), value, first
-        return value
+        value, held = Value(nbytes, f"{name}{len(self.calls)}"), holder(a)
+        self.live[id(held)] = weakref.ref(held), value, first
+        return Ref(value, address(a) - first, a.shape, a.strides, a.dtype)
 
     def ref(self, a: Array, name: str = "ext") -> Ref:
         """Return the window that an array is.
 
         Memory that the step did not make is external, named as what it is met as.
         """
-        value, owner = self.known(a), root(a)
-        if value is None:
+        found = self.found(a)
+        if found is None:
+            owner = root(a)
             first = start(owner)
-            value = self.enter(owner, Value(size(owner), f"{name}{self.count}", owner), first)
+            self.count += 1
+            value = Value(size(owner), f"{name}{self.count}", owner)
+            found = self.outside[id(owner)] = value, first
             value.names = {at - first: n for at, n in self.names.items() if first <= at < first + max(value.nbytes, 1)}
             if value.nbytes <= FEW:
                 self.watched[value] = raw(owner).copy(), user_line()
-        return Ref(value, address(a) - self.live[id(owner)][2], a.shape, a.strides, a.dtype)
+        value, first = found
+        return Ref(value, address(a) - first, a.shape, a.strides, a.dtype)
 
     def label(self, leaf: Any) -> str:
         """Return what a message calls a tensor."""
@@ -182,18 +189,10 @@ class Recorder(dispatch.Observer, tape.Observer):
             )
 
     def kept(self, results: set[Value]) -> list[Value]:
-        """Return the values made by the step, other than its results, whose memory somebody holds.
-
-        Of a GPU's memory that cannot be told: its pool holds what nobody else does.
-        """
+        """Return the values made by the step, other than its results, whose memory somebody holds."""
         tensors = [t for reference in self.returned if (t := reference()) is not None]
         return [self.ref(t.array).value for t in tensors] + [
-            value
-            for reference, value, _ in self.live.values()
-            if value.external is None
-            and value not in results
-            and isinstance(reference, weakref.ref)
-            and isinstance(reference(), np.ndarray)
+            value for reference, value, _ in self.live.values() if value not in results and reference() is not None
         ]
 
     def undo(self) -> None:
@@ -223,14 +222,6 @@ class Recorder(dispatch.Observer, tape.Observer):
 def content(a: Array) -> bytes:
     """Return what an array holds; the host waits for a GPU's."""
     return devices.move(a, "cpu").tobytes()  # type: ignore[no-any-return]
-
-
-def weak(owner: Any) -> Callable[[], Any]:
-    """Return a reference that does not keep memory from being used again, where the owner allows one."""
-    try:
-        return weakref.ref(owner)
-    except TypeError:
-        return lambda: owner
 
 
 def output_names(kernel: Kernel, outs: Sequence[Array]) -> Sequence[str]:

@@ -17,6 +17,16 @@ def root(a: Array) -> Any:
     return a
 
 
+def holder(a: Array) -> Array:
+    """Return the array that lives as long as memory is held through it or a view of it.
+
+    On a GPU too: CuPy's views hold the array they were taken of, and its allocations take no weak references.
+    """
+    while getattr(a, "base", None) is not None and hasattr(a.base, "strides"):
+        a = a.base
+    return a
+
+
 def start(owner: Any) -> int:
     """Return the address of an owner's first byte."""
     return int(owner.__array_interface__["data"][0] if isinstance(owner, np.ndarray) else owner.ptr)

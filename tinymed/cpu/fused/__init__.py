@@ -10,7 +10,6 @@ from . import argmax_weight, conv, fold, join, norm, norm_relu, pool, unpool
 REWRITES = (
     *fold.FOLD,  # before all that takes a convolution or batch norm away from them
     *join.CHANNELS_ADD,
-    pool.RELU_AFTER_POOL,  # before the convolutions: they may then take the ReLU and the pooling together
     pool.BIAS_BEFORE_UNPOOL,
     conv.WINOGRAD_RELU_POOL,  # before the pairs, which would take the ReLU away from it
     conv.WINOGRAD_RELU,
