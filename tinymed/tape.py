@@ -18,9 +18,7 @@ has received all of its own.  The whole of reverse-mode differentiation, for ops
         return grads  # of the leaves
 
 `walk` does the same with a heap instead of max(), for ops of several outputs, with hooks, and frees what it visited.
-It is a loop: depth costs no stack, and a diamond is visited once.
-
-First derivatives only: op.backward works on raw arrays.
+It is a loop: depth costs no stack, and a diamond is visited once.  First derivatives only: op.backward works on arrays.
 """
 
 import heapq

@@ -33,6 +33,7 @@ from .results.generation_results import drawn_figures, drawn_rows, generation_te
 from .results.rows import Cases, Row
 
 MOST = 2000  # pictures of a part that are compared: each needs its features
+DRAWN = "pictures are drawn from -1 to 1"
 ITS_OWN = "the two networks have an Adam each"
 
 
@@ -84,7 +85,8 @@ class Generation(PictureTask[GenerationConfig, UnlabelledDataset]):
             given,
             {
                 "class_weights": (False, "pictures have no classes"),
-                "normalise": (False, "pictures are drawn from -1 to 1"),
+                "normalise": (False, DRAWN),
+                "preprocess": (False, DRAWN),
                 "optimizer": (False, ITS_OWN),
                 "lr_for": (False, ITS_OWN),
                 "weight_decay": (False, ITS_OWN),
