@@ -76,13 +76,37 @@ class TestLoneImage:
 class TestLongerCosine:
     def test_the_rest_is_planned_anew_and_said(self, cells, tmp_path, capsys):
         out = tmp_path / "run"
-        arguments = ["--data", cells, *NETWORK, "--schedule", "cosine", "--checkpoint-every", 0, "--out", out]
+        arguments = [
+            "--data",
+            cells,
+            *NETWORK,
+            "--recipe",
+            "paper",
+            "--schedule",
+            "cosine",
+            "--checkpoint-every",
+            0,
+            "--out",
+            out,
+        ]
         assert invoke(capsys, "train", *arguments, "--epochs", 4)[0] == 0
         whole = rates(out)
         shutil.rmtree(out)
         assert invoke(capsys, "train", *arguments, "--epochs", 4, "--steps", 8)[0] == 0  # stops half way, by its steps
         shutil.rmtree(out)
-        config = ["--data", cells, *NETWORK, "--schedule", "cosine", "--checkpoint-every", 0, "--out", out]
+        config = [
+            "--data",
+            cells,
+            *NETWORK,
+            "--recipe",
+            "paper",
+            "--schedule",
+            "cosine",
+            "--checkpoint-every",
+            0,
+            "--out",
+            out,
+        ]
         assert invoke(capsys, "train", *config, "--epochs", 4)[0] == 0
         assert rates(out) == whole
         assert whole == sorted(whole, reverse=True)
@@ -114,7 +138,7 @@ class TestLongerCosine:
 
     def test_a_finished_one_is_refused_with_advice(self, cells, tmp_path, capsys):
         out = tmp_path / "run"
-        arguments = ["--data", cells, *NETWORK, "--schedule", "cosine", "--out", out]
+        arguments = ["--data", cells, *NETWORK, "--recipe", "paper", "--schedule", "cosine", "--out", out]
         assert invoke(capsys, "train", *arguments, "--epochs", 1)[0] == 0
         code, _, err = invoke(capsys, "train", "--resume", out, "--epochs", 3)
         assert code == 2

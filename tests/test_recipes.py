@@ -283,3 +283,13 @@ class TestDataOfAnotherTask:
         code, _, err = invoke(capsys, "train", "--data", data, "--out", tmp_path / "run")
         assert code == 2
         assert "another task" not in err
+
+
+def test_a_steady_run_that_has_ended_is_not_lengthened(cells, tmp_path, capsys):
+    """Its rate has fallen to 0; of so few steps none was left to rise in, and the schedule is the same all the same."""
+    out = tmp_path / "run"
+    assert invoke(capsys, "train", "--data", cells, *NETWORK, "--epochs", 1, "--out", out)[0] == 0
+    code, _, err = invoke(capsys, "train", "--resume", out, "--epochs", 3)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "WarmupCosineLR, has ended" in err
+    assert "--init" in err

@@ -74,7 +74,8 @@ def make_schedule(config: Any, optimizer: Any, per_epoch: int) -> list[Callback]
 
     if config.schedule == "cosine":
         total = total_steps(config, per_epoch)
-        if rising := min(round(config.warmup * total), total - 1):
+        if config.warmup:
+            rising = min(round(config.warmup * total), total - 1)
             return [Schedule(warmup.WarmupCosineLR(optimizer, total, rising), every="step")]
         return [Schedule(lr_scheduler.CosineAnnealingLR(optimizer, total), every="step")]
     if config.schedule == "plateau":
