@@ -37,7 +37,7 @@ class Places(NamedTuple):
 
     order: tuple[int, ...]
     first: int
-    count: int
+    count: int  # type: ignore[assignment]
     line: tuple[int, int, int]
     index: Any
 

@@ -58,8 +58,8 @@ def lines_along(k: Any, x: Any, axes: tuple[int, ...]) -> Lines:
     Along no axis, every number is a line.
     """
     if not axes or not x.ndim:
-        order = tuple(range(x.ndim))
-        return Lines(reshaped(k, x, (x.size, 1, 1)), tuple(x.shape), order, order)
+        same = tuple(range(x.ndim))
+        return Lines(reshaped(k, x, (x.size, 1, 1)), tuple(x.shape), same, same)
     order = dense_order(x)
     places = sorted(order.index(a) for a in axes) if order else []
     if order is None or places[-1] - places[0] >= len(places):

@@ -310,7 +310,7 @@ def forward(kernel: Kernel, table: Any, args: Sequence[Any]) -> tuple[list[int],
     """
     probes = [a.view() if is_array(a) else a for a in args]  # no array is given twice
     dispatcher, forwarded = kernel.fn(Forwarder(table), *probes)
-    known = dispatcher.counted(dispatcher.plan_for(forwarded))
+    known: tuple[list[int], Callable[..., Any]] | None = dispatcher.counted(dispatcher.plan_for(forwarded))
     if known is None or [*map(id, forwarded)] == [*map(id, probes)]:
         return known
     count, call = known

@@ -39,15 +39,15 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any = None, requires_grad: bool = True):
         given = np.empty(0, np.float32) if data is None else data
+        version = given.version if isinstance(given, Node) else None
         a = given.array if isinstance(given, Node) else np.asarray(given)
         if requires_grad and a.dtype.kind != "f":
             raise RuntimeError(
                 f"Parameter: only floating-point tensors have gradients, this one is {a.dtype}; "
                 "requires_grad=False, or register_buffer"
             )
-        shared = isinstance(given, Node)
-        super().__init__(a, requires_grad, version=given.version if shared else None)
-        self.version.exposed = self.version.exposed or not (shared or data is None)
+        super().__init__(a, requires_grad, version=version)
+        self.version.exposed = self.version.exposed or (version is None and data is not None)
 
     @property
     def result_class(self) -> type[Node]:

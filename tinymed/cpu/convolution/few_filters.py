@@ -38,7 +38,7 @@ def few_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: 
 @kernel(
     backend="numba",
     image="y x",
-    out=lambda *args: direct_out(*args, 1),
+    out=lambda x, packed, bias, *slide: direct_out(x, packed, bias, *slide, groups=1),
     work=few_work,
     flops=lambda *args: direct_flops(*args, 1),
 )
