@@ -29,16 +29,21 @@ def pack_filter_rows(packed: Any, w: Any) -> None:
                 packed[o, t, e] = rows[t, e, o]
 
 
+def few_out(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any) -> list[Any]:
+    """Return the shape (N, O, *size) of the output over an x that is padded already."""
+    return direct_out(x, packed, bias, shape, stride, dilation, 1)
+
+
 def few_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any) -> list[Any]:
     """Return the scratch: for each task the offsets of one block of voxels, and what the sums begin with."""
-    n, _, *sizes = direct_out(x, packed, bias, shape, stride, dilation, 1)[0]
+    n, _, *sizes = few_out(x, packed, bias, shape, stride, dilation)[0]
     return [((max(1, min(2 * TASKS, -(-n * int(np.prod(sizes)) // BLOCK))), 2, BLOCK), np.int64), (shape[0],)]
 
 
 @kernel(
     backend="numba",
     image="y x",
-    out=lambda x, packed, bias, *slide: direct_out(x, packed, bias, *slide, groups=1),
+    out=few_out,
     work=few_work,
     flops=lambda *args: direct_flops(*args, 1),
 )
