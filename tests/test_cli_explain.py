@@ -44,22 +44,20 @@ def test_every_method_draws_one_overlay_beside_the_image(finished_run, image, tm
 
 
 def test_the_class_layer_and_baseline_change_what_is_drawn(finished_run, image, tmp_path, capsys):
-    base = [finished_run, image, "--method", "occlusion", "--class", "parasite"]
+    """The last weights may be those that are kept; everything else gives another picture."""
+    base = [finished_run, image, "--method", "occlusion", "--class", "parasite", "--stride", "4"]
     seen = {}
     for name, more in {
         "base": [],
         "class": ["--class", "clear"],
         "baseline": ["--baseline", "white"],
-        "mean": ["--baseline", "mean"],
-        "window": ["--window", "3"],
-        "stride": ["--stride", "1"],
+        "window": ["--window", "8"],
         "layer": ["--method", "grad_cam", "--layer", "features.0"],
-        "deeper": ["--method", "grad_cam"],
         "last": ["--weights", "last"],
     }.items():
         (row, *_) = rows_of(capsys, *base, *more, "--out", tmp_path / name)
         seen[name] = pixels(row["picture"]).tobytes()
-    assert len(set(seen.values()) | {seen["base"]}) >= len(seen) - 1  # the last weights may be those that are kept
+    assert len(set(seen.values())) >= len(seen) - 1
 
 
 def test_the_sanity_check_is_printed_layer_by_layer(finished_run, image, tmp_path, capsys):
@@ -97,7 +95,7 @@ def test_an_unreadable_image_is_named_and_the_others_are_explained(finished_run,
         (["IMAGE", "--class", "other"], "choose one of clear, parasite"),
         (["IMAGE", "--layer", "nothing"], "there is no such layer"),
         (["IMAGE", "--features", "classifier.0"], "there is no such layer"),
-        (["IMAGE", "--baseline", "pink"], "choose one of black, white, mean"),
+        (["IMAGE", "--method", "occlusion", "--baseline", "pink"], "choose one of black, white, mean"),
         (["IMAGE", "--steps", "9"], "--steps: has no effect here"),
         (["IMAGE", "--window", "9"], "--window: has no effect here"),
         (["IMAGE", "--stride", "9"], "--stride: has no effect here"),

@@ -35,7 +35,7 @@ from test_models_classification import CASES  # noqa: E402
 CLASSIFIERS = [
     name for name, case in CASES.items() if not case[0].startswith("fc") and case[0] not in ("triplanar", "mtann")
 ]
-QUICK = ("resnet20", "zhang2015", "kumar_cnn3", "vgg16")
+QUICK = ("resnet20", "zhang2015", "kumar_cnn3")
 CASES_HERE = [case if case in QUICK else pytest.param(case, marks=pytest.mark.full) for case in CLASSIFIERS]
 STEPS = Settings(steps=5, batch=3)
 

@@ -12,10 +12,14 @@ from commands import QUICK, invoke
 from datasets import write_image
 
 from tinymed.cli import main
+from tinymed.cli.cross_validation import measure_folds, write_report
+from tinymed.cli.reports.run import report_run
 from tinymed.report.claim import POINTS, checklist
 from tinymed.report.document import Document, Section, Table, Text, facts, visible
 from tinymed.report.page import to_html
 from tinymed.report.plain_formats import LATEX, latex_text, markdown_text, to_latex, to_markdown
+from tinymed.tasks.results.rows import Cases, read_cases
+from tinymed.train.run import Run
 
 pytest.importorskip("jinja2", reason="a page needs jinja2: pip install '.[report]'")
 
@@ -252,24 +256,29 @@ GONE = {
 }
 
 
+def told(folder, method=None):
+    """The texts of a run's report, of which no picture is drawn."""
+    document = report_run(folder, 1, method, [])
+    blocks = [block for section in document.sections for block in section.blocks]
+    words = [getattr(block, name, "") for block in blocks for name in ("text", "reason", "caption")]
+    cells = [cell for block in blocks if isinstance(block, Table) for row in block.rows for cell in row]
+    return "\n".join([*document.lead, *words, *cells])
+
+
 @pytest.mark.parametrize("gone", GONE)
-def test_what_is_gone_is_told_with_its_reason(gone, finished_run, tmp_path, capsys):
-    change, told = GONE[gone]
-    folder = damaged(finished_run, tmp_path, change)
-    code, _, err = invoke(capsys, "report", folder, "--cases", "1")
-    assert code == 0, err
-    assert told in checked((folder / "report.html").read_text("utf-8")).text
+def test_what_is_gone_is_told_with_its_reason(gone, finished_run, tmp_path):
+    change, reason = GONE[gone]
+    assert reason in told(damaged(finished_run, tmp_path, change), "grad_cam" if gone == "weights" else None)
 
 
-def test_an_old_temperature_is_not_taken_for_these_weights(finished_run, tmp_path, capsys):
+def test_an_old_temperature_is_not_taken_for_these_weights(finished_run, tmp_path):
     folder = damaged(finished_run, tmp_path, lambda f: None)
     stale = {"weights": "0" * 64, "temperature": {"temperature": 2.0, "n": 3, "part": "val"}}
     (folder / "decision.json").write_text(json.dumps(stale))
-    assert invoke(capsys, "report", folder, "--explain", "none")[0] == 0
-    assert "belongs to other weights" in checked((folder / "report.html").read_text("utf-8")).text
+    assert "belongs to other weights" in told(folder)
 
 
-def test_the_environment_is_of_the_training(finished_run, tmp_path, capsys):
+def test_the_environment_is_of_the_training(finished_run, tmp_path):
     from tinymed.cli.environment import note_environment
 
     def elsewhere(folder):
@@ -278,8 +287,7 @@ def test_the_environment_is_of_the_training(finished_run, tmp_path, capsys):
         (folder / "environment.json").write_text(json.dumps(kept))
 
     folder = damaged(finished_run, tmp_path, elsewhere)
-    assert invoke(capsys, "report", folder, "--explain", "none")[0] == 0
-    text = checked((folder / "report.html").read_text("utf-8")).text
+    text = told(folder)
     assert "What it was trained with" in text
     assert "<1.0>" in text
     assert "What this report is made with" in text
@@ -296,7 +304,7 @@ def test_the_environment_is_of_the_training(finished_run, tmp_path, capsys):
         (["--explain", "saliency"], "choose none or one of grad_cam"),
         (["--format", "latex", "--explain", "grad_cam"], "has tables alone"),
         (["--subgroup", "sex"], "--subgroup sex"),
-        (["--out", "/proc/x/y.html"], "/proc/x"),
+        (["--format", "latex", "--out", "/proc/x/y.tex"], "/proc/x"),
     ],
 )
 def test_what_a_report_has_no_use_for_is_refused(arguments, message, finished_run, capsys):
@@ -309,11 +317,29 @@ def test_what_a_report_has_no_use_for_is_refused(arguments, message, finished_ru
 
 
 @pytest.fixture(scope="module")
-def folds(cells, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cv") / "cv"
-    given = ["cv", str(cells), "--folds", "2", "--out", str(folder), "--model", *QUICK[:-1], "1"]
-    assert main(given) == 0
+def folds(finished_run, tmp_path_factory):
+    """What `tinymed cv` writes, of a run that stands for both folds; a real one is trained by the test below."""
+    folder = tmp_path_factory.mktemp("cv")
+    cases = read_cases(finished_run / "predictions.csv")
+    n = len(cases["path"])
+    columns = {name: [*cases[name], *cases[name]] for name in cases}
+    pooled = Cases(columns | {"group": range(2 * n), "fold": ["fold-1"] * n + ["fold-2"] * n, "image": range(2 * n)})
+    report = measure_folds(Run.open(finished_run), pooled, None)
+    report |= {"division": "12 images in 2 folds: split by image", "model": "lenet5_modern", "task": "classification"}
+    for name in ("fold-1", "fold-2"):
+        shutil.copytree(finished_run, folder / name)
+    write_report(folder, report | {"folds": 2, "repeats": 1, "seed": 0, "data": None}, pooled)
     return folder
+
+
+@pytest.mark.full
+def test_a_trained_cross_validation(cells, tmp_path, capsys):
+    given = ["cv", str(cells), "--folds", "2", "--out", str(tmp_path / "cv"), "--model", *QUICK[:-1], "1"]
+    assert main(given) == 0
+    for form in ("html", "markdown", "latex"):
+        assert invoke(capsys, "report", tmp_path / "cv", "--format", form)[0] == 0
+    assert "by image" in checked((tmp_path / "cv" / "report.html").read_text("utf-8")).text
+    assert invoke(capsys, "report", tmp_path / "cv" / "fold-1")[0] == 0
 
 
 def test_a_cross_validation(folds, capsys):
@@ -323,6 +349,7 @@ def test_a_cross_validation(folds, capsys):
     assert report["division"] in page.text[: page.text.index("Contents")]
     assert f"{report['figures']['accuracy']['value']:.4f}" in page.text
     assert "fold-2" in page.text
+    assert [value for tag, name, value in page.attributes if (tag, name) == ("h2", "id")] == ["contents", *SECTIONS]
     for option in (["--cases", "2"], ["--explain", "grad_cam"], ["--subgroup", "x"], ["--backend", "numpy"]):
         code, _, err = invoke(capsys, "report", folds, *option)
         assert code == 2

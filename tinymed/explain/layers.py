@@ -29,6 +29,10 @@ class Layer(NamedTuple):
         kind: Name of its class.
         channels: Number of its maps.
         space: Sides of a map in pixels.
+
+    Example:
+        >>> Layer("conv1", "Conv2d", 8, (16, 16)).space
+        (16, 16)
     """
 
     name: str

@@ -29,6 +29,10 @@ class Explanation:
         signed: Whether heat may be negative.
         layer: Name of the layer of a class activation map, else "".
         gap: Of integrated gradients: the sum of the attributions less the output's difference; else None.
+
+    Example:
+        >>> Explanation("occlusion", 1, 0.5, np.zeros((4, 4)), signed=True).heat.shape
+        (4, 4)
     """
 
     method: str
@@ -89,7 +93,7 @@ def serving(model: Module, shape: tuple[int, ...]) -> list[str]:
     Example:
         >>> from tinymed.models import create
         >>> serving(create("mlp"), (1, 28, 28))
-        ['guided_backprop', 'integrated_gradients', 'occlusion']
+        ['integrated_gradients', 'occlusion']
     """
     left = {name for name, method in METHODS.items() if method.of_layer and not spatial_layers(model, shape)}
     if not has_rectifiers(model, shape):

@@ -29,6 +29,10 @@ class Randomised(NamedTuple):
         layer: The layer that was drawn last.
         correlation: Spearman's rank correlation of the absolute maps; None where one of them is constant.
         similarity: SSIM of the absolute maps, each scaled to 0...1; None of volumes and of pictures too small for it.
+
+    Example:
+        >>> Randomised("fc", 0.1, None).correlation
+        0.1
     """
 
     layer: str

@@ -139,7 +139,8 @@ class Multilabel(PictureTask[MultilabelConfig, FindingDataset]):
         findings = config.data.classes
         truth = np.stack([cases.numbers(name) for name in findings], axis=1)
         missed = np.abs(truth - cases.table("score", findings))
-        return np.where(np.isnan(missed), -np.inf, missed).max(axis=1)
+        errors: np.ndarray = np.where(np.isnan(missed), -np.inf, missed).max(axis=1)
+        return errors
 
     def output_names(self, config: MultilabelConfig) -> list[str]:
         return config.data.classes

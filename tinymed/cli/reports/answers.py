@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ...models import entry
 from ...report.tables import interval, number
 from .results import measures_of, spaced
 from .source import Source, kept
@@ -13,10 +14,10 @@ def answers_of(source: Source, sets: Mapping[str, Any] | None, rule: str, subgro
     config, data = source.config, source.config.data
     found = {
         "sources": f"in part: see Data card, SHA-256 {data.fingerprint[:16]}...; their origin is the author's to say",
-        "preparation": preparation(source),
+        "preparation": preparation(config),
         "outcomes": f"in part: {', '.join(data.classes)}" if data.classes else "",
         "division": rule,
-        "network": f"{config.model}, options {options_text(config)}; {network_source(config.model)}",
+        "network": network(config),
         "versions": "see Environment",
         "initial": initial(config),
         "training": "see Configuration, Training curves, and Seeds, time and cost; one model",
@@ -51,25 +52,19 @@ def answers_of_images(sets: Mapping[str, Any] | None) -> dict[str, str]:
     return found
 
 
-def preparation(source: Source) -> str:
+def preparation(config: Any) -> str:
     """Return what is done to an image before the network sees it."""
-    data = source.config.data
+    data = config.data
     told = [f"size {getattr(data, 'size', '-')}", f"{getattr(data, 'channels', '-')} channels, values / 255"]
     if getattr(data, "mean", None) is not None:
         told.append("less the training set's mean, over its deviation")
     return ", ".join(told) + "; see Configuration"
 
 
-def options_text(config: Any) -> str:
-    """Return the options of the network."""
-    return ", ".join(f"{name}={value}" for name, value in config.model_options.items()) or "as by default"
-
-
-def network_source(name: str) -> str:
-    """Return the publication of a network."""
-    from ...models import entry
-
-    return entry(name).source
+def network(config: Any) -> str:
+    """Return the network, its options and its publication."""
+    options = ", ".join(f"{name}={value}" for name, value in config.model_options.items()) or "as by default"
+    return f"{config.model}, options {options}; {entry(config.model).source}"
 
 
 def initial(config: Any) -> str:

@@ -8,24 +8,26 @@ import numpy as np
 from ...errors import UserError
 from ...files import read_json
 from ...metrics.classification import normalise_rows
+from ...report.claim import checklist
 from ...report.document import Block, Document, Missing, Picture, Section, Table, Text, facts
 from ...report.tables import interval, number
 from ...tasks.results.rows import Cases, read_cases
 from ...train.run import Run
+from .answers import initial, network, preparation
 from .data_card import source_name
 from .results import NO_CLASSES, calibration_blocks, scores_section, spaced
 from .source import as_written, file_hash
-from .training import environment_section, model_rows
+from .training import configuration_section, environment_section, model_rows
 
 CV, PREDICTIONS = "cv.json", "predictions.csv"
+OF_ONE_RUN = (
+    ("threshold", "Decision threshold"),
+    ("subgroups", "Subgroups"),
+    ("cases", "Worst and typical cases"),
+    ("pictures", "Pictures of the run"),
+)
+CURVES = ("curves", "Training curves")
 Report = dict[str, Any]
-
-
-class Fold:
-    """What sections of a run ask for, of the first fold."""
-
-    def __init__(self, run: Run):
-        self.run, self.config = run, run.config
 
 
 def is_cross_validation(folder: Path) -> bool:
@@ -39,6 +41,8 @@ def report_folds(folder: Path) -> Document:
     remedy = f"repeat `tinymed cv` with --out {folder}"
     with as_written(folder / CV, remedy):
         names = list(next(iter(report["figures"].values()))["folds"])
+        if any(Path(name).name != name for name in names):
+            raise ValueError("the name of a fold is no name of a folder")
         run = Run.open(folder / names[0])
         figures = figure_table(report, names)
     pooled = read_cases(folder / PREDICTIONS)
@@ -49,8 +53,11 @@ def report_folds(folder: Path) -> Document:
         notes = [Text(f"Note: {note}") for note in report["warnings"]]
         lead = [f"Division of the images: {report['division']}.", headline(report)]
         sections = [rest[0], Section("results", "Results with intervals", [figures, *notes, picture]), *rest[1:]]
-        sections += [fold_section(folder, names), configuration(run, report)]
-        sections += [environment_section([folder / name for name in names], run.config.backend), files(folder, names)]
+        sections += [of_one_run(folder / names[0], *which) for which in OF_ONE_RUN]
+        sections += [configuration(run, report), of_one_run(folder / names[0], *CURVES)]
+        sections.append(fold_section(folder, names))
+        sections.append(environment_section([folder / name for name in names]))
+        sections += [checklist(answers(run, report)), files(folder, names)]
     return Document(f"Cross-validation of {report['model']}: {report['task']}", lead, sections)
 
 
@@ -59,6 +66,33 @@ def headline(report: Report) -> str:
     figures = list(report["figures"].items())[:4]
     told = [f"{spaced(name)} {number(f['value'], 3)} {interval(f['interval'])}".rstrip() for name, f in figures]
     return f"{report['n']} images, each measured by a network that did not see it: {', '.join(told)} (95 % intervals)."
+
+
+def of_one_run(fold: Path, key: str, title: str) -> Section:
+    """Return a section that only the report of one run has."""
+    told = f"it is of one network; tinymed report {fold} has it for that fold"
+    return Section(key, title, [Missing(told)])
+
+
+def answers(run: Run, report: Report) -> dict[str, str]:
+    """Return what a cross-validation answers of the CLAIM checklist."""
+    config, level = run.config, f"{100 * report.get('level', 0.95):g} %"
+    shared = {"network": network(config), "initial": initial(config), "preparation": preparation(config)}
+    return shared | {
+        "sources": "in part: see Data card; their origin is for the author",
+        "sizes": f"in part: {report['n']:,} images; why so many is for the author",
+        "division": report["division"],
+        "disjoint": "see Data card, groups in two folds; copies are in the reports of the folds",
+        "versions": "see Environment",
+        "training": f"see Configuration; {report['folds']} x {report['repeats']} models",
+        "selection": f"weights {config.keep} of each fold, by {config.monitor} on a validation part of its train part",
+        "ensemble": "none: each image is measured by one network",
+        "measures": ", ".join(spaced(name) for name in report["figures"]),
+        "uncertainty": f"{level} intervals, and the deviation over folds",
+        "performance": headline(report),
+        "accuracy": f"see Results with intervals, n = {report['n']}",
+        "availability": "in part: hashes of the files, in the last section; where they lie is for the author",
+    }
 
 
 def figure_table(report: Report, names: list[str]) -> Table:
@@ -157,10 +191,8 @@ def fold_section(folder: Path, names: list[str]) -> Section:
 
 def configuration(run: Run, report: Report) -> Section:
     """Return the configuration that the folds share, and what nested folds chose."""
-    from .training import configuration_section
-
-    section = configuration_section(Fold(run))  # type: ignore[arg-type]
-    section.blocks.append(facts("Size of the network", model_rows(Fold(run))))  # type: ignore[arg-type]
+    section = configuration_section(run.config)
+    section.blocks.append(facts("Size of the network", model_rows(run)))
     if chosen := report.get("chosen"):
         rows = [(fold, str(choice["chosen"])) for fold, choice in chosen.items()]
         section.blocks.append(facts("Chosen by inner folds", rows, ("fold", "setting")))

@@ -103,7 +103,9 @@ def discrimination_section(source: Source) -> Section:
     found = source.run.task.class_scores(source.config, source.cases)
     if found is None:
         return Section("curves-of-scores", "ROC, precision and recall, confusion", [Missing(NO_CLASSES)])
-    return scores_section(*found, source.config.data.classes, source.config.positive, counting_groups(source.measured))
+    scores, labels = found
+    config = source.config
+    return scores_section(scores, labels, config.data.classes, config.positive, counting_groups(source.measured))
 
 
 def counting_groups(measured: Mapping[str, Any]) -> Any:
@@ -234,7 +236,8 @@ def subgroup_section(source: Source, sets: Any, columns: Sequence[str]) -> Secti
     """Return the measures of each value of the columns that were asked for."""
     from ..evaluating import column_values, measure_subgroups
 
-    title, blocks = "Subgroups", []
+    title = "Subgroups"
+    blocks: list[Block] = []
     if not columns:
         blocks.append(Missing("no column was named: tinymed report RUN --subgroup COLUMN, for a column of the list"))
     elif sets is None:

@@ -56,10 +56,10 @@ def report_run(folder: Path, cases: int, method: str | None, subgroups: Sequence
             subgroup_section(source, sets, subgroups),
             of_cases,
             left_section(source, drawn),
-            configuration_section(source),
+            configuration_section(source.config),
             curves_section(source),
             cost_section(source),
-            environment_section([folder], source.config.backend),
+            environment_section([folder]),
             checklist(answers_of(source, sets, rule, bool(subgroups))),
             files_section(source),
         ]

@@ -11,7 +11,7 @@ from ...models.summary import summary, total_macs
 from ...nn.init import no_weights
 from ...report.document import Block, Missing, Section, Text, facts
 from ...report.plots import save_curves
-from ...train.run import CHANGEABLE, flat
+from ...train.run import CHANGEABLE, Run, flat
 from ..environment import environment, sittings
 from .pictures import drawn
 from .source import Source, file_hash
@@ -20,10 +20,10 @@ FEW = 6  # values from which on a part of the configuration has a table of its o
 HIDDEN = ("data.path", "data.fingerprint", "data.classes")  # in the data card
 
 
-def configuration_section(source: Source) -> Section:
+def configuration_section(config: Any) -> Section:
     """Return every value that decides the result."""
     groups: dict[str, list[tuple[str, object]]] = {}
-    for name, value in flat(source.config).items():
+    for name, value in flat(config).items():
         if name not in HIDDEN:
             groups.setdefault(name.rpartition(".")[0], []).append((name.rpartition(".")[2], text_of(value)))
     for group in [group for group, rows in groups.items() if group and len(rows) < FEW]:
@@ -69,33 +69,33 @@ def cost_section(source: Source) -> Section:
     seconds = found.get("training_seconds")
     rows.append(("time of training", "-" if seconds is None else f"{seconds:,.0f} s"))
     rows.append(("ended early", found.get("stopped") or "no"))
-    rows += model_rows(source)
+    rows += model_rows(source.run)
     note = "Same seed, configuration and versions on one kind of processor: the same bits. No energy was measured."
     return Section("cost", "Seeds, time and cost", [facts("Seeds, time and cost", rows), Text(note)])
 
 
-def model_rows(source: Source) -> list[tuple[str, object]]:
+def model_rows(run: Run) -> list[tuple[str, object]]:
     """Return parameters and multiply-accumulates of the network for one image."""
     with no_weights():
-        model = source.run.task.make_model(source.config)
+        model = run.task.make_model(run.config)
     rows: list[tuple[str, object]] = [("learned values", f"{count_parameters(model):,}")]
     try:
-        macs = total_macs(summary(model, source.run.task.sees(source.config)))
+        macs = total_macs(summary(model, run.task.sees(run.config)))
         rows.append(("multiply-accumulates of one image", f"{macs:,}"))
     except (ValueError, TypeError, UserError):  # a network of several inputs
         rows.append(("multiply-accumulates of one image", "not counted for this network"))
     return rows
 
 
-def environment_section(folders: Sequence[Path], backend: str) -> Section:
+def environment_section(folders: Sequence[Path]) -> Section:
     """Return what the runs in these folders were trained with, and what the report is made with where it differs."""
-    here = environment(backend)
     kept = [sitting for folder in folders for sitting in sittings(folder)]
     distinct = [sitting for i, sitting in enumerate(kept) if sitting not in kept[:i]]
     blocks: list[Block] = []
     for i, sitting in enumerate(distinct):
         more = f", {i + 1} of {len(distinct)}: the run went on elsewhere" if len(distinct) > 1 else ""
         blocks.append(facts(f"What it was trained with{more}", list(sitting.items())))
+    here = environment(kept[-1].get("backend", "")) if kept else environment("")
     if not kept:
         blocks.append(Missing("what it was trained with: the run is of a version that did not keep it"))
     if here not in distinct:
