@@ -322,7 +322,7 @@ class TestPublicWeights:
     """--init with a file of PyTorch, and the preprocessing that public weights expect."""
 
     def train(self, capsys: Any, cells: Path, folder: Path, file: Path, *more: str) -> tuple[int, str, dict[str, Any]]:
-        network = ["--model", "mobilenet_v2", "--size", "32", "--option", "width=0.1", "--steps", "1", "--batch", "4"]
+        network = ["--model", "resnet18", "--size", "32", "--option", "width=0.0625", "--steps", "1", "--batch", "4"]
         given = ["--data", str(cells), "--init", str(file), "--out", str(folder), "--positive", "parasite"]
         code, _, err = invoke(capsys, "train", *network, *given, "--backend", "numpy", *more)
         config = folder / "config.json"
@@ -332,7 +332,7 @@ class TestPublicWeights:
     def file(self, tmp_path: Path) -> Path:
         """A checkpoint of a classifier of 1,000 classes, inside another module, as a program for many GPUs saves it."""
         torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
-        state = models.create("mobilenet_v2", width=0.1).state_dict()
+        state = models.create("resnet18", width=0.0625).state_dict()
         named = {f"module.backbone.{name}": torch.tensor(np.array(t.array)) for name, t in state.items()}
         torch.save({"epoch": 1, "state_dict": named}, tmp_path / "public.pth")
         return tmp_path / "public.pth"
@@ -340,10 +340,10 @@ class TestPublicWeights:
     def test_what_was_done_is_said(self, capsys: Any, cells: Path, tmp_path: Path, file: Path) -> None:
         code, err, data = self.train(capsys, cells, tmp_path / "run", file)
         assert code == 0
-        assert "312 of 314 tensors taken; of another shape: classifier.1.weight: the module has [2, 1280]" in err
+        assert "120 of 122 tensors taken; of another shape: fc.weight: the module has [2, 32]" in err
         assert "weights found under 'state_dict', beside epoch" in err
         assert "'module.' taken off every name" in err
-        assert "'backbone.' taken off 314 names" in err
+        assert "'backbone.' taken off 122 names" in err
         assert "preprocess: imagenet" in err
         assert data["mean"] == [0.485, 0.456, 0.406]
         assert data["std"] == [0.229, 0.224, 0.225]

@@ -26,8 +26,8 @@ from ..train.display import Lines, SlowStart
 from ..train.run import CHANGEABLE, PREDICTIONS, Run, choose_backend
 from ..train.trainer import Callback
 from ..train.transfer import check_transfer, initial_weights, initialise
-from ..weights import read_arrays
 from ..weights.names import imagenet_classifier
+from ..weights.reading import read_arrays
 from .app import say, slow_note
 from .environment import note_environment
 from .options import Given

@@ -86,7 +86,7 @@ def grad_cam_plus_plus(model: Module, images: Any, target: int, layer: str | Non
 
     Example:
         >>> from tinymed.models import create
-        >>> grad_cam_plus_plus(create("lenet5_modern"), np.ones((1, 1, 32, 32)), 3).min() >= 0
+        >>> bool(grad_cam_plus_plus(create("lenet5_modern"), np.ones((1, 1, 32, 32)), 3).min() >= 0)
         True
 
     Reference:

@@ -93,7 +93,7 @@ def serving(model: Module, shape: tuple[int, ...]) -> list[str]:
     Example:
         >>> from tinymed.models import create
         >>> serving(create("mlp"), (1, 28, 28))
-        ['guided_backprop', 'integrated_gradients', 'occlusion']
+        ['integrated_gradients', 'occlusion']
     """
     left = {name for name, method in METHODS.items() if method.of_layer and not spatial_layers(model, shape)}
     if not has_rectifiers(model, shape):

@@ -37,7 +37,7 @@ def overlay(pixels: np.ndarray, heat: np.ndarray, opacity: float = OPACITY) -> n
         ValueError: The map has other sides than the image.
 
     Example:
-        >>> overlay(np.zeros((4, 4, 1), np.uint8), np.zeros((4, 4))).max()
+        >>> int(overlay(np.zeros((4, 4, 1), np.uint8), np.zeros((4, 4))).max())
         0
     """
     from matplotlib import colormaps

@@ -18,7 +18,7 @@ from ..tape import Node
 from ..tensor import Tensor
 from .reading import WeightFile, read_arrays, read_file
 
-__all__ = ["WeightFile", "load", "read_arrays", "read_file", "save"]
+__all__ = ["WeightFile", "load", "read_file", "save"]
 
 
 def save(state: Any, path: str | Path) -> None:

@@ -18,6 +18,10 @@ class WeightFile(NamedTuple):
     Attributes:
         arrays: {name: array}.
         notes: What was chosen, left aside or renamed, for people.
+
+    Example:
+        >>> WeightFile({"weight": np.ones(3)}, []).arrays["weight"].shape
+        (3,)
     """
 
     arrays: dict[str, np.ndarray]
