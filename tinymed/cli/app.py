@@ -73,7 +73,8 @@ def use_threads(count: int | None) -> None:
     if "numba" in sys.modules:
         import numba
 
-        most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+        config: Any = numba.config
+        most = int(config.NUMBA_NUM_THREADS)
         if count > most:
             raise UserError(f"--threads {count}: the kernels of this process were started with {most}")
         numba.set_num_threads(count)

@@ -127,7 +127,7 @@ def run_dry(name: str, batch: int, size: int | None) -> None:
     optimizer = optim.Adam(model.parameters())
     step = train_step(model, optimizer, loss, None)
     step(images, targets)
-    programs = [inference.program]
+    programs = [p for p in (inference.program.constants, inference.program) if p is not None]
     with suppress(CaptureError):  # such a step runs uncaptured
         programs.append(capture(step).record((images, targets)).program)
     for call, args in (pair for program in programs for pair in program.steps):
