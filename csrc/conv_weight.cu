@@ -1,7 +1,7 @@
 // Convolution of images and volumes, gradient of the filter: dweight[tap][channel][filter] = sum over places of the
-// pixel that place and tap meet in, times dy[place][filter].  The result is small and the sum long, so the places are cut into
-// parts whose number tinymed/cuda/tiles.py finds by shape: each writes its own sums, a second launch adds them in
-// order.
+// pixel that place and tap meet in, times dy[place][filter].  The result is small and the sum long, so the places are
+// cut into parts whose number tinymed/cuda/tiles.py finds by shape: each writes its own sums, a second launch adds them
+// in order.
 #include "split.cuh"
 #include "tiles.cuh"
 #include "window.cuh"

@@ -270,8 +270,8 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("changed", "message"),
         [
-            ({"weight": (3, 3, 4, 8)}, r"conv2d_gemm: x \(N, H, W, C\) \[1, 5, 5, 3\], weight .*\[3, 3, 4, 8\]"),
-            ({"y": (2, 3, 3, 8)}, r"conv2d_gemm: .*y \(N, OH, OW, O\) \[2, 3, 3, 8\] do not fit"),
+            ({"weight": (3, 3, 4, 8)}, r"conv2d_gemm: x \(N, space, C\) \[1, 5, 5, 3\], weight .*\[3, 3, 4, 8\]"),
+            ({"y": (2, 3, 3, 8)}, r"conv2d_gemm: .*y \(N, space, O\) \[2, 3, 3, 8\] do not fit"),
             ({"bias": (7,)}, r"conv2d_gemm: bias of shape \[7\] for 8 filters"),
             ({"stride": (0, 1)}, r"conv2d_gemm: stride \[0, 1\] .* must be positive"),
             ({"groups": 2}, r"do not fit in 2 groups"),
