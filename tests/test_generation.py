@@ -277,7 +277,7 @@ class TestRuns:
         assert invoke(capsys, "train", "--resume", out)[0] == 0
         one, two = ((folder / "checkpoints" / "last.safetensors").read_bytes() for folder in (run, out))
         assert len(one) == len(two)
-        from tinymed.weights import read_arrays
+        from tinymed.weights.reading import read_arrays
 
         a, b = (read_arrays(folder / "checkpoints" / "last.safetensors") for folder in (run, out))
         assert all(np.array_equal(a[name], b[name]) for name in a if name.startswith(("model.", "optimizer.")))

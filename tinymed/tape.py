@@ -239,9 +239,8 @@ class Op:
         """Run forward on the inputs' arrays; return what it returns as tensors, remembered by the tape if needed."""
         if cls.promotes is not None:
             inputs = cls.promotes(inputs)
-        op = cls()
+        op, enabled = cls(), thread.grad_enabled
         op.k = k = tables.chosen.table or tables.default or tables.table()
-        enabled = thread.grad_enabled
         elsewhere, tracked = k.device != "cpu", enabled and cls.backward is not None
         maker: Op | None = None  # the op, if backward needs it
         arrays, needs, nodes = [], [], []

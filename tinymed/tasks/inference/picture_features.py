@@ -11,7 +11,7 @@ from ... import devices, models, random
 from ...data.dataset import Dataset
 from ...data.loader import Loader
 from ...errors import UserError
-from ...weights import read_arrays
+from ...weights.reading import read_arrays
 from ..base.config import parse_config, read_run_config
 from ..base.picture import picture_loader
 from ..classification import TASK as CLASSIFIER
