@@ -31,8 +31,8 @@ def line_shape(shape: tuple[int, ...], axis: int, n: int | None = None) -> tuple
 class Places(NamedTuple):
     """Index arrays as one, along merged axes.
 
-    order: Of the axes, those selected from as neighbours, `merged` of them from the `first`.  line: (outer, n, inner) in
-    that order.  index: The places.
+    order: Of the axes; those selected from are neighbours, `merged` of them from the `first`.  line: (outer, n, inner)
+    in that order.  index: The places.
     """
 
     order: tuple[int, ...]
