@@ -31,20 +31,20 @@ def line_shape(shape: tuple[int, ...], axis: int, n: int | None = None) -> tuple
 class Places(NamedTuple):
     """Index arrays as one, along merged axes.
 
-    order: Of the axes, those selected from as neighbours, `count` of them from the `first`.  line: (outer, n, inner) in
-    that order.  index: The places.
+    order: Of the axes; those selected from are neighbours, `merged` of them from the `first`.  line: (outer, n, inner)
+    in that order.  index: The places.
     """
 
     order: tuple[int, ...]
     first: int
-    count: int  # type: ignore[assignment]
+    merged: int
     line: tuple[int, int, int]
     index: Any
 
     def taken_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of what is taken from an array."""
         lengths = [shape[a] for a in self.order]
-        return (*lengths[: self.first], *self.index.shape, *lengths[self.first + self.count :])
+        return (*lengths[: self.first], *self.index.shape, *lengths[self.first + self.merged :])
 
 
 def places_in(k: Any, shape: tuple[int, ...], where: Any, arrays: tuple[Any, ...]) -> Places:

@@ -58,14 +58,16 @@ def lines_along(k: Any, x: Any, axes: tuple[int, ...]) -> Lines:
     Along no axis, every number is a line.
     """
     if not axes or not x.ndim:
-        same = tuple(range(x.ndim))
-        return Lines(reshaped(k, x, (x.size, 1, 1)), tuple(x.shape), same, same)
-    order = dense_order(x)
-    places = sorted(order.index(a) for a in axes) if order else []
-    if order is None or places[-1] - places[0] >= len(places):
+        order = tuple(range(x.ndim))
+        return Lines(reshaped(k, x, (x.size, 1, 1)), tuple(x.shape), order, order)
+    lying = dense_order(x)
+    places = sorted(lying.index(a) for a in axes) if lying else []
+    if lying is None or places[-1] - places[0] >= len(places):
         order = (*(a for a in range(x.ndim) if a not in axes), *axes)
         x = k.canonical(x, order)
         places = list(range(x.ndim - len(axes), x.ndim))
+    else:
+        order = lying
     shape = tuple(x.shape[a] for a in order)
     first, last = places[0], places[-1] + 1
     array = x.transpose(order).reshape(prod(shape[:first]), prod(shape[first:last]), prod(shape[last:]))
