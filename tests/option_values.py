@@ -239,7 +239,7 @@ REFUSED = {
     ("generation", "class_weights"): "no classes",
     **{("generation", name): "-1 to 1" for name in ("normalise", "preprocess")},
     **{("generation", name): "an Adam each" for name in ("optimizer", "lr_for", "weight_decay", "clip_norm")},
-    ("generation", "accumulate"): "each batch",
+    ("generation", "accumulate"): "on each batch",
     **{("generation", name): "does not take" for name in ("padding", "statistics")},
     ("generation", "freeze"): "nothing to learn",
     ("generation", "freeze_statistics"): "--freeze",

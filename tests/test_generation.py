@@ -312,7 +312,9 @@ class TestRuns:
     def test_features_of_a_classifier(self, pictures, tmp_path, capsys):
         for label in "ab":
             for i in range(12):
-                write_image(tmp_path / "data" / label / f"{i}.png", np.full((32, 32), 20 * i + 100 * (label == "b")))
+                write_image(
+                    tmp_path / "data" / label / f"{i}.png", np.full((32, 32), 10 * i + 100 * (label == "b"), np.uint8)
+                )
         quick = ["--backend", "numpy", "--workers", "0", "--batch", "8", "--epochs", "1", "--leaks", "ignore"]
         network = ["lenet5_modern", "--grey", "--size", "32", "--positive", "b"]
         classifier = tmp_path / "classifier"
@@ -325,11 +327,11 @@ class TestRuns:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--model", "dcnn"], "is no network for generation"),
+            (["--model", "dcnn"], "does not take base"),
             (["--class-weights", "balanced"], "no classes"),
             (["--normalise"], "-1 to 1"),
             (["--optimizer", "sgd"], "an Adam each"),
-            (["--accumulate", "2"], "each batch"),
+            (["--accumulate", "2"], "on each batch"),
             (["--features", "nowhere"], "no run"),
             (["--size", "12"], "8, 16, 32"),
             (["--label-column", "x"], "not an option of generation"),

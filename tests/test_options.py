@@ -218,6 +218,7 @@ ELSEWHERE = {
         *("run", "data", "layer", "concat", "l2", "spatial", "codes", "split", "out", "seed", "backend", "as_json"),
     },
     "export": {"run", "out", "opset", "weights", "backend", "as_json"},
+    "generate": {"run", "count", "seed", "out", "weights", "backend", "as_json"},
     "models": {"network", "size", "as_json"},
     "data": {"action", "path", "kind", "out", "as_json"},
     "audit": {"file", "one_test_set", "decimals", "strict", "as_json"},

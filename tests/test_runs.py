@@ -237,7 +237,14 @@ class TestCompletion:
         assert set(self.complete("tinymed ", 1)) == set(COMMANDS)
         assert "--optimizer" in self.complete("tinymed train --opt", 2)
         assert self.complete("tinymed train --optimizer a", 3) == ["adam", "adamw", "adagrad"]
-        assert self.complete("tinymed train resnet", 2) == ["resnet20", "resnet50"]
+        assert self.complete("tinymed train resnet", 2) == [
+            "resnet101",
+            "resnet152",
+            "resnet18",
+            "resnet20",
+            "resnet34",
+            "resnet50",
+        ]
 
     def test_bash_itself_completes_after_the_script_is_read(self, tmp_path):
         bash = shutil.which("bash")

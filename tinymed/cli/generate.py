@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from ..errors import UserError
-from .app import app, check_weights_name, examples
+from .app import Computing, app, check_weights_name, examples
 
 COLUMNS = 12
 
 
 @app.command(
+    cls=Computing,
     epilog=examples("tinymed generate runs/dcgan-001", "tinymed generate runs/dcgan-001 --count 500 --out drawn")
 )
 def generate(

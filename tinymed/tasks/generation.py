@@ -87,11 +87,14 @@ class Generation(PictureTask[GenerationConfig, UnlabelledDataset]):
                 "class_weights": (False, "pictures have no classes"),
                 "normalise": (False, DRAWN),
                 "preprocess": (False, DRAWN),
-                "optimizer": (False, ITS_OWN),
+                "optimizer": (given.get("optimizer") == "adam", ITS_OWN),
                 "lr_for": (False, ITS_OWN),
-                "weight_decay": (False, ITS_OWN),
+                "weight_decay": (given.get("weight_decay") == 0, ITS_OWN),
                 "clip_norm": (False, ITS_OWN),
-                "accumulate": (False, "the discriminator steps on each batch before the generator does"),
+                "accumulate": (
+                    given.get("accumulate") == 1,
+                    "the discriminator steps on each batch, then the generator",
+                ),
             },
         )
 

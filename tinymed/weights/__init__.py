@@ -16,7 +16,8 @@ from ..errors import UserError
 from ..files import write_atomic
 from ..tape import Node
 from ..tensor import Tensor
-from .reading import WeightFile, read_arrays, read_file
+from .reading import read_arrays, read_file
+from .weight_file import WeightFile
 
 __all__ = ["WeightFile", "load", "read_file", "save"]
 

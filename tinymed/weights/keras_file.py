@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from .reading import WeightFile
+from .weight_file import WeightFile
 
 KINDS = {
     "kernel": "weight",

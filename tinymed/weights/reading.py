@@ -1,31 +1,15 @@
 """One reader for every format of weights, chosen by how a file begins."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import UserError
+from .weight_file import WeightFile
 
 MAX_BYTES = 16 << 30
 ZIP, HDF = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # how PyTorch's older files begin
-
-
-class WeightFile(NamedTuple):
-    """What a file of weights holds.
-
-    Attributes:
-        arrays: {name: array}.
-        notes: What was chosen, left aside or renamed, for people.
-
-    Example:
-        >>> WeightFile({"weight": np.ones(3)}, []).arrays["weight"].shape
-        (3,)
-    """
-
-    arrays: dict[str, np.ndarray]
-    notes: list[str]
 
 
 def read_file(path: str | Path) -> WeightFile:

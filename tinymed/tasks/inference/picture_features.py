@@ -69,7 +69,7 @@ def load_classifier(folder: Path) -> tuple[Any, Any]:
     """Return (configuration, network) of a classifier's run.  Raises UserError naming the file."""
     path = folder / "config.json"
     content = read_run_config(path)
-    if content.get("task", "classification") != CLASSIFIER.name:
+    if content.get("task", CLASSIFIER.name) != CLASSIFIER.name:
         raise UserError(f"--features {folder}: is a run of {content['task']}; give one of a classifier")
     config = parse_config(CLASSIFIER.Config, content, path)
     found = folder / "checkpoints" / f"{config.keep}.safetensors"
