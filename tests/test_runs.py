@@ -270,7 +270,7 @@ class TestHints:
     def test_what_is_missing_has_its_command(self, capsys, monkeypatch, tmp_path):
         from tinymed.cli import fix_hints
 
-        monkeypatch.setenv("TINYMED_CACHE", str(tmp_path / "empty"))
+        monkeypatch.setattr("tinymed.cpu.compiler.cache.cache_directory", lambda: tmp_path / "empty")
         monkeypatch.setenv("TINYMED_DEBUG", "1")
         monkeypatch.setitem(fix_hints.EXTRAS, "onnx", ("no-such-package", "nothing"))
         code, out, _ = invoke(capsys, "doctor", "--fix-hints", "--json")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .app import app, examples
+from .app import Computing, app, examples
 from .options import Given, keyword, path_option, required, with_options
 
 CHECKS = "Networks"

@@ -14,7 +14,7 @@ COLUMNS = 12
 
 @app.command(
     cls=Computing,
-    epilog=examples("tinymed generate runs/dcgan-001", "tinymed generate runs/dcgan-001 --count 500 --out drawn")
+    epilog=examples("tinymed generate runs/dcgan-001", "tinymed generate runs/dcgan-001 --count 500 --out drawn"),
 )
 def generate(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],

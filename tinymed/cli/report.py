@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UserError
-from .app import app, examples, say
+from .app import Computing, app, examples, say
 
 if TYPE_CHECKING:
     from ..report.document import Document
@@ -16,12 +16,13 @@ MOST = 12  # cases of each kind
 
 
 @app.command(
+    cls=Computing,
     epilog=examples(
         "tinymed report runs/dcnn-001",
         "tinymed report runs/dcnn-001 --subgroup sex --explain hires_cam --out report.html",
         "tinymed report runs/cv --out cv.html",
         "tinymed report runs/dcnn-001 --format latex --out tables.tex",
-    )
+    ),
 )
 def report(
     run: Annotated[Path, typer.Argument(help="The folder of a run or of a cross-validation.", show_default=False)],

@@ -5,17 +5,18 @@ from typing import Annotated
 
 import typer
 
-from .app import app, check_weights_name, examples
+from .app import Computing, app, check_weights_name, examples
 
 LIMITS = "Limits"
 
 
 @app.command(
+    cls=Computing,
     epilog=examples(
         "tinymed serve runs/dcnn-001",
         "tinymed serve runs/dcnn-001 --port 0 --max-upload 8 --queue 4",
         "curl -H 'Authorization: Bearer TOKEN' -F image=@cell.png http://127.0.0.1:8765/predict",
-    )
+    ),
 )
 def serve(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
