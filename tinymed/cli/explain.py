@@ -56,6 +56,7 @@ command = with_options(
     [required("run", RUN), keyword("images", IMAGES), *(keyword(name, kind) for name, kind in OPTIONS.items())],
 )
 app.command(
+    cls=Computing,
     name="explain",
     epilog=examples(
         "tinymed explain runs/dcnn-001 cell.png",

@@ -19,6 +19,7 @@ from .embedding import embed
 
 UNTRAINED = "lenet5_modern"
 BATCH = 64
+LEAST = 16  # pixels a side that the untrained network sees
 PREFIX = "model."  # of the network's weights in a checkpoint
 
 
@@ -45,7 +46,9 @@ class PictureFeatures:
         dataset = Dataset(images, np.zeros(len(images), np.int64), ["picture"])
         if self.config is not None:
             return embed(self.model, picture_loader(dataset, self.config))
-        channels, size = pictures.shape[1:3]
+        enlarged = images.repeat(-(-LEAST // images.shape[1]), 1).repeat(-(-LEAST // images.shape[2]), 2)
+        dataset = Dataset(enlarged, dataset.labels, dataset.classes)
+        channels, size = pictures.shape[1], enlarged.shape[1]
         if self.model is None:
             with own_draws():
                 random.manual_seed(0)
