@@ -277,8 +277,6 @@ class TestRuns:
         config = json.loads((out / "config.json").read_text()) | {"steps": None}
         (out / "config.json").write_text(json.dumps(config))
         assert invoke(capsys, "train", "--resume", out)[0] == 0
-        one, two = ((folder / "checkpoints" / "last.safetensors").read_bytes() for folder in (run, out))
-        assert len(one) == len(two)
         from tinymed.weights.reading import read_arrays
 
         a, b = (read_arrays(folder / "checkpoints" / "last.safetensors") for folder in (run, out))
