@@ -313,7 +313,7 @@ class TestRuns:
         for label in "ab":
             for i in range(12):
                 write_image(
-                    tmp_path / "data" / label / f"{i}.png", np.full((32, 32), 10 * i + 100 * (label == "b"), np.uint8)
+                    tmp_path / "data" / label / f"{i}.png", np.full((32, 32), 10 * i + 120 * (label == "b"), np.uint8)
                 )
         quick = ["--backend", "numpy", "--workers", "0", "--batch", "8", "--epochs", "1", "--leaks", "ignore"]
         network = ["lenet5_modern", "--grey", "--size", "32", "--positive", "b"]
