@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.dicom.series import is_series
 from ..data.image import is_picture
 from ..data.walk import Account, files_below
 from ..errors import UserError
@@ -14,14 +15,15 @@ from .app import say
 VOLUMES = (".nii", ".nii.gz")
 
 
-def expand(images: Sequence[Path]) -> list[Path]:
+def expand(images: Sequence[Path], volumes: bool = False) -> list[Path]:
     """Return the files that are named, and of each folder the images in it and below, sorted.
 
+    volumes: the network takes volumes, and a folder of DICOM files is one.
     Raises UserError for a folder without any.
     """
     files: list[Path] = []
     for path in images:
-        if not path.is_dir():
+        if not path.is_dir() or (volumes and is_series(path)):  # a series is one image
             files.append(path)
             continue
         account = Account()

@@ -51,8 +51,8 @@ def nearest(pictures: npt.ArrayLike, train: npt.ArrayLike) -> tuple[npt.NDArray[
         ValueError: Shapes differ, or there is no training picture.
 
     Example:
-        >>> [part.tolist() for part in nearest([[0.0, 0.0], [1.0, 1.0]], [[0.9, 1.0], [0.0, 0.2]])]
-        [[1, 0], [0.1414213562373095, 0.07071067811865474]]
+        >>> [part.round(4).tolist() for part in nearest([[0.0, 0.0], [1.0, 1.0]], [[0.9, 1.0], [0.0, 0.2]])]
+        [[1, 0], [0.1414, 0.0707]]
     """
     x, t = (np.asarray(a, np.float64).reshape(len(np.asarray(a)), -1) for a in (pictures, train))
     if not len(t) or x.shape[1] != t.shape[1]:
