@@ -79,7 +79,7 @@ CNN_OPS = """
     binary_cross_entropy_with_logits nll_loss
 """.split()  # noqa: SIM905  a table, not code
 # Kernels that there are none of, by altitude: the printout says so.
-NONE = {"vector": {"nll_loss"}, "cuda": {"group_norm", "layer_norm", "local_response_norm", "nll_loss"}}
+NONE = {"vector": {"nll_loss"}, "cuda": {"nll_loss"}}
 ALTITUDES = ["formula", "reference", "loop", "vector", "cuda", "commands"]
 
 

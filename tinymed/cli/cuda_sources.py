@@ -9,6 +9,7 @@ from ..cuda.build import CSRC
 
 WORD = re.compile(r"[A-Za-z_]\w*")
 PRODUCT = re.compile(r"\+= [\w.\[\]]+ \* [\w.\[\]]+;")  # of two numbers, not an address
+BOUNDS = re.compile(r"__launch_bounds__\((?:[^()]|\([^()]*\))*\)")  # which may call a function
 MULTIPLY_ADD = re.compile(r"\+=\s*[^;]*\*|\bfma\w*\(|\bmma")
 
 
@@ -51,10 +52,10 @@ def pieces(path: Path) -> list[Piece]:
 
 def name_of(text: str) -> str:
     """Return the name that a definition defines, or nothing."""
-    head = re.sub(r"//.*", "", text).partition("{")[0]
+    head = BOUNDS.sub("", re.sub(r"//.*", "", text).partition("{")[0])
     if match := re.match(r"\s*(?:template\s*<[^>]*>\s*)?(?:struct|union)\s+(\w+)", head):
         return match[1]
-    called = [name for name in re.findall(r"(\w+)\s*\(", head) if name not in ("__launch_bounds__", "int")]
+    called = [name for name in re.findall(r"(\w+)\s*\(", head) if name != "int"]
     if called and "=" not in head.partition("(")[0]:
         return str(called[0])
     match = re.search(r"(\w+)\s*(?:\[[^=]*)?=", head)
