@@ -17,7 +17,7 @@ from tinymed.errors import UserError
 from tinymed.tasks.results.rows import Cases, read_cases, write_rows
 from tinymed.train.run import Run
 
-QUICK = ["--model", *NETWORK, "--epochs", "1", "--positive", "sick"]
+QUICK = ["--model", *NETWORK, "--recipe", "paper", "--epochs", "1", "--positive", "sick"]
 
 
 @pytest.fixture(scope="module")
