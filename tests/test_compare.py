@@ -85,7 +85,19 @@ class TestResults:
     def test_a_comparison_trains_what_train_trains(
         self, finished: tuple[Path, list[Any]], images: Path, tmp_path: Path, capsys: Any
     ) -> None:
-        alone = ["train", "resnet20", "--recipe", "paper", "--option", "width=0.25", "--head", "softmax", "--rgb", "--data", images]
+        alone = [
+            "train",
+            "resnet20",
+            "--recipe",
+            "paper",
+            "--option",
+            "width=0.25",
+            "--head",
+            "softmax",
+            "--rgb",
+            "--data",
+            images,
+        ]
         code, _, err = invoke(capsys, *alone, "--positive", "sick", *SMALL, "--out", tmp_path / "r")
         assert code == 0, err
         here, there = (

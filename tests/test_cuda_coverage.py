@@ -1,5 +1,7 @@
 """The reference kernels that csrc/ has no kernel for, each with its reason: a new one is entered here, or written."""
 
+import tinymed.imaging  # declares the kernels of image processing
+import tinymed.optim  # declares the optimisers' kernels
 from tinymed import dispatch
 from tinymed.cuda import families  # noqa: F401  declares the kernels
 from tinymed.dispatch import REFERENCE
@@ -21,6 +23,12 @@ WITHOUT = {
     "losses whose usual forms have kernels": """
         bce_with_logits_backward_target binary_cross_entropy_backward_target multilabel_margin_forward
         multilabel_margin_backward nll_loss_forward nll_loss_backward""",
+    "optimisers that no recipe uses: a few passes of CuPy's over the parameters": """
+        amsgrad_step adamax_rates adamax_step nadam_advance nadam_rates nadam_step radam_rates radam_step adadelta_rates
+        adadelta_step asgd_rates asgd_advance asgd_step rprop_rates rprop_step""",
+    "image processing, where CuPy's passes over one picture serve": """
+        luma rgb_to_hsv hsv_to_rgb rgb_to_cmyk cmyk_to_rgb rgb_to_lab lab_to_rgb map_densities mean_filter
+        sobel_magnitude linear_map power_map count_bins count_tiles blend_tables interpolate_line""",
     "reductions and gathers that are still to be written": """
         norm_forward norm_backward prod_backward var_backward pick_backward unpool_forward unpool_backward
         adaptive_max_pool_forward instance_norm_update""",
