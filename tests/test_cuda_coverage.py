@@ -1,7 +1,5 @@
 """The reference kernels that csrc/ has no kernel for, each with its reason: a new one is entered here, or written."""
 
-import tinymed.imaging  # declares the kernels of image processing
-import tinymed.optim  # declares the optimisers' kernels
 from tinymed import dispatch
 from tinymed.cuda import families  # noqa: F401  declares the kernels
 from tinymed.dispatch import REFERENCE
