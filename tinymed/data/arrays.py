@@ -1,7 +1,4 @@
-"""Images that come as arrays: MedMNIST's NPZ and MNIST's idx.  Headers are checked before anything is inflated.
-
-MedMNIST's volumes [n, d, d, d] become pictures of three channels: the planes through their middle along each axis.
-"""
+"""Images that come as arrays: MedMNIST's NPZ and MNIST's idx.  Headers are checked before anything is inflated."""
 
 import gzip
 import math
@@ -40,7 +37,7 @@ def is_archive(path: str | Path | None) -> bool:
 def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
     """Read a MedMNIST-style archive: <split>_images uint8 [n, h, w(, 3)] and <split>_labels integers [n] or [n, 1].
 
-    Classes are named by their numbers.  Volumes [n, d, d, d] become pictures, see `middle_planes`.
+    Classes are named by their numbers.  Volumes are refused by their shape.
 
     Raises:
         UserError: The archive is damaged, holds pickled objects or more than max_bytes, or labels do not fit.
@@ -48,15 +45,7 @@ def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
     arrays = read_arrays(path, max_bytes)
     splits = [s for s in SPLITS if f"{s}_images" in arrays]
     labels = {s: flat_labels(path, s, arrays[f"{s}_labels"]) for s in splits}
-    return number_classes(path, {s: middle_planes(arrays[f"{s}_images"]) for s in splits}, labels)
-
-
-def middle_planes(images: np.ndarray) -> np.ndarray:
-    """Return volumes [n, d, d, d], d above 3, as pictures [n, d, d, 3] of their middle planes; others as they are."""
-    if images.ndim != 4 or len(set(images.shape[1:])) != 1 or images.shape[1] <= 3:
-        return images
-    middle = images.shape[1] // 2
-    return np.stack([images[:, middle], images[:, :, middle], images[:, :, :, middle]], axis=-1)
+    return number_classes(path, {s: arrays[f"{s}_images"] for s in splits}, labels)
 
 
 def read_arrays(path: Path, max_bytes: int) -> dict[str, np.ndarray]:

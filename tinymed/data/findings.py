@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from .arrays import MAX_BYTES, SPLITS, middle_planes, read_arrays
+from .arrays import MAX_BYTES, SPLITS, read_arrays
 from .dataset import Dataset
 from .dataset import Reading as Pictures
 from .folders import sort_classes
@@ -195,7 +195,7 @@ def read_archive(path: Path, how: Reading) -> dict[str, FindingDataset]:
     arrays = read_arrays(path, MAX_BYTES)
     sets: dict[str, FindingDataset] = {}
     for split in (s for s in SPLITS if f"{s}_images" in arrays):
-        images, labels = middle_planes(arrays[f"{split}_images"]), arrays[f"{split}_labels"]
+        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
         if labels.ndim != 2 or labels.shape[1] < 2 or not np.isin(labels, (0, 1)).all():
             raise UserError(
                 f"{path} [{split}]: labels of shape {labels.shape}; several findings an image are 0 and 1 in a column "
