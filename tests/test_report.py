@@ -98,7 +98,7 @@ def hostile_list(tmp_path_factory):
 def hostile_run(hostile_list, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     given = ["--data", str(hostile_list), "--positive", HOSTILE[0], "--out", str(folder)]
-    assert main(["train", *given, *QUICK]) == 0
+    assert main(["train", *given, *QUICK, "--recipe", "paper"]) == 0
     assert main(["evaluate", str(folder), "--calibrate", "--threshold", "youden"]) == 0
     return folder
 

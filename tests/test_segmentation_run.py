@@ -51,6 +51,7 @@ class TestTrain:
             "overlays.png",
             "cases.csv",
             "predictions.csv",
+            "predictions-val.csv",
         }
         metrics = json.loads((finished / "metrics.json").read_text())
         assert metrics["test"]["per_class"]["blob"]["dice"] > 0.6

@@ -269,7 +269,7 @@ class Op:
         results = op.forward(*arrays)
         outs = results if isinstance(results, tuple) else (results,)
         first = nodes[0]
-        tensor, version = first.result_class, first.version if cls.view else None
+        tensor, version = first.result_class, first.version if op.view else None
         tensors: list[Node] = []
         for o in outs:
             t = tensor(o, maker is not None and o.dtype.kind == "f", maker, len(tensors), version)
