@@ -40,7 +40,7 @@ def setting(default: Any, help: str, **more: Any) -> Any:
 class Strict(BaseModel):
     """A part of the configuration.  Unknown keys are errors: a mistyped one would otherwise be ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
     panel: ClassVar[str] = ""  # the heading of its options in --help
 
 
