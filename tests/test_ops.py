@@ -40,11 +40,11 @@ ELSEWHERE = {
     "flip_transpose_filter": "test_conv.py",
 } | dict.fromkeys(("conv_winograd", "conv_winograd_weight", "winograd_filter"), "test_winograd.py")
 VOLUMES = "conv3d_few_filters pack_filter_rows conv3d_winograd conv3d_winograd_weight winograd_filter3d"
-OTHER_DTYPES = "cast cast_from_bool cast_from_byte cast_from_int cast_from_long cast_to_bool cast_to_int cast_to_long"
-ELSEWHERE |= dict.fromkeys(VOLUMES.split(), "test_conv3d.py")
-ELSEWHERE |= dict.fromkeys(OTHER_DTYPES.split(), "test_cuda_silence.py")
-ELSEWHERE |= dict.fromkeys(["larger_number", "smaller_number"], "test_cuda_silence.py")
-ELSEWHERE |= dict.fromkeys(["max_volume_wide", "max_volume_wide_backward"], "test_cuda_silence.py")
+OPERANDS = (  # other dtypes, numbers beside tensors, volumes pooled by wide windows
+    "cast cast_from_bool cast_from_byte cast_from_int cast_from_long cast_to_bool cast_to_int cast_to_long "
+    "larger_number smaller_number max_volume_wide max_volume_wide_backward"
+)
+ELSEWHERE |= dict.fromkeys(VOLUMES.split(), "test_conv3d.py") | dict.fromkeys(OPERANDS.split(), "test_operands.py")
 
 
 def name(op):

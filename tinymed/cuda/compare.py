@@ -127,9 +127,10 @@ def smaller_number(y: Any, a: Any, number: Any) -> None:
     """y = min(a, number)."""
 
 
-@kernel(backend="csrc", composite=True, when=lambda dy, a, b: not (is_number(a) or is_number(b)) and alike(dy, a, b))
+@kernel(backend="csrc", composite=True, when=alike)
 def larger_backward(k: Any, dy: Any, a: Any, b: Any) -> Any:
-    """larger_backward_arrays."""
+    """larger_backward_arrays, of an array full of a number where one is a number."""
+    a, b = (k.full(dy.shape, dy.dtype, float(v)) if is_number(v) else v for v in (a, b))
     return k.larger_backward_arrays(dy, a, b)
 
 
