@@ -1,6 +1,6 @@
 """What stands beside a tensor: a number on either side of every binary op, and every change of dtype, on each backend.
 
-The samples of ops draw arrays of one dtype; a kernel that serves arrays may refuse a number, or choose another launcher.
+The samples of ops draw arrays of one dtype: a kernel that serves them may refuse a number, or call another launcher.
 """
 
 import numpy as np

@@ -54,11 +54,23 @@ def main(arguments: list[str] | None = None) -> int:
     names = (first,) if first in COMMANDS else COMMANDS
     if arguments is None:  # a process of its own: nothing of what it imports becomes garbage
         with without_collection():
-            load_commands(names)
+            list_commands() if only_lists(given) else load_commands(names)
         gc.freeze()
     else:
         load_commands(names)
     return run(app, given, prepare)
+
+
+def only_lists(given: Sequence[str]) -> bool:
+    """Say whether a command line asks for the list of commands and nothing else."""
+    return list(given) in ([], ["-h"], ["--help"]) and "_TINYMED_COMPLETE" not in os.environ
+
+
+def list_commands() -> None:
+    """Register every command by its name and help alone."""
+    from .contents import listed
+
+    listed(COMMANDS)
 
 
 def completed_command() -> str:
