@@ -6,13 +6,16 @@ the run, or be refused by its name.  What only changes what is shown, or where, 
 
 import csv
 import importlib
+import shutil
 
+import numpy as np
 import options_of_reports
 import pytest
 import typer
 from commands import invoke, write_images
 from masks import mask_tree
 from option_values import NEEDS, OWN, REFUSED, SMALL, VALUES
+from PIL import Image
 from test_detection import box_tree
 
 import tinymed
@@ -93,6 +96,34 @@ def configuration(task, data, given):
     config = config_from_options(options)
     config, _ = with_data_fields(config, open_sets(config, options), options)
     return config.model_dump()
+
+
+@pytest.fixture(scope="module")
+def deep(data, tmp_path_factory):
+    """The same data with pictures of 16 bits."""
+    root = tmp_path_factory.mktemp("deep") / "options"
+    shutil.copytree(data["folder"], root)
+    for path in root.rglob("*.png"):
+        if "masks" not in path.relative_to(root).parts[1:]:
+            Image.fromarray(np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 200).save(path)
+    return {name: root / path.relative_to(data["folder"]) for name, path in data.items()}
+
+
+@pytest.mark.parametrize("task", [name for name in tasks.available() if "window" in tasks.find(name).options])
+def test_a_window_reaches_what_the_network_sees(task, deep):
+    """An option of reading changes more than the configuration: the first batch is another one."""
+    batches = []
+    for given in ({}, {"window": "30000,40000"}):
+        options = {"task": task, "data": str(deep[task]), "backend": "numpy", "workers": 0, **SMALL[task], **given}
+        config = config_from_options(options)
+        sets = open_sets(config, options)
+        config, _ = with_data_fields(config, sets, options)
+        room = tasks.find(task)
+        with tinymed.use_backend("numpy"):
+            batch = next(iter(room.training_batches(config, sets["train"], room.make_model(config)).epoch(0)))
+        batches.append(np.concatenate([np.ravel(part) for part in batch[:2] if isinstance(part, np.ndarray)]))
+    assert batches[0].shape == batches[1].shape
+    assert not np.array_equal(*batches)
 
 
 WALK = [(task, name) for task in tasks.available() for name in tasks.find(task).options]

@@ -14,17 +14,18 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from ..data.unlabelled import UnlabelledDataset, open_unlabelled, pixels_of
+from ..data.unlabelled import UnlabelledDataset, pixels_of
 from ..errors import UserError
 from ..metrics.frechet import compare_samplers, frechet_distance
 from ..metrics.measures import Measure
 from ..metrics.neighbours import memorising
 from ..tape import no_grad
-from .base.config import Strict, checked, named_columns, setting
+from .base.config import Strict, checked, setting
 from .base.network import Outputs, default_channels
 from .base.options import Options, refuse_idle
-from .base.picture import DEFAULTS, PictureConfig, PictureTask, UnlabelledData, picture_loader
+from .base.picture import DEFAULTS, PictureConfig, UnlabelledData, picture_loader
 from .base.task import Ask, Batches, Fitted, Predictions, Validate
+from .base.unlabelled import UnlabelledTask
 from .heads.adversarial_head import AdversarialHead, Opponents, adversarial_step
 from .inference.latent import BesideReal, draw_pictures
 from .inference.picture_features import PictureFeatures
@@ -57,7 +58,7 @@ class GenerationConfig(PictureConfig):
     monitor: Literal["val_frechet"] = setting("val_frechet", "What improves.")
 
 
-class Generation(PictureTask[GenerationConfig, UnlabelledDataset]):
+class Generation(UnlabelledTask[GenerationConfig]):
     """Pictures from random numbers."""
 
     name = "generation"
@@ -111,25 +112,7 @@ class Generation(PictureTask[GenerationConfig, UnlabelledDataset]):
         source = config.sampler.features or "an untrained network (--features RUN: a classifier of such pictures)"
         return result, [*self.describe(result, sets), f"pictures are compared by the features of {source}"]
 
-    # --------------------------------------------------------------------------------------------- the data
-
-    def open(self, config: GenerationConfig, path: str, leaks: str, skip_bad: bool) -> dict[str, UnlabelledDataset]:
-        data = config.data
-        return open_unlabelled(
-            path,
-            **named_columns(data),
-            skip_bad=skip_bad,
-            leaks=leaks,
-            white=data.white,
-            size=data.size,
-            channels=data.channels,
-            seed=config.seed,
-        )
-
     # ------------------------------------------------------------------------------------------ the network
-
-    def outputs(self, config: GenerationConfig) -> int:
-        return 0  # their number is not a number of classes: `serves` compares shapes
 
     def model_arguments(self, config: GenerationConfig) -> dict[str, Any]:
         return {"channels": config.data.channels, "size": config.data.size}

@@ -13,18 +13,19 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from ..data.device_batches import as_array, as_tensors, device_of
-from ..data.unlabelled import UnlabelledDataset, open_unlabelled
+from ..data.unlabelled import UnlabelledDataset
 from ..data.volumes import case_name
 from ..errors import UserError, printable
 from ..metrics.measures import Measure
 from ..metrics.reconstruction import evaluate_reconstruction, mean_squared_errors, peak_signal_to_noise
 from ..report.samples import save_samples
 from ..tape import no_grad
-from .base.config import Strict, checked, named_columns, setting
+from .base.config import Strict, checked, setting
 from .base.network import Outputs
 from .base.options import Options, refuse_idle
-from .base.picture import DEFAULTS, PictureConfig, PictureTask, UnlabelledData, picture_loader, read_picture
+from .base.picture import DEFAULTS, PictureConfig, UnlabelledData, picture_loader, read_picture
 from .base.task import Ask, Batches, Fitted, Predictions, Validate, picture_preparation
+from .base.unlabelled import UnlabelledTask
 from .heads.pixel_head import PixelHead
 from .inference.corrupted import Corrupted
 from .inference.reconstruct import Rebuild, reconstruction_errors, trivial_methods
@@ -70,7 +71,7 @@ class ReconstructionConfig(PictureConfig):
     monitor: Literal["val_loss", "val_mse", "val_psnr"] = setting("val_loss", "What improves.")
 
 
-class Reconstruction(PictureTask[ReconstructionConfig, UnlabelledDataset]):
+class Reconstruction(UnlabelledTask[ReconstructionConfig]):
     """Pixels from pixels."""
 
     name = "reconstruction"
@@ -121,26 +122,7 @@ class Reconstruction(PictureTask[ReconstructionConfig, UnlabelledDataset]):
         result = self.try_model(checked(lambda: ReconstructionConfig.model_validate(content)))
         return result, self.describe(result, sets)
 
-    # --------------------------------------------------------------------------------------------- the data
-
-    def open(self, config: ReconstructionConfig, path: str, leaks: str, skip_bad: bool) -> dict[str, UnlabelledDataset]:
-        data = config.data
-        return open_unlabelled(
-            path,
-            **named_columns(data),
-            skip_bad=skip_bad,
-            leaks=leaks,
-            **data.reading(),
-            patches=data.patches,
-            size=data.size,
-            channels=data.channels,
-            seed=config.seed,
-        )
-
     # ------------------------------------------------------------------------------------------ the network
-
-    def outputs(self, config: ReconstructionConfig) -> int:
-        return 0  # their number is not a number of classes: `serves` compares shapes
 
     def model_arguments(self, config: ReconstructionConfig) -> dict[str, Any]:
         wanted: dict[str, Any] = {"in_channels": config.data.channels, "size": config.data.size}
