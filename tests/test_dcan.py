@@ -32,12 +32,11 @@ def theirs(state, x, classes, auxiliary):
     for level in range(5):
         y = unit(unit(f.max_pool2d(y, 2) if level else y, level, 0), level, 3)
         levels.append(y)
-    maps = {}
-    for head in ("objects", "outlines"):
-        scores = [f.conv2d(t, state[f"{head}.{i}.weight"], state[f"{head}.{i}.bias"]) for i, t in enumerate(levels[2:])]
-        maps[head] = [f.interpolate(s, x.shape[2:], mode="bilinear") for s in scores]
-    sums = [sum(m) for m in maps.values()]
-    return [*sums, *maps["objects"], *maps["outlines"]] if auxiliary else sums
+    maps = []
+    for i, t in enumerate(levels[2:]):
+        heads = [f.conv2d(t, state[f"{n}.{i}.weight"], state[f"{n}.{i}.bias"]) for n in ("objects", "outlines")]
+        maps.append(torch.cat([f.interpolate(s, x.shape[2:], mode="bilinear") for s in heads], 1))
+    return [sum(maps), *maps] if auxiliary else [sum(maps)]
 
 
 @pytest.mark.parametrize("auxiliary", [False, True])
@@ -46,13 +45,13 @@ def test_it_is_pytorchs_composition(auxiliary):
         tinymed.manual_seed(0)
         model = models.create("dcan", in_channels=2, width=1 / 16, auxiliary=auxiliary).double().train()
         x = np.random.default_rng(0).normal(size=(2, 2, 33, 40))
-        outputs = model(Tensor(x))
+        outputs = model(Tensor(x)) if auxiliary else [model(Tensor(x))]
         rng = np.random.default_rng(1)
         cotangents = [rng.normal(size=o.shape) for o in outputs]
         sum((o * Tensor(c)).sum() for o, c in zip(outputs, cotangents, strict=True)).backward()
     state = {k: torch.tensor(v.array, requires_grad=v.array.dtype.kind == "f") for k, v in model.state_dict().items()}
     other = theirs(state, torch.tensor(x), 2, auxiliary)
-    assert len(outputs) == len(other) == (8 if auxiliary else 2)
+    assert len(outputs) == len(other) == (4 if auxiliary else 1)
     sum((o * torch.tensor(c)).sum() for o, c in zip(other, cotangents, strict=True)).backward()
     for one, two in zip(outputs, other, strict=True):
         np.testing.assert_allclose(one.array, two.detach().numpy(), rtol=1e-8, atol=1e-8)
@@ -79,23 +78,22 @@ def test_small_images_are_refused():
 class TestHead:
     def outputs(self, count, seed=0):
         rng = np.random.default_rng(seed)
-        return [Tensor(rng.normal(size=(2, 2, 6, 7)).astype(np.float32), requires_grad=True) for _ in range(count)]
+        return [Tensor(rng.normal(size=(2, 4, 6, 7)).astype(np.float32), requires_grad=True) for _ in range(count)]
 
     @pytest.mark.parametrize("loss", ["cross_entropy", "dice_cross_entropy", "focal"])
     def test_the_loss_is_the_sum_of_all_maps(self, loss):
         labels = np.random.default_rng(2).integers(0, 2, (2, 6, 7))
-        head, plain, outputs = ContourHead(2, loss, auxiliary=0.3, radius=1), MaskHead(2, loss), self.outputs(6)
+        head, plain, outputs = ContourHead(2, loss, auxiliary=0.3, radius=1), MaskHead(2, loss), self.outputs(3)
         numbers, lines = head.targets(labels)
         assert np.array_equal(lines[1], contours(labels[1], 1))
-        want = plain(outputs[0], Tensor(numbers)).item() + plain(outputs[1], Tensor(lines)).item()
-        want += 0.3 * sum(plain(o, Tensor(numbers)).item() for o in outputs[2:4])
-        want += 0.3 * sum(plain(o, Tensor(lines)).item() for o in outputs[4:])
+        each = [plain(o[:, :2], Tensor(numbers)).item() + plain(o[:, 2:], Tensor(lines)).item() for o in outputs]
+        want = each[0] + 0.3 * (each[1] + each[2])
         assert head(outputs, (Tensor(numbers), Tensor(lines))).item() == pytest.approx(want, rel=1e-5)
 
     def test_fusion_is_the_papers_rule(self):
-        outputs = self.outputs(2)
-        objects, lines = (F.softmax(o, 1).array[:, 1] for o in outputs)
-        fused = ContourHead(2).read(outputs)
+        (scores,) = self.outputs(1)
+        objects, lines = (F.softmax(o, 1).array[:, 1] for o in (scores[:, :2], scores[:, 2:]))
+        fused = ContourHead(2).read(scores)
         np.testing.assert_allclose(fused.sum(axis=1), 1, rtol=1e-6)
         assert np.array_equal(fused.argmax(axis=1) == 1, (objects > 0.5) & (lines < 0.5))
 

@@ -4,8 +4,9 @@
     each head  of the three deepest levels: conv 1x1 to two classes, enlarged to the image, the three added up
 
 A contour between two objects that touch tells them apart: a pixel is an object's where the first head says so and the
-second does not say contour (the fusion is in `tasks/heads/contour_head.py`).  In training each head's three maps have
-losses of their own, as the paper's weighted auxiliary classifiers.  The paper gives no table of layers: widths, batch
+second does not say contour (the fusion is in `tasks/heads/contour_head.py`).  Both heads' scores lie in one array, the
+contours' two channels last.  In training each head's three maps have losses of their own, as the paper's weighted
+auxiliary classifiers.  The paper gives no table of layers: widths, batch
 norm and bilinear enlarging are our reading, and the width an argument.
 """
 
@@ -33,22 +34,22 @@ class DCAN(nn.Module):
         auxiliary: In training, return each head's maps of single levels as well.
 
     Shape:
-        Images (N, in_channels, H, W), sides of at least 16, to (objects (N, num_classes, H, W), contours (N, 2, H, W)),
-        not yet a softmax.  With `auxiliary`, in training, three maps of objects and three of contours follow.
+        Images (N, in_channels, H, W), sides of at least 16, to scores (N, num_classes + 2, H, W): of the objects, then
+        of contour or not, each not yet a softmax.  With `auxiliary`, in training, a tuple: these, and three such maps.
 
     Raises:
         ValueError: `forward` is given a side below 16.
 
     Example:
-        >>> objects, contours = DCAN(width=1 / 16)(tinymed.zeros(2, 3, 20, 24))
-        >>> objects.shape, contours.shape
-        ((2, 2, 20, 24), (2, 2, 20, 24))
+        >>> scores = DCAN(width=1 / 16)(tinymed.zeros(2, 3, 20, 24))
+        >>> scores.shape
+        (2, 4, 20, 24)
 
     Reference:
         Chen, Qi, Yu & Heng, "DCAN: deep contour-aware networks for accurate gland segmentation", CVPR 2016.
     """
 
-    contours = True  # the second output is of contours
+    contours = True  # the last two channels are of contours
 
     def __init__(self, num_classes: int = 2, in_channels: int = 3, width: float = 1.0, auxiliary: bool = False):
         super().__init__()
@@ -71,13 +72,12 @@ class DCAN(nn.Module):
         for level, block in enumerate(self.down):
             y = block(self.pool(y) if level else y)
             levels.append(y)
-        taps = levels[-TAPS:]
         maps = [
-            [F.interpolate(score(tap), space, mode="bilinear") for score, tap in zip(head, taps, strict=True)]
-            for head in (self.objects, self.outlines)
+            F.interpolate(F.cat([objects(tap), outlines(tap)], 1), space, mode="bilinear")
+            for objects, outlines, tap in zip(self.objects, self.outlines, levels[-TAPS:], strict=True)
         ]
-        sums = tuple(first + second + third for first, second, third in maps)
-        return (*sums, *maps[0], *maps[1]) if self.auxiliary and self.training else sums
+        scores = maps[0] + maps[1] + maps[2]
+        return (scores, *maps) if self.auxiliary and self.training else scores
 
 
 register("dcan", "Chen, Qi, Yu & Heng 2016 (our reading)", (3, 256, 256))(DCAN)

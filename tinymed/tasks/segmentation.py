@@ -447,7 +447,9 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             steps |= {"mean": None, "std": None}
         scores = "softmax over axis 1, one channel a class; of a single channel the sigmoid is the foreground's"
         if config.mask.contour is not None:
-            scores = "softmax over axis 1 of both outputs: class 1 where the first's is >= 1/2 and the second's < 1/2"
+            scores = (
+                "softmax over channels 0, 1 (objects) and 2, 3 (contours): class 1 where p[1] >= 1/2 and p[3] < 1/2"
+            )
         return {"positive": "", "preparation": steps, "scores": scores}
 
 

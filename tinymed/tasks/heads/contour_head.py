@@ -1,6 +1,6 @@
 """What the outputs of a network with a head for objects and one for contours mean (DCAN, Chen et al. 2016).
 
-loss      L(objects) + L(contours) + auxiliary (sum of L over the further maps), each against its own target
+loss      L(objects) + L(contours), and auxiliary times the same of each further map, each against its own target
 target    contours: pixels within a radius of a border between two classes
 fusion    an object's pixel where p_object >= 1/2 and p_contour < 1/2: argmax of (1 - q, q), q = min(p_o, 1 - p_c)
 """
@@ -17,14 +17,12 @@ from ...errors import UserError
 from ...tensor import Tensor
 from .mask_head import MaskHead
 
-OUTPUTS = 2  # of objects, of contours; further ones are half of one, half of the other
-
 
 class ContourHead(MaskHead):
-    """Loss and scores of (objects, contours, further maps of both) against class numbers (N, *space).
+    """Loss and scores of (N, classes + 2, *space), objects and then contours, against class numbers (N, *space).
 
-    radius: of the contours, in pixels.  The other arguments are MaskHead's; both heads have the same kind of loss, and
-    class weights are of the objects.
+    Further outputs of the same form are auxiliary maps.  radius: of the contours, in pixels.  The other arguments are
+    MaskHead's; both heads have the same kind of loss, and class weights are of the objects.
     """
 
     def __init__(
@@ -50,23 +48,26 @@ class ContourHead(MaskHead):
         return labels, np.stack([contours(numbers, self.radius) for numbers in labels])
 
     def __call__(self, outputs: Any, targets: Any) -> Tensor:
-        """Return the loss, a scalar tensor; of a single output, as fused scores are, that of the objects alone."""
-        if not isinstance(outputs, tuple | list):
-            return super().__call__(outputs, targets)
-        numbers, lines = targets
-        more = outputs[OUTPUTS:]
-        half = len(more) // 2
-        total: Any = super().__call__(outputs[0], numbers) + self.outline(outputs[1], lines)
-        for scores in more[:half]:
-            total = total + super().__call__(scores, numbers) * self.auxiliary
-        for scores in more[half:]:
-            total = total + self.outline(scores, lines) * self.auxiliary
+        """Return the loss, a scalar tensor; of fused scores, which have no contours, that of the objects alone."""
+        scores, *more = outputs if isinstance(outputs, tuple | list) else (outputs,)
+        if scores.shape[1] == self.classes:
+            return super().__call__(scores, targets)
+        total: Any = self.both(scores, targets)
+        for auxiliary in more:
+            total = total + self.both(auxiliary, targets) * self.auxiliary
         result: Tensor = total
         return result
 
+    def both(self, scores: Any, targets: Any) -> Any:
+        """Return the loss of one map of objects and contours, against the targets of each."""
+        numbers, lines = targets
+        return super().__call__(scores[:, : self.classes], numbers) + self.outline(scores[:, self.classes :], lines)
+
     def read(self, outputs: Any) -> np.ndarray:
         """Return fused probabilities float32 [n, 2, *space] of what the network gave."""
-        objects, lines = (nn.functional.softmax(output, 1) for output in outputs[:OUTPUTS])
+        scores = outputs[0] if isinstance(outputs, tuple | list) else outputs
+        parts = scores[:, : self.classes], scores[:, self.classes :]
+        objects, lines = (nn.functional.softmax(part, 1) for part in parts)
         inside = np.minimum(as_array(objects)[:, 1], as_array(lines)[:, 0])
         return np.stack([1 - inside, inside], axis=1)
 
