@@ -197,11 +197,14 @@ def main() -> None:
     head = {"machine": machine(), "traps": traps(1), "threads": 1}
     for name, task in TASKS.items():
         if o.only in name:
-            results = compare([*PEERS, *([before(o.before)] if o.before else [])], task, 1, o.rounds)
+            absent: dict[str, str] = {}
+            peers = [*PEERS, *([before(o.before)] if o.before else [])]
+            results = compare(peers, task, 1, o.rounds, absent=absent)
             load = round(os.getloadavg()[0], 1)
             kept[name] = {"peers": as_json(results), "commit": head["machine"]["commit"], "load": load}
+            kept[name] |= {"absent": absent} if absent else {}
             save(o.out, head | {"tasks": kept})
-            print(f"\n{name}\n{table(results)}", flush=True)
+            print(f"\n{name}\n{table(results)}", *(f"{peer}: {why}" for peer, why in absent.items()), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -129,14 +129,18 @@ def floors(folder: Path, classes: list[str]) -> dict[str, np.ndarray]:
     parts = {part: [row for row in rows if row["split"] == part] for part in ("train", "test")}
     x = {part: pixels(folder, found) for part, found in parts.items()}
     y = np.array([classes.index(row["label"]) for row in parts["train"]])
+    return floor_methods(x["train"], y, x["test"])
+
+
+def floor_methods(x: np.ndarray, y: np.ndarray, asked: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the answers of trivial methods, fitted to images (n, pixels) and their classes, for others."""
     forest = RandomForestClassifier(200, random_state=SEED, n_jobs=1)
     logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    found = {"majority": np.full(len(x["test"]), np.bincount(y).argmax())}
-    return (
-        found
-        | {"forest": forest.fit(x["train"], y).predict(x["test"])}
-        | {"logistic regression": logistic.fit(x["train"], y).predict(x["test"])}
-    )
+    return {
+        "majority": np.full(len(asked), np.bincount(y).argmax()),
+        "forest": forest.fit(x, y).predict(asked),
+        "logistic regression": logistic.fit(x, y).predict(asked),
+    }
 
 
 # ---------------------------------------------------------------------------------------------------- runs

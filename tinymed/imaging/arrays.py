@@ -6,6 +6,7 @@ channels], a picture being a volume of one plane, and a window as its positions:
 `n + size - 1` indices, of which the window of pixel i covers i ... i + size - 1.  So a border rule is data, not code.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -98,6 +99,7 @@ def check_size(size: int, name: str = "size") -> int:
     return int(size)
 
 
+@functools.lru_cache(maxsize=256)  # of a small picture it takes as long as the filter; nobody writes to it
 def positions(length: int, size: int, border: str) -> np.ndarray:
     """Return int64 [length + size - 1]: the pixels along an axis that windows of an odd size cover.
 

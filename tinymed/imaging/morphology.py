@@ -1,5 +1,6 @@
 """Morphology: the smallest and the largest of a neighbourhood, and what is made of them."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,13 @@ def footprint_of(image: Pixels, size: int, shape: str) -> np.ndarray:
     """
     if shape not in SHAPES:
         raise UserError(f"shape is {', '.join(SHAPES)}, got {shape!r}")
-    offsets = np.meshgrid(*(np.arange(n) - n // 2 for n in cube(image, size)), indexing="ij")
+    return places(cube(image, size), size, shape)
+
+
+@functools.lru_cache(maxsize=64)
+def places(sizes: tuple[int, int, int], size: int, shape: str) -> np.ndarray:
+    """Return the footprint of a shape within a box, as `footprint_of` says."""
+    offsets = np.meshgrid(*(np.arange(n) - n // 2 for n in sizes), indexing="ij")
     squares = np.stack([o**2 for o in offsets])
     inside = np.ones(squares.shape[1:], bool)
     if shape == "disk":

@@ -8,6 +8,8 @@ from numba import prange
 
 from ...dispatch import kernel
 from ..compiler.jit import serial
+from ..simd.pixel_rows import divisor, means_of_rows, sums_of_rows
+from ..simd.vectors import address
 from .rows import band, bands, continue_row, f4, single_or_whole, store_row, weighted_neighbours, weighted_rows, white
 
 i4 = np.int32
@@ -138,25 +140,6 @@ def add_and_take(total: Any, new: Any, old: Any) -> None:
 
 
 @serial
-def mean_of_five(y: Any, row: Any, c: Any, scale: Any) -> None:
-    """y = the sum of five neighbours times scale, rounded, in one pass."""
-    n = y.size
-    a, b, d = row[:n], row[c : c + n], row[2 * c : 2 * c + n]
-    e, f = row[3 * c : 3 * c + n], row[4 * c : 4 * c + n]
-    for j in range(n):
-        y[j] = i4(f4((a[j] + b[j]) + (d[j] + e[j]) + f[j]) * scale + f4(0.5))
-
-
-@serial
-def mean_of_three(y: Any, row: Any, c: Any, scale: Any) -> None:
-    """y = the sum of three neighbours times scale, rounded, in one pass."""
-    n = y.size
-    a, b, d = row[:n], row[c : c + n], row[2 * c : 2 * c + n]
-    for j in range(n):
-        y[j] = i4(f4(a[j] + b[j] + d[j]) * scale + f4(0.5))
-
-
-@serial
 def divide_row(y: Any, total: Any, count: Any) -> None:
     """y = total / count, rounded; an odd count leaves nothing halfway."""
     if y.itemsize == 1 and count <= EXACT_IN_SINGLE:
@@ -174,8 +157,65 @@ def small_sum(x: Any, sizes: Any, *_: Any) -> bool:
     return x.dtype.char in "BH" and math.prod(sizes) <= LARGEST_SUM
 
 
-@kernel(backend="numba", work=mean_work, when=small_sum)
-def mean_filter(y: Any, columns: Any, rows: Any, x: Any, sizes: Any, at0: Any, at1: Any, at2: Any) -> None:
+@kernel(backend="numba", composite=True, when=small_sum)
+def mean_filter(k: Any, x: Any, sizes: Any, at0: Any, at1: Any, at2: Any) -> Any:
+    """Call what sums bytes in 16 bits where these hold the sum of a window, else what sums in 32."""
+    exact = divisor(math.prod(sizes)) if x.dtype.char == "B" else None
+    return k.mean_sums(x, sizes, at0, at1, at2) if exact is None else k.mean_bytes(x, sizes, at0, at1, at2, *exact)
+
+
+def bytes_work(x: Any, sizes: Any, *_: Any) -> list[Any]:
+    """Return the scratch of each band: sums of columns, continued; addresses of rows."""
+    width = (x.shape[2] + sizes[2] - 1) * x.shape[3]
+    return [((bands(x), width), np.uint16), ((bands(x), max(sizes[0] * sizes[1], sizes[2])), np.int64)]
+
+
+@kernel(
+    backend="numba",
+    out=lambda x, *_: [x.shape],
+    work=bytes_work,
+    flops=lambda x, sizes, *_: x.size * sum(sizes),
+    when=small_sum,
+)
+def mean_bytes(
+    y: Any,
+    rows: Any,
+    tables: Any,
+    x: Any,
+    sizes: Any,
+    at0: Any,
+    at1: Any,
+    at2: Any,
+    multiplier: Any,
+    shift: Any,
+) -> None:
+    """y = the mean of the window of bytes: sums of columns, then sums along the row, divided by a multiplication."""
+    h, w, c = x.shape[1], x.shape[2], x.shape[3]
+    xs, ys, n = x.reshape(x.size), y.reshape(y.size), w * c
+    half, margin = sizes[0] * sizes[1] * sizes[2] // 2, sizes[2] // 2
+    for task in prange(rows.shape[0]):
+        p, first, end = band(task, h)
+        row, table = rows[task], tables[task]
+        for i in range(first, end):
+            for a in range(sizes[0]):
+                for b in range(sizes[1]):
+                    table[a * sizes[1] + b] = address(xs) + (at0[p + a] * h + at1[i + b]) * n
+            sums_of_rows(address(row) + 2 * margin * c, address(table), sizes[0] * sizes[1], n)
+            continue_row(row, at2, w, c, margin)
+            for t in range(sizes[2]):
+                table[t] = address(row) + 2 * t * c
+            to = address(ys) + (p * h + i) * n
+            means_of_rows(to, address(table), sizes[2], n, half, multiplier, shift)
+
+
+@kernel(
+    backend="numba",
+    out=lambda x, *_: [x.shape],
+    work=mean_work,
+    flops=lambda x, sizes, *_: x.size * sum(sizes),
+    when=small_sum,
+)
+def mean_sums(y: Any, columns: Any, rows: Any, x: Any, sizes: Any, at0: Any, at1: Any, at2: Any) -> None:
     """y = the mean of the window: sums of columns follow the window down, runs of them are summed along the row."""
     h, w, c = x.shape[1], x.shape[2], x.shape[3]
     xs, ys, n = x.reshape(x.size), y.reshape(y.size), w * c
@@ -201,13 +241,8 @@ def mean_filter(y: Any, columns: Any, rows: Any, x: Any, sizes: Any, at0: Any, a
                 middle[j] = column[j]
             continue_row(row, at2, w, c, margin)
             start = (p * h + i) * n
-            if sizes[2] == 5 and x.itemsize == 1 and count <= EXACT_IN_SINGLE:
-                mean_of_five(ys[start : start + n], row, c, f4(1) / f4(count))
-            elif sizes[2] == 3 and x.itemsize == 1 and count <= EXACT_IN_SINGLE:
-                mean_of_three(ys[start : start + n], row, c, f4(1) / f4(count))
-            else:
-                sum_runs(total, row, rows[task, 2], sizes[2], c)
-                divide_row(ys[start : start + n], total, count)
+            sum_runs(total, row, rows[task, 2], sizes[2], c)
+            divide_row(ys[start : start + n], total, count)
 
 
 def sobel_work(x: Any, *_: Any) -> list[Any]:

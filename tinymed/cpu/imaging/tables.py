@@ -7,6 +7,8 @@ from numba import prange
 
 from ...dispatch import kernel
 from ..compiler.jit import serial
+from ..simd.byte_tables import look_up_bytes
+from ..simd.vectors import address
 from .rows import f4
 
 i8 = np.int64
@@ -111,7 +113,10 @@ def apply_table(y: Any, x: Any, values: Any) -> None:
         column = values.reshape(values.size)
         for task in prange(pieces):
             first, end = i8(task) * PIECE * c, min((i8(task) + 1) * PIECE, n) * c
-            look_up(ys[first:end], xs[first:end], column)
+            if x.itemsize == 1 and y.itemsize == 1:
+                look_up_bytes(address(ys) + first, address(xs) + first, address(column), end - first)
+            else:
+                look_up(ys[first:end], xs[first:end], column)
     elif x.shape[1] == 1 and c == 3:
         line = values.reshape(values.size)
         for task in prange(pieces):

@@ -33,16 +33,20 @@ class Shape:
     nontemporal: bool = False
 
 
+def features() -> set[str]:
+    """Return the names of the processor's instruction sets, as LLVM spells them: avx2, avx512f, fma, neon, ..."""
+    told = getattr(config, "CPU_FEATURES", None)
+    if told:  # Numba compiles for these instead of the host's when told to
+        return {f[1:] for f in told.split(",") if f.startswith("+")}
+    return {name for name, present in binding.get_host_cpu_features().items() if present}
+
+
 def host_shape() -> Shape:
     """Return the tile that fills this processor's vector registers: accumulators, a row of w, one broadcast x.
 
     AVX-512 has 32 registers of 16 floats (16 + 2 + 1 used), AVX2 16 of 8 (12 + 2 + 1), SSE 16 of 4 and NEON 32 of 4.
     """
-    features = getattr(config, "CPU_FEATURES", None)
-    if features:  # Numba compiles for these instead of the host's when told to
-        has = {f[1:] for f in features.split(",") if f.startswith("+")}
-    else:
-        has = {name for name, present in binding.get_host_cpu_features().items() if present}
+    has = features()
     if "avx512f" in has:
         return Shape(rows=8, vectors=2, lanes=16, fma=True)
     if {"avx2", "fma"} <= has:
