@@ -2,6 +2,7 @@
 
 import ast
 import io
+import re
 import tokenize
 from pathlib import Path
 
@@ -69,6 +70,16 @@ def test_lines_are_not_dense():
 def test_files_are_short():
     long = {str(p.relative_to(ROOT)): n for p in EVERYWHERE if (n := len(p.read_text("utf-8").splitlines())) > LONGEST}
     assert not long, f"lines: {long}; one subject a file"
+
+
+def test_sections_hold_something():
+    """A heading (`# ---- title`) stands above code, not above the next heading or the end."""
+    empty = []
+    for path in EVERYWHERE:
+        lines = [line for line in path.read_text().splitlines() if line.strip()]
+        headings = [i for i, line in enumerate(lines) if re.match(r"# -{3,}", line)]
+        empty += [f"{path}: {lines[i]}" for i in headings if i + 1 in {*headings, len(lines)}]
+    assert not empty
 
 
 def test_the_formatter_lays_out_every_line():

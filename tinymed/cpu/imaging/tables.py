@@ -28,26 +28,39 @@ def count_work(x: Any, count: Any) -> list[Any]:
 
 
 @serial
-def count_piece(tables: Any, xs: Any, first: Any, end: Any, c: Any) -> None:
-    """Count the values of pixels first ... end - 1, neighbours in different tables."""
+def clear(y: Any) -> None:
+    """y = 0."""
+    for v in range(y.size):
+        y[v] = 0
+
+
+@serial
+def count_piece(tables: Any, xs: Any, c: Any) -> None:
+    """Count the values of pixels of c channels, neighbours in different tables."""
     for way in range(WAYS):
         for k in range(c):
-            for v in range(tables.shape[2]):
-                tables[way, k, v] = 0
+            clear(tables[way, k])
     if c == 1:
         one, two, three, four = tables[0, 0], tables[1, 0], tables[2, 0], tables[3, 0]
-        last = first + (end - first) // 4 * 4
-        for i in range(first, last, 4):
+        last = xs.size // 4 * 4
+        for i in range(0, last, 4):
             one[xs[i]] += 1
             two[xs[i + 1]] += 1
             three[xs[i + 2]] += 1
             four[xs[i + 3]] += 1
-        for i in range(last, end):
+        for i in range(last, xs.size):
             one[xs[i]] += 1
     else:
-        for i in range(first, end):
+        for i in range(xs.size // c):
             for k in range(c):
                 tables[i & 3, k, xs[i * c + k]] += 1
+
+
+@serial
+def add_counts(y: Any, counts: Any) -> None:
+    """y += counts, in the order in which they lie."""
+    for v in range(y.size):
+        y[v] += counts[v]
 
 
 @kernel(backend="numba", work=count_work, when=whole_values)
@@ -57,14 +70,12 @@ def count_values(y: Any, tables: Any, x: Any, count: Any) -> None:
     tasks = tables.shape[0]
     for task in prange(tasks):
         t = i8(task)
-        count_piece(tables[task], xs, t * n // tasks, (t + 1) * n // tasks, c)
+        count_piece(tables[task], xs[t * n // tasks * c : (t + 1) * n // tasks * c], c)
     for k in range(c):
-        for v in range(count):
-            total = i8(0)
-            for part in range(tasks):
-                for way in range(WAYS):
-                    total += tables[part, way, k, v]
-            y[k, v] = total
+        clear(y[k])
+        for part in range(tasks):
+            for way in range(WAYS):
+                add_counts(y[k], tables[part, way, k])
 
 
 @serial
