@@ -147,8 +147,11 @@ def hidden(name: str) -> bool:
 
 def suffix_of(path: str | Path) -> str:
     """Return the ending of a name in lower case, .nii.gz being one."""
-    name = Path(path).name.lower()
-    return next((pair for pair in PAIRS if name.endswith(pair)), Path(name).suffix)
+    name = (path if isinstance(path, Path) else Path(path)).name.lower()
+    if name.endswith(PAIRS):
+        return next(pair for pair in PAIRS if name.endswith(pair))
+    suffix = os.path.splitext(name)[1]
+    return "" if suffix == "." else suffix
 
 
 def folders_in(path: Path) -> list[Path]:
