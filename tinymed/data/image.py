@@ -40,7 +40,8 @@ LUMA = (0.299, 0.587, 0.114)
 
 def is_picture(path: str | Path) -> bool:
     """Return whether a file's name is that of an image that `decode` reads, or its content is DICOM."""
-    return Path(path).suffix.lower() in SUFFIXES or is_dicom(path)
+    path = path if isinstance(path, Path) else Path(path)
+    return path.suffix.lower() in SUFFIXES or is_dicom(path)
 
 
 def decode(
