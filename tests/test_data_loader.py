@@ -1,6 +1,7 @@
 """Batches are the same for any number of workers and from any starting point, and nothing is left running."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from tinymed import random
 from tinymed.data import Augment, Dataset, Loader, channel_statistics, normalise, open_dataset, prepare, to_float
-from tinymed.data import loader as loader_module
+from tinymed.data import dataset as dataset_module
 from tinymed.errors import UserError
 
 AUGMENT = Augment(
@@ -181,7 +182,7 @@ class TestEndings:
         def broken(*_):
             raise ZeroDivisionError("on purpose")
 
-        monkeypatch.setattr(loader_module, "prepare", broken)
+        monkeypatch.setattr(dataset_module, "prepare", broken)
         with pytest.raises(RuntimeError, match=r"x\.png: ZeroDivisionError") as caught:
             list(Loader(Dataset([path], np.zeros(1), ["a"]), 1, 8, workers=workers))
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
@@ -204,7 +205,7 @@ class TestCache:
         decoded: list[int] = []
         plain = Dataset.image
         monkeypatch.setattr(Dataset, "image", lambda self, i: (decoded.append(i), plain(self, i))[1])
-        loader = Loader(files, 4, 16, shuffle=True, workers=2)
+        loader = Loader(replace(files, decoded=None), 4, 16, shuffle=True, workers=2)
         for epoch in range(3):
             list(loader.epoch(epoch))
         assert sorted(decoded) == list(range(19))

@@ -105,7 +105,7 @@ class TestHead:
 class TestCommand:
     def test_a_run(self, tmp_path, capsys):
         data, out = mask_tree(tmp_path / "data", 16), tmp_path / "run"
-        small = ["--size", 32, "--batch", 4, "--backend", "numpy", "--workers", 0, "--epochs", 6, "--lr", "0.01"]
+        small = ["--size", 32, "--batch", 4, "--backend", "numpy", "--workers", 0, "--epochs", 12, "--lr", "0.01"]
         options = ["--task", "segmentation", "--model", "dcan", "--option", "width=0.0625", "--contour", 1]
         code, _, err = invoke(capsys, "train", "--data", data, *options, *small, "--out", out)
         assert code == 0, err

@@ -1,15 +1,19 @@
 """Initial values: distributions against PyTorch's, and what seeds and layouts decide."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fake_cupy import reading_allowed
 
 import tinymed
-from tinymed import Tensor, nn, random
-from tinymed.nn import init, init_default, init_patterns
+from tinymed import Tensor, models, nn, random
+from tinymed.nn import init, init_default
 from tinymed.nn.module import new_parameter
+from tinymed.ops import filling
 
 
 class TestInit:
@@ -107,21 +111,87 @@ def drawn(name: str, shape: tuple[int, ...], kind: str = "plain", **parameters: 
 LARGE = [((1000, 525), "plain"), ((131, 65, 8, 8), "filter"), ((3, 200_001), "plain"), (((1 << 20) + 3,), "plain")]
 
 
+@pytest.fixture
+def only_numpy(monkeypatch):
+    """Draw by NumPy's definitions, whatever the size."""
+
+    def switch() -> None:
+        monkeypatch.setattr(filling, "loaded", None)
+        monkeypatch.setattr(filling, "LARGE", 1 << 40)
+
+    return switch
+
+
 @pytest.mark.parametrize(("shape", "kind"), LARGE)
-def test_large_weights_are_those_of_the_definition(shape, kind, monkeypatch):
-    """Compiled loops draw them piece by piece: uniform ones to the bit, normal ones to a rounding of float32."""
+def test_large_weights_have_the_bits_of_the_definition(shape, kind, only_numpy):
+    """Compiled loops draw them, straight to their place or piece by piece."""
     uniform = drawn("uniform_", shape, kind, a=-0.3, b=0.7)
     normal = drawn("normal_", shape, kind, mean=0.1, std=2.0)
-    monkeypatch.setattr(init_patterns, "LARGE", 1 << 40)
+    assert filling.loaded is not None
+    only_numpy()
     assert np.array_equal(uniform, drawn("uniform_", shape, kind, a=-0.3, b=0.7))
-    assert np.abs(normal - drawn("normal_", shape, kind, mean=0.1, std=2.0)).max() < 4e-6
+    assert np.array_equal(normal, drawn("normal_", shape, kind, mean=0.1, std=2.0))
+    assert filling.loaded is None
     assert uniform.strides == normal.strides == new_parameter(*shape, kind=kind).array.strides
 
 
-def test_pieces_do_not_show(monkeypatch):
-    whole = drawn("normal_", (700, 751))
-    monkeypatch.setattr(init_patterns, "PIECE", 10_001)
-    assert np.array_equal(whole, drawn("normal_", (700, 751)))
+@pytest.mark.parametrize("kind", ["plain", "filter"])
+def test_pieces_do_not_show(kind, monkeypatch):
+    whole = drawn("normal_", (700, 7, 11, 10), kind)
+    monkeypatch.setattr(filling, "PIECE", 10_001)
+    assert np.array_equal(whole, drawn("normal_", (700, 7, 11, 10), kind))
+
+
+def test_small_weights_load_no_compiler():
+    """A small network is made by NumPy alone, in the bits of one that is made after a large one."""
+    script = """
+import sys, tinymed, hashlib
+from tinymed import models
+tinymed.manual_seed(3)
+state = models.create("resnet20").state_dict()
+assert "numba" not in sys.modules
+print(hashlib.sha256(b"".join(v.array.tobytes() for v in state.values())).hexdigest())
+"""
+    found = [
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+        for script in (script, script.replace("tinymed.manual_seed", LOADED).replace("assert", "# assert"))
+    ]
+    assert found[0] == found[1]
+
+
+LOADED = """
+from tinymed.cpu.simd import draws
+from tinymed.ops import filling
+filling.loaded = draws
+tinymed.manual_seed"""
+
+
+def test_weights_have_the_same_bits_on_every_backend(backend_name):
+    def made() -> list[np.ndarray]:
+        tinymed.manual_seed(9)
+        return [p.array for p in models.create("lenet5").parameters()] + [drawn("normal_", (800, 700))]
+
+    found = made()
+    with tinymed.use_backend("numba"):
+        expected = made()
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_weights_of_a_gpu_have_the_bits_of_the_cpu(cuda):
+    host = drawn("normal_", (300, 20, 3, 3), "filter")
+    tinymed.manual_seed(5)
+    there = new_parameter(300, 20, 3, 3, kind="filter").to("cuda")
+    init.normal_(there)
+    assert there.device == "cuda"
+    with reading_allowed():
+        assert np.array_equal(host, there.to("cpu").array)
+
+
+def test_methods_of_tensors_draw_the_same_numbers():
+    tinymed.manual_seed(5)
+    assert np.array_equal(tinymed.zeros(40, 30).normal_(0.5, 2).array, drawn("normal_", (40, 30), mean=0.5, std=2))
+    tinymed.manual_seed(5)
+    assert np.array_equal(tinymed.zeros(40, 30).uniform_(-1, 2).array, drawn("uniform_", (40, 30), a=-1, b=2))
 
 
 class TestDrawnOnce:

@@ -4,6 +4,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,15 @@ def fit(run: Run, sets: Any, *, resumed: bool, shown: bool, watchers: Sequence[C
     if trainer.progress.stopped:
         say(f"stopped early: {trainer.progress.stopped}")
     say("measuring the weights that are kept, with intervals ...")
-    result, details = run.finish(trainer, sets)
-    save_curves(trainer.progress.history, run.folder / "curves.png", run.config.model, run.config.monitor)
-    if shown:
-        for name in details:
-            print(run.task.text(run.config, result[name], f"{name}, {result['weights']} weights"), end="\n\n")
+    curves = run.folder / "curves.png"
+    with ThreadPoolExecutor(1, thread_name_prefix="tinymed-pictures") as beside:  # it draws while others are measured
+        drawn = beside.submit(save_curves, trainer.progress.history, curves, run.config.model, run.config.monitor)
+        result, details = run.finish(trainer, sets)
+        if shown:
+            for name in details:
+                print(run.task.text(run.config, result[name], f"{name}, {result['weights']} weights"), end="\n\n")
+            sys.stdout.flush()  # figures are there before the pictures
+        drawn.result()
     save_results(run, trainer.model, result, details, sets)
     if shown:
         for line in advice(run.folder, run.config, trainer.progress.history, result[measured_part(details)]):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # the one list of exports: imports to a type checker, text to
     from .image import prepare as prepare
     from .image import resize as resize
     from .labels import Labels as Labels
+    from .large_sets import compare_pixels as compare_pixels
     from .loader import Loader as Loader
     from .loader import channel_statistics as channel_statistics
     from .mask_loader import MaskLoader as MaskLoader

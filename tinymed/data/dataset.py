@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ..errors import UserError, printable
-from .image import decode
+from .decoded import FILE_HASH, Decoded
+from .image import decode, prepare, size_pair
 from .walk import Account
 
 Samples = Sequence[Path] | np.ndarray
@@ -44,6 +45,7 @@ class Dataset:
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel (white: 255) of pictures deeper than 8 bits that were decoded.
         contradictions: Pairs of names of one picture under two labels, where pixels were compared.
+        decoded: Pictures that were decoded, which all parts share, or None.
 
     Raises:
         UserError: The parts do not fit: lengths, labels out of range, an array that is not an image.
@@ -72,6 +74,7 @@ class Dataset:
     divided: str = ""
     brightest: float | None = None
     contradictions: list[tuple[str, str]] = field(default_factory=list)
+    decoded: Decoded | None = None
 
     def __repr__(self) -> str:
         """Return what it holds, in one line."""
@@ -119,7 +122,28 @@ class Dataset:
         sample = self.samples[index]
         if isinstance(sample, np.ndarray):
             return sample if sample.ndim == 3 else sample[:, :, None]
-        return decode(sample, white=self.white, window=self.window, page=self.page)
+        return self.read(sample) if self.decoded is None else self.decoded.image(sample, lambda: self.read(sample))
+
+    def read(self, path: str | Path) -> np.ndarray:
+        """Decode a file."""
+        return decode(path, white=self.white, window=self.window, page=self.page)
+
+    def prepared(self, index: int, size: int | tuple[int, int], channels: int) -> np.ndarray:
+        """Return one image as a network takes it [*size, channels], see `prepare`."""
+        if not self.keeps_pictures or self.decoded is None:
+            return prepare(self.image(index), size, channels)
+        path = self.samples[index]
+        return self.decoded.prepared(path, (size_pair(size), channels), lambda: self.read(path))
+
+    @property
+    def keeps_pictures(self) -> bool:
+        """Return whether pictures lie in files and are kept once decoded."""
+        return self.decoded is not None and not isinstance(self.samples, np.ndarray)
+
+    @property
+    def is_pending(self) -> bool:
+        """Return whether `hashes` are of files, because pixels are compared with the first decoding."""
+        return bool(self.hashes) and len(self.hashes[0]) == FILE_HASH  # type: ignore[index]
 
     def name(self, index: int) -> str:
         """Return what to call an image in a message: its path, or its place in the array."""

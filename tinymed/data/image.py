@@ -6,7 +6,10 @@ program wrote them into 16 by repeating each byte; deeper ones keep their depth 
 to 255 (white).  DICOM files are read by `data/dicom`, on the same scale.
 """
 
+import io
+import os
 import re
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,15 +29,19 @@ SUFFIXES = frozenset(
 )
 LOSSY = ("JPEG", "MPO")  # formats that change single values
 MAX_PIXELS = 64_000_000  # below Pillow's own warning at 89 million, so ours is the rule that speaks
+READ_WHOLE = 16 << 20  # bytes of a file up to which it is read at once: Pillow reads many small parts
 MAX_16_BIT = 65535
 BYTE_TWICE = 257  # 8 bits in 16: a byte b is b * 256 + b
 DEEP_COLOUR = re.compile(r"(RGB|RGBA|RGBX|RGBa);16([BLN])")  # Pillow's names of how such pixels lie in a file
+ORIENTATION = 0x0112  # the EXIF tag
+TURNED = frozenset(("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"))  # where Pillow looks for it
 LUMA = (0.299, 0.587, 0.114)
 
 
 def is_picture(path: str | Path) -> bool:
     """Return whether a file's name is that of an image that `decode` reads, or its content is DICOM."""
-    return Path(path).suffix.lower() in SUFFIXES or is_dicom(path)
+    path = path if isinstance(path, Path) else Path(path)
+    return path.suffix.lower() in SUFFIXES or is_dicom(path)
 
 
 def decode(
@@ -77,7 +84,7 @@ def decode(
         >>> pixels.shape, pixels[0, 0].tolist()
         ((4, 6, 3), [255, 0, 0])
     """
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)
     if is_dicom(path):
         return decode_dicom(path, max_pixels, white, window, page)
     scale = Scale(white, window)
@@ -135,11 +142,9 @@ def read_image(
     """
     from PIL import Image, UnidentifiedImageError
 
-    if not path.is_file():
-        what = "a folder, not an image" if path.is_dir() else "no such file"
-        raise UserError(f"{path}: {what}; correct the path or the list that names it")
+    size = file_bytes(path)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(io.BytesIO(path.read_bytes()) if size <= READ_WHOLE else path, formats=FORMATS) as image:
             if image.format != "MPO":  # a phone's MPO holds the photograph first, then a preview
                 seek_page(path, image, page)
             check_header(path, image, max_pixels)
@@ -153,6 +158,18 @@ def read_image(
     except Exception as error:  # decoders of damaged files raise nearly anything: OSError, SyntaxError, struct.error
         why = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: cannot be decoded ({why}); {REMEDY}", SKIP) from error
+
+
+def file_bytes(path: Path) -> int:
+    """Return the size of a file.  Raises UserError for what is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        status = None
+    if status is None or not stat.S_ISREG(status.st_mode):
+        what = "a folder, not an image" if path.is_dir() else "no such file"
+        raise UserError(f"{path}: {what}; correct the path or the list that names it")
+    return status.st_size
 
 
 REMEDY = "replace or remove the file"
@@ -186,9 +203,13 @@ def chosen_page(path: Path, pages: int, page: int | None) -> int:
 
 
 def upright(image: "Image") -> "Image":
-    """Return a Pillow image as its EXIF orientation says that it is to be seen."""
+    """Return a Pillow image as its EXIF orientation says that it is to be seen; itself where it is upright."""
     from PIL import ImageOps
 
+    image.load()  # a PNG may say it behind its pixels
+    told = TURNED & image.info.keys() or hasattr(image, "tag_v2")
+    if not told or image.getexif().get(ORIENTATION, 1) == 1:
+        return image
     return ImageOps.exif_transpose(image)
 
 
@@ -200,7 +221,7 @@ def low_tiles(image: "Image") -> list[Any]:
     tiles = []
     for tile in getattr(image, "tile", ()):
         args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        found = DEEP_COLOUR.fullmatch(str(args[0])) if args else None
+        found = DEEP_COLOUR.fullmatch(str(args[0])) if args and ";16" in str(args[0]) else None
         if not found:
             return []
         order = {"N": "L" if sys.byteorder == "little" else "B"}.get(found[2], found[2])

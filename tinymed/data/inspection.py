@@ -17,6 +17,7 @@ from ..errors import UserError, printable
 from .box_formats import coco_files, yolo_folders
 from .boxes import BoxDataset, account_for_unlisted, open_boxes
 from .dataset import Dataset
+from .decoded import pixel_hash
 from .dicom.files import read
 from .dicom.library import guarded
 from .dicom.people import facts_of
@@ -29,7 +30,7 @@ from .patients import files_of, is_from_dicom
 from .readers import open_dataset
 from .remarks import contradictions, copies, split_text
 from .segmentation_layouts import has_pairs, is_image, open_segmentation
-from .splits import find_leaks, pixel_hash
+from .splits import find_leaks
 from .unlabelled import open_unlabelled
 from .values import open_values
 from .volumes import is_volume, nibabel, open_image, read_volume

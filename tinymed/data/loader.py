@@ -13,7 +13,7 @@ from .. import random
 from ..errors import UserError
 from .augment import Augment, Mixing, apply_geometry, apply_intensity, draw, mix_batch, parameters
 from .dataset import Dataset
-from .image import prepare, size_pair
+from .image import size_pair
 from .sampling import BETA, class_quotas, draw_epoch
 from .transform import channel_values, normalise, one_hot, to_float, to_nchw
 
@@ -50,7 +50,8 @@ class Loader:
         sampling: How often each class is shown, one of `tinymed.data.sampling.SAMPLINGS` (needs shuffle), or None for
             every image once.
         beta: Of sampling="effective".
-        cache_bytes: Memory for decoded and resized images, in bytes.
+        cache_bytes: Memory for decoded and resized images, in bytes; by default 1 GiB, which the parts of a set that
+            was opened from files share.
 
     Yields:
         images: float32 [n, channels, height, width] over channels-last memory; labels: what `dataset.targets` gives,
@@ -112,7 +113,8 @@ class Loader:
         self.mean = channel_values(0.0 if mean is None else mean, channels, "mean")
         self.std = channel_values(1.0 if std is None else std, channels, "std")
         self.unnormalised = mean is None and std is None
-        self.cache = PixelCache(len(dataset), (*self.size, channels), cache_bytes)
+        shared = dataset.keeps_pictures and cache_bytes == CACHE_BYTES  # by all parts together
+        self.cache = PixelCache(0 if shared else len(dataset), (*self.size, channels), cache_bytes)
 
     @property
     def samples(self) -> int:
@@ -183,7 +185,7 @@ class Loader:
 
     def pixels(self, index: int) -> np.ndarray:
         """Return one image [height, width, channels], 0...255, from the cache if it is there."""
-        return self.cache.get(index, lambda: prepare(self.dataset.image(index), self.size, self.channels))
+        return self.cache.get(index, lambda: self.dataset.prepared(index, self.size, self.channels))
 
     def __repr__(self) -> str:
         """Return what it loads, in one line."""
@@ -272,7 +274,7 @@ def channel_statistics(
     """
     total, square, count = np.zeros(channels, np.int64), np.zeros(channels, np.int64), 0
     for index in range(len(dataset)):
-        pixels = prepare(dataset.image(index), size, channels).reshape(-1, channels)
+        pixels = dataset.prepared(index, size, channels).reshape(-1, channels)
         pixels = pixels.astype(np.int64 if pixels.dtype == np.uint8 else np.float64)
         total = total + pixels.sum(axis=0)
         square = square + (pixels * pixels).sum(axis=0)

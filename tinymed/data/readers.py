@@ -9,7 +9,10 @@ import numpy as np
 from ..errors import UserError
 from .arrays import MAX_BYTES, read_idx_directory, read_npz
 from .dataset import Dataset, Reading, check_classes, merge_classes, read_by
+from .decoded import Decoded
 from .folders import read_class_folders
+from .image import size_pair
+from .large_sets import check_files, is_large
 from .patients import identify
 from .remarks import remark
 from .splits import image_hashes, leak_check
@@ -39,6 +42,7 @@ def open_dataset(
     white: float | None = None,
     window: tuple[float, float] | None = None,
     page: int | None = None,
+    form: tuple[int, int] | None = None,
 ) -> dict[str, Dataset]:
     """Open a set of labelled images; what a path holds is found out from what is there.
 
@@ -56,12 +60,14 @@ def open_dataset(
         classes: The classes and their order, from a trained run; classes without images are then allowed, unknown
             ones are not.
         skip_bad: Leave unreadable and missing files out and list them in `Dataset.skipped`.
-        verify: Decode every image now, so that damage and leaks show before training.
+        verify: Decode every image now, so that damage and leaks show before training; of 20,000 files or more look at
+            headers and bytes only, unless skip_bad: their pixels are compared by `compare_pixels`.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two splits.
         max_bytes: Limit in bytes on what an NPZ or idx file may inflate to.
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
         window: Instead of white, (centre, width), see `decode`.
         page: Of TIFF and DICOM files of several pages, see `decode`.
+        form: (side in pixels, channels) in which pictures will be asked for: so they are kept once decoded.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
@@ -86,7 +92,7 @@ def open_dataset(
         merged = merge_classes(dataset, merge) if merge else dataset
         sets[name] = merged if classes is None else with_classes(merged, list(classes))
     if verify:
-        sets = verify_sets(sets, skip_bad, leaks)
+        sets = verify_sets(sets, skip_bad, leaks, form)
     for name, dataset in sets.items():
         if not len(dataset):
             raise UserError(f"{path} [{name}]: no image left; {len(dataset.skipped)} skipped")
@@ -125,9 +131,24 @@ def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
     return replace(dataset, labels=table[dataset.labels], classes=classes)
 
 
-def verify_sets(sets: dict[str, Dataset], skip_bad: bool, leaks: str) -> dict[str, Dataset]:
-    """Return every image decoded once: bad ones raised or left out, and the splits compared by content hash."""
-    checked = {name: image_hashes(dataset, skip_bad=skip_bad)[0] for name, dataset in sets.items()}
+def verify_sets(
+    sets: dict[str, Dataset],
+    skip_bad: bool,
+    leaks: str,
+    form: tuple[int, int] | None = None,
+    at_once: bool = False,
+) -> dict[str, Dataset]:
+    """Return every image decoded once: bad ones raised or left out, and the splits compared by content hash.
+
+    What is decoded is kept; form: see `open_dataset`.  Of a large set only headers and files are looked at, see
+    `large_sets`, unless bad images are to be left out, or all is to be known at once.
+    """
+    wanted = None if form is None else (size_pair(form[0]), form[1])
+    if is_large(sets) and not (skip_bad or at_once):
+        return check_files(sets, leaks, wanted)
+    kept = Decoded(wanted)
+    opened = {name: replace(dataset, decoded=kept) for name, dataset in sets.items()}
+    checked = {name: image_hashes(dataset, skip_bad=skip_bad)[0] for name, dataset in opened.items()}
     for name, dataset in checked.items():
         left_out = dataset.skipped[len(sets[name].skipped) :]
         if dataset.account is not None and left_out:

@@ -77,6 +77,12 @@ def remark(where: object, sets: Mapping[str, Dataset]) -> None:
     account = total(dataset.account for dataset in sets.values())
     if account.remarkable:
         warnings.warn(UserAdvice(f"{where}: {account.line()}"), stacklevel=3)
+    warn_of_alike(where, next(iter(sets.values())).classes)
+    remark_on_pixels(where, sets)
+
+
+def remark_on_pixels(where: object, sets: Mapping[str, Dataset]) -> None:
+    """Warn of pictures under two labels and of dark deep pictures, as far as they were decoded; note it on the sets."""
     for dataset in sets.values():
         dataset.contradictions = contradictions(dataset)
     pairs = [pair for dataset in sets.values() for pair in dataset.contradictions]
@@ -88,9 +94,8 @@ def remark(where: object, sets: Mapping[str, Dataset]) -> None:
                 f"{where}: {more} there twice under two labels, such as {one} and {two}: identical pictures that "
                 "contradict each other; remove one of each pair, or both"
             ),
-            stacklevel=3,
+            stacklevel=4,
         )
-    warn_of_alike(where, next(iter(sets.values())).classes)
     warn_of_dark(where, list(sets.values()))
 
 

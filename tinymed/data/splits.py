@@ -1,6 +1,5 @@
 """Train, validation and test: who goes where, and whether anything is on both sides."""
 
-import hashlib
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ import numpy as np
 from .. import random
 from ..errors import UserAdvice, UserError
 from .dataset import Dataset, verify
+from .decoded import pixel_hash
 
 LEAKS = ("error", "warn", "ignore")
 FRACTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -288,15 +288,6 @@ def split_with_copies(
     for number, part in enumerate(stratified_split(labels[different], fractions, seed, classes)):
         place[different[part]] = number
     return [np.flatnonzero(place[original] == number) for number in range(len(fractions))]
-
-
-def pixel_hash(pixels: np.ndarray) -> bytes:
-    """Return 16 bytes of BLAKE2b over size and pixels; grey stored as RGB counts as grey."""
-    if pixels.shape[2] == 3 and (pixels == pixels[:, :, :1]).all():
-        pixels = pixels[:, :, :1]
-    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels).data)
-    return digest.digest()
 
 
 def image_hashes(dataset: Dataset, *, skip_bad: bool = False) -> tuple[Dataset, list[bytes]]:

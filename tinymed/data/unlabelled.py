@@ -135,7 +135,7 @@ def open_unlabelled(
         if not len(part):
             raise UserError(f"{path} [{part.split}]: no image; {len(part.skipped)} skipped; give {LAYOUTS}")
     if not any(holds_volumes(part) for part in sets.values()):
-        sets = verify_sets(sets, skip_bad, leaks)  # type: ignore[arg-type, assignment]
+        sets = verify_sets(sets, skip_bad, leaks, at_once=True)  # type: ignore[arg-type, assignment]
     elif patches is None:
         raise UserError(f"{path}: holds volumes, which are learnt in patches: say how many of each with --patches")
     elif any(value is not None for value in (white, window, page)):

@@ -5,6 +5,7 @@ are followed, also out of the folder that was given, but none is entered twice a
 """
 
 import os
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,8 +148,11 @@ def hidden(name: str) -> bool:
 
 def suffix_of(path: str | Path) -> str:
     """Return the ending of a name in lower case, .nii.gz being one."""
-    name = Path(path).name.lower()
-    return next((pair for pair in PAIRS if name.endswith(pair)), Path(name).suffix)
+    name = (path if isinstance(path, Path) else Path(path)).name.lower()
+    if name.endswith(PAIRS):
+        return next(pair for pair in PAIRS if name.endswith(pair))
+    suffix = os.path.splitext(name)[1]
+    return "" if suffix == "." else suffix
 
 
 def folders_in(path: Path) -> list[Path]:
@@ -183,7 +187,7 @@ def files_below(root: Path, readable: Callable[[Path], bool], account: Account) 
             else:
                 leave_unread(path, account)
     account.taken += len(found)
-    return sorted(found)
+    return sorted(found, key=lambda path: path.parts)
 
 
 def loose_files(folder: Path, readable: Callable[[Path], bool], account: Account, place: str) -> list[Path]:
@@ -223,7 +227,7 @@ def leave_unread(path: Path, account: Account) -> None:
 def entries(folder: Path) -> list[Path]:
     """Return what lies in a folder, by name.  Raises UserError if it cannot be opened."""
     try:
-        return sorted(folder / name for name in os.listdir(folder))
+        return [folder / name for name in sorted(os.listdir(folder))]
     except OSError as error:
         raise UserError(f"{folder}: the folder cannot be opened ({error.strerror}); check its rights") from None
 
@@ -231,9 +235,10 @@ def entries(folder: Path) -> list[Path]:
 def kind_of(path: Path) -> str:
     """Return "file", "folder", or why it is neither."""
     try:
-        return "folder" if path.is_dir() else "file" if path.is_file() else "broken links or no files"
-    except OSError:  # links in a circle
-        return "broken links or no files"
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # links in a circle too
+        mode = 0
+    return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "broken links or no files"
 
 
 def identity(folder: Path) -> tuple[int, int]:

@@ -14,10 +14,11 @@ import numpy as np
 
 from .. import random
 from ..absent import missing
+from ..ops.filling import fill_normal, fill_uniform
 from ..ops.quantile import normal_quantile
 from ..tensor import Tensor
 from . import module
-from .init_patterns import bilinear_, dirac_, draw, draw_large, eye_, orthogonal_, write
+from .init_patterns import bilinear_, dirac_, draw, drawn_in_place, eye_, orthogonal_, write
 
 
 @contextmanager
@@ -57,9 +58,9 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
 
     As `torch.nn.init.uniform_`; the random numbers are tinymed's own.
     """
-    if draw_large(tensor, "Uniform", a, b):
-        return tensor
-    return write(tensor, a + (b - a) * draw(tensor, random.uniform))
+    if tensor.array.dtype != np.float32:
+        return write(tensor, a + (b - a) * draw(tensor, random.uniform))
+    return drawn_in_place(tensor, fill_uniform, a, b)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
@@ -81,9 +82,9 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
 
     As `torch.nn.init.normal_`; the random numbers are tinymed's own.
     """
-    if draw_large(tensor, "Normal", mean, std):
-        return tensor
-    return write(tensor, mean + std * draw(tensor, random.normal))
+    if tensor.array.dtype != np.float32:
+        return write(tensor, mean + std * draw(tensor, random.normal))
+    return drawn_in_place(tensor, fill_normal, mean, std)
 
 
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:

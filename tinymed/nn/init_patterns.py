@@ -1,14 +1,12 @@
 """Initial values that are patterns: orthonormal rows, the identity, bilinear interpolation; and writing any values."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .. import devices, random
 from ..tensor import Tensor
-
-LARGE = 1 << 19  # elements from which compiled loops draw
-PIECE = 1 << 20  # elements that are drawn at a time
 
 
 def write(tensor: Tensor, values: Any) -> Tensor:
@@ -26,40 +24,12 @@ def draw(tensor: Tensor, distribution: Any) -> Any:
     return distribution(tensor.array.size, *random.init_generator.ticket()).reshape(tensor.shape)
 
 
-def draw_large(tensor: Tensor, kind: str, *parameters: float) -> bool:
-    """Draw a large float32 weight by compiled loops, piece by piece, straight into its place.
-
-    Args:
-        tensor: What is written.
-        kind: "Uniform" or "Normal", of `tinymed.cpu.simd.draws`.
-        parameters: Of it: low and high, or mean and deviation.
-
-    Returns:
-        Whether that was done; smaller tensors are not worth compiling for, and other dtypes are drawn in float64.
-    """
-    array = tensor.array
-    if array.size < LARGE or array.dtype != np.float32 or not devices.writeable(array) or not can_compile():
-        return False
-    from ..cpu.simd import draws
-
-    ticket = random.init_generator.ticket()
-    numbers = getattr(draws, kind)(ticket, *([array.size] if kind == "Normal" else []), *parameters)
-    each = array.size // array.shape[0]
-    rows = max(1, PIECE // each)
-    for row in range(0, array.shape[0], rows):
-        part = array[row : row + rows]
-        values = np.empty(part.shape, np.float32)
-        numbers.write(values.reshape(-1), row * each)
-        part[...] = devices.move(values, tensor.device)
-    tensor.version.value += 1
-    return True
-
-
-def can_compile() -> bool:
-    """Return whether Numba compiles here; stepping through Python, NumPy's definition is quicker than a loop."""
-    from numba.core import config
-
-    return not getattr(config, "DISABLE_JIT", False)
+def drawn_in_place(tensor: Tensor, fill: Callable[[Any, float, float], None], *parameters: float) -> Tensor:
+    """Draw a float32 tensor straight into its memory and count the write; skip parameters without memory."""
+    if devices.writeable(tensor.array):
+        fill(tensor.array, *parameters)
+        tensor.version.value += 1
+    return tensor
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .. import tape
+from .. import dispatch, tape
 from ..devices import move
 from ..tensor import Tensor
 from . import functional as F
@@ -42,12 +42,13 @@ class BatchNorm(Module):
 
     In training the batch's mean and biased variance are used and the running ones updated; in evaluation the running
     ones are used.  The first evaluated batch of at least 512 values per channel and 16 samples is compared with the
-    running statistics; StatisticsWarning if they are far apart, see `disagreement`.  Constants of two frameworks:
-    nn.TORCH, nn.KERAS, or `BatchNorm2d.keras(channels)`.
+    running statistics, but not by a captured step; StatisticsWarning if they are far apart, see `disagreement`.
+    Constants of two frameworks: nn.TORCH, nn.KERAS, or `BatchNorm2d.keras(channels)`.
     """
 
     axes: ClassVar[tuple[int, ...]]  # how many an input may have
     _makes_tensors = True
+    _unwatched = frozenset(("unchecked",))
     _optional_state = (COUNTER,)  # PyTorch before 0.4.1, Keras and others write no counter
 
     def __init__(
@@ -73,7 +74,7 @@ class BatchNorm(Module):
             raise ValueError(f"{name}: affine is True, False, 'scale' or 'offset', got {affine!r}")
         self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
         self.track_running_stats, self.statistics = track_running_stats, statistics
-        self.unchecked = True  # since the last change of mode, no large batch was evaluated
+        self.unchecked = True  # since it was last in training mode, no large batch was evaluated
         self.frozen = False  # set by Module.freeze: running statistics are used, and stay, in training too
         self.weight = new_parameter(num_features) if affine in (True, "scale") else None
         self.bias = new_parameter(num_features) if affine in (True, "offset") and bias else None
@@ -143,6 +144,11 @@ class BatchNorm(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, see `Module.train`; the next large batch evaluated is compared with the statistics."""
+        self.unchecked |= mode is True
+        return super().train(mode)
+
     def forward(self, input: Tensor) -> Any:
         if len(input.shape) not in self.axes:
             raise ValueError(
@@ -154,7 +160,7 @@ class BatchNorm(Module):
             self.num_batches_tracked.add_(1)  # an empty batch has no statistics, and counts
         if self.training:
             self.unchecked = True
-        elif self.unchecked and self.running_mean is not None:
+        elif self.unchecked and self.running_mean is not None and dispatch.table().skipped is None:
             self.check(input)
         rule = "corrected" if self.momentum is None else self.statistics
         momentum = 0.0 if self.momentum is None else self.momentum

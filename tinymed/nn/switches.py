@@ -1,7 +1,7 @@
 """What switches a module and all below it: mode, frozen parameters, dtype and device."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .tree import Tree
 class Switches(Tree):
     """Set the mode, the frozen parameters, the dtype and the device of a module and all modules below it."""
 
+    _unwatched: ClassVar[frozenset[str]] = frozenset()  # attributes that decide nothing a recorded step would do
     training: bool
 
     def train(self, mode: bool = True) -> Self:

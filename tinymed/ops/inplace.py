@@ -13,6 +13,7 @@ from .bitwise import bitwise_and, bitwise_left_shift, bitwise_or, bitwise_right_
 from .clamp import clamp, clamp_max, clamp_min
 from .closeness import nan_to_num
 from .elementwise import add, div, floor_divide, mul, pow, sub
+from .filling import fill_normal, fill_uniform
 from .gather import scatter_add
 from .pairwise import addcdiv, addcmul, fmod, lerp, remainder
 from .quantile import erfinv
@@ -110,6 +111,13 @@ def drawn(input: Any, numbers: Callable[[int], np.ndarray]) -> Any:
     return input
 
 
+def filled(count: int, fill: Callable[[Any, float, float], None], *parameters: float) -> np.ndarray:
+    """Return float32 [count] of the next draw."""
+    values = np.empty(count, np.float32)
+    fill(values, *parameters)
+    return values
+
+
 def float_only(name: str, input: Any) -> None:
     """Raise for a tensor of integers or bool."""
     if input.array.dtype.kind != "f":
@@ -138,6 +146,8 @@ def normal_(input: Any, mean: float = 0, std: float = 1, *, generator: Any = Non
     float_only("normal_", input)
     if not std >= 0:
         raise RuntimeError(f"normal_: std is at least 0, got {std}")
+    if input.array.dtype == np.float32:
+        return drawn(input, lambda n: filled(n, fill_normal, mean, std))
     return drawn(input, lambda n: mean + std * random.normal(n, *random.init_generator.ticket()))
 
 
@@ -168,6 +178,8 @@ def uniform_(input: Any, a: float = 0, b: float = 1, *, generator: Any = None, *
     last = np.nextafter(np.asarray(high, input.array.dtype), np.asarray(low, input.array.dtype))  # high is left out
 
     def numbers(n: int) -> np.ndarray:
+        if input.array.dtype == np.float32:
+            return np.minimum(filled(n, fill_uniform, low, high), last)
         values: np.ndarray = low + (high - low) * random.uniform(n, *random.init_generator.ticket())
         least: np.ndarray = np.minimum(values.astype(input.array.dtype), last)
         return least

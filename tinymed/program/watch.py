@@ -123,7 +123,8 @@ class WatchedModule:
     def state(self) -> dict[str, Any]:
         """Return what is compared where an object has changed its identity."""
         own = self.module.__dict__
-        state = {name: frozen(value) for name, value in own.items() if name not in (*HOLDERS, "_paths")}
+        left_out = {*HOLDERS, "_paths", *self.module._unwatched}
+        state = {name: frozen(value) for name, value in own.items() if name not in left_out}
         return state | {name: frozen(own[name]) for name in HOLDERS if name in own}
 
     def changed(self) -> bool:

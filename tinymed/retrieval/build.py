@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..data.dataset import Dataset
+from ..data.decoded import pixel_hash
 from ..data.dicom.privacy import is_hidden
 from ..data.image import decode, prepare
 from ..data.loader import Loader
-from ..data.splits import pixel_hash
 from ..data.transform import normalise, to_float, to_nchw
 from ..errors import UserError
 from ..report.paths import below
@@ -90,7 +90,7 @@ def entry(part: Dataset, index: int, root: str | None) -> Entry:
     """Return what is known of a picture of a set."""
     sample = part.samples[index]
     name = part.name(index) if isinstance(sample, np.ndarray) or is_hidden(sample) else str(sample)
-    key = part.hashes[index] if part.hashes is not None else pixel_hash(part.image(index))
+    key = part.hashes[index] if part.hashes is not None and not part.is_pending else pixel_hash(part.image(index))
     label = part.label_text(index) if part.tells_classes and len(part.classes) > 1 else ""
     patient = "" if part.groups is None else str(part.groups[index])
     return Entry(below(name, root), label, patient, part.split, key.hex())

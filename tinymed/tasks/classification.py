@@ -158,6 +158,7 @@ def read_sets(data: ClassificationData, seed: int) -> Sets:
         classes=data.classes or None,
         skip_bad=data.skip_bad,
         leaks=data.leaks,
+        form=(data.size, data.channels),
     )
 
 
@@ -312,6 +313,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
             classes=data.classes,
             skip_bad=skip_bad,
             leaks="ignore",
+            form=(data.size, data.channels),
         )
 
     # ------------------------------------------------------------------------------------------ the network

@@ -103,6 +103,7 @@ class Ordinal(PictureTask[OrdinalConfig, Dataset]):
             classes=order or None,
             skip_bad=skip_bad,
             leaks=leaks,
+            form=(data.size, data.channels),
         )
         first = next(iter(sets.values()))
         order = order or in_order(first.classes, path)

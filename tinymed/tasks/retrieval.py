@@ -90,6 +90,7 @@ class Retrieval(PictureTask[RetrievalConfig, Dataset]):
             classes=data.classes or None,
             skip_bad=skip_bad,
             leaks=leaks,
+            form=(data.size, data.channels),
         )
 
     def outputs(self, config: RetrievalConfig) -> int:

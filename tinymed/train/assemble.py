@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 from .. import tasks
+from ..data.large_sets import is_pending
 from ..metrics import lower_is_better
 from .averaging import WeightAverage
-from .callbacks import EarlyStopping, Schedule
+from .callbacks import EarlyStopping, PixelCheck, Schedule
 from .trainer import Callback, Trainer
 from .transfer import freeze, parameter_rates
 
@@ -36,6 +37,8 @@ def make_trainer(config: Any, sets: dict[str, Any], callbacks: list[Callback]) -
         own.append(make_average(config, trainer))
     if config.early_stop is not None:
         own.append(EarlyStopping(config.early_stop, config.monitor))
+    if is_pending(sets):
+        own.append(PixelCheck(sets))
     trainer.callbacks = [*own, *callbacks]
     return trainer
 

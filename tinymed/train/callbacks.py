@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from ..data.device_batches import as_arrays
+from ..data.large_sets import compare_pixels, is_pending
 from ..errors import UserError
 from ..files import json_value, write_atomic
 from ..metrics import lower_is_better
@@ -26,6 +27,17 @@ def improves(monitor: str, value: float | None, best: float | None, min_delta: f
     if best is None:
         return True
     return value < best - min_delta if lower_is_better(monitor) else value > best + min_delta
+
+
+class PixelCheck(Callback):
+    """Compares the pixels of a set that was too large for it before the first step, see `tinymed.data.large_sets`."""
+
+    def __init__(self, sets: dict[str, Any]):
+        self.sets = sets
+
+    def on_trained(self, trainer: Trainer) -> None:
+        if is_pending(self.sets):
+            compare_pixels(self.sets)
 
 
 class JsonLog(Callback):

@@ -20,6 +20,7 @@ from .. import dispatch, tasks
 from ..errors import UserError
 from ..files import refuse_occupied, remove_temporaries, write_json
 from ..metrics.measures import intervals_by_groups
+from ..tasks.inference.class_scores import sharing
 from ..tasks.results.rows import Cases, as_cases, with_groups, write_rows
 from .assemble import describe_rest, make_trainer
 from .averaging import evaluated_weights
@@ -128,9 +129,10 @@ class Run:
         result |= {"seed": c.seed, "epochs": p.epoch, "steps": p.step}
         result |= {"training_seconds": round(p.seconds, 3), "stopped": p.stopped}
         details: dict[str, Any] = {}
-        for name in ("val", "test"):
-            if name in sets:
-                result[name], details[name] = self.measure(trainer.model, sets[name])
+        with sharing(trainer.model, trainer.forward):
+            for name in ("val", "test"):
+                if name in sets:
+                    result[name], details[name] = self.measure(trainer.model, sets[name])
         write_json(self.folder / METRICS, result)
         return result, details
 

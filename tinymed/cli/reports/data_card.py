@@ -88,6 +88,8 @@ def leak_rows(sets: Sets) -> list[tuple[str, object]]:
     if any(found is None for found in hashes.values()):
         rows.append(("identical images", "not compared: this kind of data keeps no hashes of pixels"))
         return rows
+    if any(part.is_pending for part in sets.values()):
+        rows.append(("images of which the files were compared, not the pixels", sum(map(len, sets.values()))))
     all_hashes = Counter(key for found in hashes.values() for key in found or ())
     over = Counter(key for found in hashes.values() for key in set(found or ()))
     rows.append(("images that copy another one, pixel for pixel", sum(all_hashes.values()) - len(all_hashes)))

@@ -12,7 +12,7 @@ from ... import random
 from ..compiler.exact_loops import compiled
 from ..compiler.jit import inline
 from .elementary import log_of_parts
-from .philox import philox
+from .philox import BLOCKS, philox
 
 f4, i4, u4, u8 = np.float32, np.int32, np.uint32, np.uint64
 QUARTER, EIGHTH = u4(1 << 30), u4(1 << 29)  # of a turn, as words
@@ -62,19 +62,57 @@ def turn_parts(word: Any) -> Any:
     return -c if quarter == u4(1) or quarter == u4(2) else c, -s if quarter >= u4(2) else s
 
 
-@compiled
-def scale_uniform(values: Any, words: Any, low: Any, width: Any) -> None:
-    """values = low + width u, u = (word + 1/2) / 2^32 in float64: the bits of its definition, rounded once."""
-    for i in range(values.size):
-        values[i] = f4(low + width * ((words[i] + 0.5) * 2.0**-32))
+@inline
+def normal_pair(radius_word: Any, angle_word: Any) -> Any:
+    """Return two standard normal numbers by Box and Muller's rule."""
+    radius = f4(np.sqrt(f4(2) * minus_log(radius_word)))
+    cosine, sine = turn_parts(angle_word)
+    return radius * cosine, radius * sine
 
 
 @compiled
-def scale_normal(values: Any, radii: Any, angles: Any, second: Any, mean: Any, deviation: Any) -> None:
-    """values = mean + deviation times the first, or the second, number of each pair of Box and Muller."""
-    for i in range(values.size):
-        cosine, sine = turn_parts(angles[i])
-        values[i] = mean + deviation * (f4(np.sqrt(f4(2) * minus_log(radii[i]))) * (sine if second else cosine))
+def draw_uniform(values: Any, words: Any, block: Any, ticket: Any, low: Any, width: Any) -> None:
+    """values[4 b + lane] = low + width u of word `lane` of block b of the draw, in float64 and rounded once.
+
+    words: uint32 [8, BLOCKS], scratch, of which four rows are used.
+    """
+    w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
+    blocks = values.size // 4
+    for start in range(0, blocks, w0.size):
+        count = min(w0.size, blocks - start)
+        for i in range(count):
+            counter = u8(block + start + i)
+            w0[i], w1[i], w2[i], w3[i] = philox(counter, ticket[3], ticket[4], ticket[2], ticket[0], ticket[1])
+        for i in range(count):
+            first = 4 * (start + i)
+            values[first] = f4(low + width * ((w0[i] + 0.5) * 2.0**-32))
+            values[first + 1] = f4(low + width * ((w1[i] + 0.5) * 2.0**-32))
+            values[first + 2] = f4(low + width * ((w2[i] + 0.5) * 2.0**-32))
+            values[first + 3] = f4(low + width * ((w3[i] + 0.5) * 2.0**-32))
+
+
+@compiled
+def draw_normal(values: Any, words: Any, block: Any, ticket: Any, mean: Any, deviation: Any) -> None:
+    """values[4 b + lane] = mean + deviation times number `lane` of block b of the draw, from a block on.
+
+    words: uint32 [8, BLOCKS], scratch: four rows of words, and four of the numbers that they give.
+    """
+    w0, w1, w2, w3 = words[0], words[1], words[2], words[3]
+    n0, n1, n2, n3 = words[4].view(f4), words[5].view(f4), words[6].view(f4), words[7].view(f4)
+    blocks = values.size // 4
+    for start in range(0, blocks, w0.size):
+        count = min(w0.size, blocks - start)
+        for i in range(count):
+            counter = u8(block + start + i)
+            w0[i], w1[i], w2[i], w3[i] = philox(counter, ticket[3], ticket[4], ticket[2], ticket[0], ticket[1])
+        for i in range(count):
+            n0[i], n1[i] = normal_pair(w0[i], w1[i])
+        for i in range(count):
+            n2[i], n3[i] = normal_pair(w2[i], w3[i])
+        for i in range(count):
+            first = 4 * (start + i)
+            values[first], values[first + 1] = mean + deviation * n0[i], mean + deviation * n1[i]
+            values[first + 2], values[first + 3] = mean + deviation * n2[i], mean + deviation * n3[i]
 
 
 def words_of(count: int, seed: int, stream: int, step: int, first: int = 0) -> np.ndarray:
@@ -84,38 +122,24 @@ def words_of(count: int, seed: int, stream: int, step: int, first: int = 0) -> n
     return words
 
 
-def words_at(first: int, count: int, ticket: tuple[int, int, int]) -> np.ndarray:
-    """Return uint32 [count], the words of one draw from any number on."""
-    lead = first % 4
-    return words_of(lead + count, *ticket, first=first - lead)[lead : lead + count]
+def write_uniform(values: np.ndarray, first: int, ticket: tuple[int, int, int], low: float, high: float) -> None:
+    """Write the numbers of `random.write_uniform`: the same bits."""
+    write_blocks(draw_uniform, values, first, ticket, float(low), float(high) - float(low))
 
 
-class Uniform:
-    """Numbers of `low + (high - low) random.uniform(count, *ticket)` by position, in float32: the same bits."""
-
-    def __init__(self, ticket: tuple[int, int, int], low: float, high: float):
-        self.ticket, self.low, self.width = ticket, low, high - low
-
-    def write(self, values: np.ndarray, first: int) -> None:
-        """Write the numbers from number `first` on into a vector."""
-        scale_uniform(values, words_at(first, values.size, self.ticket), float(self.low), float(self.width))
+def write_normal(values: np.ndarray, first: int, ticket: tuple[int, int, int], mean: float, std: float) -> None:
+    """Write the numbers of `random.write_normal`: the same bits."""
+    write_blocks(draw_normal, values, first, ticket, f4(mean), f4(std))
 
 
-class Normal:
-    """Numbers of `mean + std random.normal(count, *ticket)` by position, in float32: within 1e-6 deviations.
-
-    count: of the whole draw, whose first half are the cosines of its pairs and whose second half their sines.
-    """
-
-    def __init__(self, ticket: tuple[int, int, int], count: int, mean: float, std: float):
-        self.ticket, self.pairs, self.mean, self.std = ticket, (count + 1) // 2, f4(mean), f4(std)
-
-    def write(self, values: np.ndarray, first: int) -> None:
-        """Write the numbers from number `first` on into a vector."""
-        middle = min(max(self.pairs - first, 0), values.size)
-        for part, start, second in ((values[:middle], first, False), (values[middle:], first + middle, True)):
-            if part.size:
-                pair = start - self.pairs if second else start
-                radii = words_at(pair, part.size, self.ticket)
-                angles = words_at(self.pairs + pair, part.size, self.ticket)
-                scale_normal(part, radii, angles, second, self.mean, self.std)
+def write_blocks(draw: Any, values: np.ndarray, first: int, ticket: tuple[int, int, int], *scale: Any) -> None:
+    """Write whole blocks of a draw in place, and what is needed of the blocks at both ends."""
+    scratch, words, last = np.empty((8, BLOCKS), np.uint32), ticket_words(*ticket), first + values.size
+    start, end = -(-first // 4) * 4, last // 4 * 4
+    if start < end:
+        draw(values[start - first : end - first], scratch, start // 4, words, *scale)
+    for low, high in ((first, min(start, last)), (max(end, start), last)):
+        if low < high:
+            block = np.empty(4, np.float32)
+            draw(block, scratch, low // 4, words, *scale)
+            values[low - first : high - first] = block[low % 4 : low % 4 + high - low]

@@ -27,7 +27,7 @@ def is_dicom(path: str | Path) -> bool:
 
     A list of other files on a disc (DICOMDIR) is none.  What is found is called by its number from then on.
     """
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)
     suffix = suffix_of(path)
     if suffix in OTHERS or path.name.upper() == "DICOMDIR":
         return False

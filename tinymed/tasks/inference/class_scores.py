@@ -1,12 +1,14 @@
 """A classifier over a whole set: its scores, its loss, and what an epoch's validation says of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ...data.device_batches import as_array, device_batches, device_of
 from ...metrics.classification import evaluate_scores
+from ...program import capture
 from ...tape import no_grad
 from ..heads.head import Head
 
@@ -16,6 +18,19 @@ EPOCH_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
 def forward_pass(model: Any) -> Callable[[Any], Any]:
     """Return the model as a function of one argument: images, or a tuple of its inputs."""
     return lambda images: model(*images) if isinstance(images, tuple) else model(images)
+
+
+@contextmanager
+def sharing(model: Any, forward: Any) -> Iterator[None]:
+    """Let what measures a network inside run its forward pass as it was captured before."""
+    shared[id(model)] = forward
+    try:
+        yield
+    finally:
+        del shared[id(model)]
+
+
+shared: dict[int, Any] = {}  # the captured forward pass of a network, by its id
 
 
 def predict_scores(
@@ -33,15 +48,20 @@ def predict_scores(
         loader: of the set, such as `tinymed.data.Loader`.
         head: what the outputs mean; the loss is the head's without class weights.
         stop: asked after each batch; when it says so, leave early with what there is.
-        forward: the model, captured.
+        forward: the model, captured; by default that which is shared, or a new one, after batch norm has compared its
+            statistics with a batch.
         empty: shape of the scores of no image; by default (0, classes).
     """
-    forward = forward or forward_pass(model)
     model.eval()
+    compared = forward is not None or not any(getattr(module, "unchecked", False) for module in model.modules())
+    forward = forward or shared.get(id(model)) or capture(forward_pass(model), fallback=True)
     loss, total = head.unweighted(), 0.0
     scores, labels = [np.zeros(empty or (0, head.classes))], []
     with no_grad():
         for images, targets, classes, _ in device_batches(loader.epoch(0), head.targets, device_of(model)):
+            if not compared:
+                forward_pass(model)(images)
+                compared = True
             outputs = forward(images)
             total += loss(outputs, targets).item() * len(classes)
             scores.append(head.scores(as_array(outputs)))
