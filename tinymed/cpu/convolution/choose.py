@@ -79,13 +79,16 @@ def choose(
     padding: Pairs = ((0, 0), (0, 0)),
     dilation: Sizes = (1, 1),
     groups: int = 1,
+    double: bool = False,
 ) -> str:
-    """Return the algorithm for a direction (forward, input, weight) of conv2d or conv3d.
+    """Return the algorithm for a direction (forward, input, weight) of conv2d or conv3d; double: of float64.
 
     x_shape is (N, C, H, W), weight_shape (O, C, KH, KW); of a volume one axis more.  Volumes are transformed in their
     planes alone, where the planes of a filter are so many channels more.
     """
-    return decide(direction, x_shape, weight_shape, stride, padding, dilation, groups, precision.in_use(), forced)
+    wanted = "exact" if double else precision.in_use()
+    found = decide(direction, x_shape, weight_shape, stride, padding, dilation, groups, wanted, forced)
+    return "direct" if double and found == "depthwise" else found  # of float64 the groups are one tile each
 
 
 @lru_cache(maxsize=4096)
