@@ -10,6 +10,7 @@ import numpy as np
 from numba import get_thread_id, prange  # type: ignore[attr-defined]
 
 from ...dispatch import kernel
+from ..compiler import elements
 from ..compiler.jit import serial
 from ..simd.prefetch import fetch_part
 from ..simd.tile import ACCUMULATE, ZERO
@@ -31,8 +32,9 @@ from .winograd import (
 
 BLOCK = 8 * TILE_ROWS  # tiles of one block: more would not stay in L2, fewer are short loops
 PARALLEL = 8  # pieces of work that the gradient of a weight is cut into, if there are so many
-PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger; of a block's tiles
+PARTIAL = 1 << 24  # bytes of partial weight gradients, or one copy where that is larger; of a block's tiles
 CHANNELS = ceil_div.py_func(TILE_COLUMNS, TILE_ROWS) * TILE_ROWS  # of a panel, in whole tiles
+elements.NAMES["CHANNELS"] = ceil_div.py_func(TILE_COLUMNS // 2, TILE_ROWS) * TILE_ROWS
 
 gradient2, gradient4 = (transform(f"gradient{m}", transposed(MATRICES[m].inverse), gather=True) for m in (2, 4))
 ungradient2, ungradient4 = (
@@ -53,9 +55,9 @@ def weight_plan(channels: Any, filters: Any, tiles: Any, m: Any) -> Any:
         square * channels * panels * TILE_COLUMNS,
         square * TILE_COLUMNS * (ceil_div(channels, TILE_COLUMNS) + panels),
     )
-    if panels >= PARALLEL and both * tiles <= PARTIAL:
+    if panels >= PARALLEL and BYTES * both * tiles <= PARTIAL:
         return max(1, tiles), 1
-    cuts = max(1, min(ceil_div(tiles, BLOCK), ceil_div(PARALLEL, panels), PARTIAL // max(1, sums)))
+    cuts = max(1, min(ceil_div(tiles, BLOCK), ceil_div(PARALLEL, panels), PARTIAL // max(1, BYTES * sums)))
     return min(BLOCK, max(1, tiles)), cuts
 
 
