@@ -17,17 +17,17 @@ def channels(x: Any) -> int:
 
 
 def images(*arrays: Any) -> bool:
-    """Return whether these are arrays of float32, or of float64, or None, and the first holds images (N, C, H, W)."""
+    """Return whether these are float32 arrays, or float64, or None, and the first holds images (N, C, H, W)."""
     return arrays[0].ndim == 4 and of_one_float(arrays)
 
 
 def volumes(*arrays: Any) -> bool:
-    """Return whether these are float32 arrays, None among them or not, and the first holds volumes (N, C, D, H, W)."""
-    return arrays[0].ndim == 5 and all(a is None or a.dtype.char == "f" for a in arrays)
+    """Return whether these are float32 arrays, or float64, or None, and the first holds volumes (N, C, D, H, W)."""
+    return arrays[0].ndim == 5 and of_one_float(arrays)
 
 
 def matrices(*arrays: Any) -> bool:
-    """Return whether these are arrays of float32, or of float64, or None, and the first two are matrices."""
+    """Return whether these are float32 arrays, or float64, or None, and the first two are matrices."""
     return arrays[0].ndim == arrays[1].ndim == 2 and of_one_float(arrays)
 
 

@@ -222,7 +222,7 @@ def max_window_backward(
 # ----------------------------------------------------------------------------------------- maximum of volumes
 
 
-@kernel(backend="numba", image="y index x", when=lambda x, *_: volumes(x))
+@kernel(backend="numba", double="numba", image="y index x", when=lambda x, *_: volumes(x))
 def max_pool3d_forward(
     y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any
 ) -> None:
@@ -248,7 +248,7 @@ def max_pool3d_forward(
                     found = True
 
 
-@kernel(backend="numba", image="dx dy index", when=lambda x, *_: volumes(x))
+@kernel(backend="numba", double="numba", image="dx dy index", when=lambda x, *_: volumes(x))
 def max_pool3d_backward(
     dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> None:

@@ -17,8 +17,8 @@ f4 = np.float32
 
 @serial
 def nearest(i: Any, n: Any, step: Any, offset: Any) -> Any:
-    """Return the input pixel that output pixel i takes."""
-    return min(int((f4(i) + offset) * f4(step)), n - 1)
+    """Return the input pixel that output pixel i takes; found in float32 for any dtype, as in PyTorch."""
+    return min(int((np.float32(i) + np.float32(offset)) * np.float32(step)), n - 1)
 
 
 @njit(fastmath={"nsz"}, error_model="numpy")  # contraction would round otherwise than the reference, and shift pixels

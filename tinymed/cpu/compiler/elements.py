@@ -50,7 +50,8 @@ def doubled(value: Any) -> Any:
 def remade(helper: Any, fn: FunctionType) -> Any:
     """Return a helper like another one, of an instantiated function."""
     again = getattr(helper, "again", None)
-    return again(fn) if again else numba.njit(**helper.targetoptions)(fn)
+    options = {name: value for name, value in helper.targetoptions.items() if name != "nopython"}
+    return again(fn) if again else numba.njit(**options)(fn)
 
 
 def rebound(fn: FunctionType) -> FunctionType:
