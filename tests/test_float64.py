@@ -27,7 +27,12 @@ NATIVE = (  # their kernels are all declared for float64, at least for images
     *("Abs", "AdaptiveAvgPool", "Add", "AvgPool", "BCEWithLogits", "BatchNorm", "BinaryCrossEntropy", "Cat", "Clamp"),
     *("Conv", "CrossEntropy", "Div", "Dropout", "DropoutChannels", "Exp", "Hardtanh", "LeakyReLU", "Linear", "Log"),
     *("LogSoftmax", "MatMul", "MaxPool", "Mul", "Neg", "PReLU", "PadConstant", "ReLU", "Sign", "Softmax", "Sqrt"),
-    *("Sub", "Sum", "UpsampleLinear", "UpsampleNearest"),
+    *("Sub", "Sum", "UpsampleLinear", "UpsampleNearest", "ELU", "GELU", "GroupNorm", "Hardswish", "LayerNorm"),
+    *("LocalResponseNorm", "LogSigmoid", "Mish", "SiLU", "Sigmoid", "Softplus", "Softsign", "Softtanh", "Tanh"),
+)
+OFTEN = ("BatchNorm", "Conv", "Linear", "MaxPool")  # asked in every run of the tests, the others in a full one
+by_name = pytest.mark.parametrize(
+    "name", [n if n in OFTEN else pytest.param(n, marks=pytest.mark.full) for n in NATIVE]
 )
 
 
@@ -56,7 +61,7 @@ class Served(dispatch.Observer):
 # ---------------------------------------------------------------------------------------------------- one op
 
 
-@pytest.mark.parametrize("name", NATIVE)
+@by_name
 def test_in_any_memory_order(name):
     op = Op.registry[name]
     for seed in range(4):
@@ -70,7 +75,7 @@ def test_in_any_memory_order(name):
         agree(ours, theirs, f"{name}, sample {seed}, each in an order of its own")
 
 
-@pytest.mark.parametrize("name", NATIVE)
+@by_name
 def test_a_nan_comes_out(name):
     op = Op.registry[name]
     for seed in range(3):
@@ -155,6 +160,7 @@ def takes_double(pattern):
     return pattern.backend == "numba" and all(k is None or k.double for k in found)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("p", [p for p in PATTERNS if takes_double(p)], ids=lambda p: f"{p.note}: {p.left[0].kernel}")
 def test_a_rewrite_computes_the_same(p, monkeypatch):
     """Its samples are of the widths that panels of float64 have."""
@@ -236,7 +242,7 @@ def train(name, backend, wrap, steps=3):
         return losses, [p.array.copy() for p in model.parameters()], run
 
 
-@pytest.mark.parametrize("name", ["dcnn", "resnet20", "unet_bn"])
+@pytest.mark.parametrize("name", ["dcnn", *(pytest.param(n, marks=pytest.mark.full) for n in ("resnet20", "unet_bn"))])
 def test_a_network_trains_as_on_the_reference(name):
     """Eager and captured; a captured step of each network uses fused kernels, and nearly no reference."""
     true, weights, _ = train(name, "numpy", lambda step: step)

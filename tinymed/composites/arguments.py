@@ -13,15 +13,7 @@ def all_float32(*args: Any) -> bool:
 
 def all_alike(*args: Any) -> bool:
     """Return whether all floating-point arrays are float32, or all float64."""
-    found = ""
-    for a in args:
-        if hasattr(a, "dtype") and a.dtype.kind == "f":
-            char = a.dtype.char
-            if char != found:
-                if found or char not in "fd":
-                    return False
-                found = char
-    return True
+    return all_float32(*args) or all(a.dtype.char == "d" for a in args if hasattr(a, "dtype") and a.dtype.kind == "f")
 
 
 def in_order(k: Any, a: Any, order: tuple[int, ...]) -> Any:

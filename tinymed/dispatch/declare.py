@@ -211,7 +211,10 @@ def single_only(when: Callable[..., bool] | None) -> Callable[..., bool]:
     """Return a condition with the one that no array is float64."""
 
     def asked(*args: Any) -> bool:
-        return not any(is_array(a) and a.dtype.char == "d" for a in args) and (when is None or when(*args))
+        for a in args:  # asked at every call, for which a generator is slow
+            if hasattr(a, "dtype") and a.dtype.char == "d":
+                return False
+        return when is None or when(*args)
 
     return asked
 
