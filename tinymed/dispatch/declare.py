@@ -109,7 +109,8 @@ class Kernel:
 
     def takes_double(self, args: Sequence[Any]) -> bool:
         """Return whether it takes these as code for float64, which was instantiated from that for float32."""
-        return self.double and any(is_array(a) and a.dtype.char == "d" for a in args)
+        arrays = [a for a in args if hasattr(a, "shape") and not isinstance(a, np.generic)]
+        return self.double and any(a.dtype.char == "d" for a in arrays)
 
     def for_these(self, rule: Any, args: Sequence[Any]) -> Any:
         """Return a rule of shapes as it is for the numbers of these arguments: wider ones fill a vector sooner."""
