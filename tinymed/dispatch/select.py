@@ -102,7 +102,7 @@ def accepts(kernel: Kernel, args: Sequence[Any]) -> bool:
 
 def stands_for_none(a: Any) -> bool:
     """Return whether an array is the empty one of float32 that compiled kernels take for None."""
-    return a.size == 0 and a.dtype.char == "f"
+    return bool(a.size == 0 and a.dtype.char == "f")
 
 
 def integers_alone(kernel: Kernel, args: Sequence[Any], kinds: set[str]) -> bool:

@@ -7,7 +7,7 @@ compiled, before the first call with float64, and float32's code is what it woul
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
@@ -47,14 +47,14 @@ def doubled(value: Any) -> Any:
     return value
 
 
-def remade(helper: Any, fn: FunctionType) -> Any:
+def remade(helper: Any, fn: Any) -> Any:
     """Return a helper like another one, of an instantiated function."""
     again = getattr(helper, "again", None)
     options = {name: value for name, value in helper.targetoptions.items() if name != "nopython"}
     return again(fn) if again else numba.njit(**options)(fn)
 
 
-def rebound(fn: FunctionType) -> FunctionType:
+def rebound(fn: Any) -> Any:
     """Return a function with the same code whose names and closure hold float64's values; itself if none differs."""
     changed = {}
     for name in names_in(fn.__code__):
@@ -76,7 +76,7 @@ def rebound(fn: FunctionType) -> FunctionType:
 
 def double_of(value: Any) -> Any:
     """Return `doubled` of what may be no function: of a value without a hash it is itself."""
-    return doubled(value) if callable(value) and type(value).__hash__ else value
+    return doubled(value) if callable(value) and isinstance(value, Hashable) else value
 
 
 def names_in(code: CodeType) -> Iterator[str]:
