@@ -33,9 +33,10 @@ def data(task: dict[str, Any]) -> tuple[Any, Any]:
     """Seeded images, and a class for each or for each of its pixels."""
     import numpy as np
 
-    rng, shape = np.random.default_rng(0), task["shape"]
-    labels = (BATCH, *shape[1:]) if task["network"].startswith("unet") else (BATCH,)
-    return rng.standard_normal((BATCH, *shape)).astype(np.float32), rng.integers(0, task["classes"], labels)
+    rng, shape, batch = np.random.default_rng(0), task["shape"], task.get("batch", BATCH)
+    labels = (batch, *shape[1:]) if task["network"].startswith("unet") else (batch,)
+    images = rng.standard_normal((batch, *shape)).astype(task.get("dtype", "float32"))
+    return images, rng.integers(0, task["classes"], labels)
 
 
 def make_eager(task: dict[str, Any], wrap: Callable[[Any], Any] = lambda step: step) -> Step:
@@ -45,6 +46,7 @@ def make_eager(task: dict[str, Any], wrap: Callable[[Any], Any] = lambda step: s
     from tinymed.nn import functional
 
     model = models.create(task["network"], in_channels=task["shape"][0], num_classes=task["classes"], **task["options"])
+    model.to(task.get("dtype", "float32"))
     optimizer = optim.SGD(model.train().parameters(), lr=RATE, momentum=MOMENTUM)
     x, y = map(tinymed.tensor, data(task))
 
@@ -80,6 +82,10 @@ def twin(task: dict[str, Any]) -> tuple[Any, Any]:
         return torch, torch_classification.resnet50((64, 128, 256, 512), task["classes"], False)
     if task["network"] == "densenet121":
         return torch, torch_classification.densenet121(32, task["classes"])
+    if task["network"] == "dcnn":
+        return torch, twins.dcnn(torch, channels=task["shape"][0], size=task["shape"][1], padding=1)
+    if task["network"] == "resnet20":
+        return torch, twins.resnet20(torch, task["classes"], task["shape"][0])
     return torch, twins.unet(torch, task["classes"], task["shape"][0], **task["options"])
 
 
@@ -88,7 +94,8 @@ def make_torch(task: dict[str, Any], layout: str = "contiguous_format", tuned: b
     torch, model = twin(task)
     x, y = (torch.from_numpy(a) for a in data(task))
     memory_format = getattr(torch, layout)
-    model, x = model.train().to(memory_format=memory_format), x.contiguous(memory_format=memory_format)
+    model = model.train().to(dtype=x.dtype, memory_format=memory_format)
+    x = x.contiguous(memory_format=memory_format)
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM, fused=tuned)
 
     def step() -> float:

@@ -1,5 +1,6 @@
 """The kernel table: choice of implementation, memory order at the edge, the record of fallbacks, strict mode."""
 
+import itertools
 import re
 
 import numpy as np
@@ -46,7 +47,7 @@ def doubling(seen=None, **options):
         y[...] = x * 2
 
     implementation = dispatch.implementations["numba", "twice"]
-    implementation.codes = dict.fromkeys((True, False), implementation.fn)
+    implementation.codes = dict.fromkeys(itertools.product((True, False), repeat=2), implementation.fn)
 
 
 def test_the_chain_ends_at_the_reference(scratch):
@@ -69,6 +70,17 @@ def test_strict_mode_refuses_a_listed_fallback(scratch, monkeypatch):
         BackendError, match=r"twice must be native on 'numba' but fell back to the reference for float32\[3\]"
     ):
         table.twice(np.ones(3, np.float32))
+
+
+def test_strict_mode_refuses_a_fallback_of_float64_where_it_was_declared(scratch, monkeypatch):
+    doubling(when=lambda x: x.ndim == 1, double="numba")
+    monkeypatch.setattr(dispatch.call, "strict", True)
+    table = dispatch.table("numba")
+    monkeypatch.setattr(table, "native", frozenset({"twice"}))
+    assert table.twice(np.ones(3)).dtype == np.float64
+    with pytest.raises(BackendError, match=r"twice must be native .* for float64\[1, 3\]"):
+        table.twice(np.ones((1, 3)))
+    assert dispatch.record("numba")["twice"] == (1, 1)
 
 
 @pytest.mark.parametrize("kind", ["image", "filter", "flat", "plain"])
@@ -129,7 +141,7 @@ def test_flat_operands_in_different_orders_are_brought_together(scratch, rng):
         y[:] = a + b
 
     implementation = dispatch.implementations["numba", "plus"]
-    implementation.codes = dict.fromkeys((True, False), implementation.fn)
+    implementation.codes = dict.fromkeys(itertools.product((True, False), repeat=2), implementation.fn)
     a = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     last = np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     for x, y in ((a, last), (last, a), (last, last), (a[:, :, ::2], last[:, :, ::2]), (a[::-1], last[::-1])):
@@ -148,7 +160,7 @@ def test_what_is_written_in_place_is_written_whatever_its_order(scratch, rng):
         p += g
 
     implementation = dispatch.implementations["numba", "shift"]
-    implementation.codes = dict.fromkeys((True, False), implementation.fn)
+    implementation.codes = dict.fromkeys(itertools.product((True, False), repeat=2), implementation.fn)
     a = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     last = np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     for p, g in ((a.copy(), last), (last.copy("K"), a), (np.repeat(a, 2, 3)[..., ::2], last)):
@@ -238,7 +250,7 @@ def test_the_table_that_the_docstring_shows_gives_the_bits_of_the_real_one(op, n
     """Forward and backward, in memory orders of all kinds, on real kernels."""
     code = shown(dispatch, "class SimpleTable")
     assert len([line for line in code.splitlines() if line]) <= 40
-    scope = {n: getattr(dispatch.select, n) for n in ("accepts", "memory_orders", "native_view", "order_of", "spec")}
+    scope = {n: getattr(dispatch.select, n) for n in ("accepts", "memory_orders", "native_view", "order_of")}
     names = {n: getattr(dispatch, n) for n in ("BACKENDS", "BackendError", "implementations")}
     simple = run(code, np=np, inverse_order=inverse_order, **scope, **names)["SimpleTable"](name)
     kind = Op.registry[op]

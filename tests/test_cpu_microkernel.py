@@ -20,7 +20,7 @@ import tinymed.cpu.matmul  # noqa: F401
 from tinymed import dispatch
 from tinymed.cpu.convolution import choose
 from tinymed.cpu.simd import vectors
-from tinymed.cpu.simd.tile import PARAMETERS, emitter
+from tinymed.cpu.simd.tile import PARAMETERS, emit_tile
 
 few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
@@ -35,24 +35,28 @@ few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health
         vectors.Shape(4, 2, 4, False),
         vectors.Shape(4, 1, 4, True),
         vectors.SHAPE,
+        vectors.DOUBLE,
     ],
     ids=str,
 )
 def test_tile_of_every_instruction_set(shape):
     """Tiles for AVX2, SSE and NEON run here too: LLVM emulates the vectors that this processor lacks or has not."""
-    tile = machine_code(PARAMETERS, emitter(shape))
-    rng, rows = np.random.default_rng(0), shape.rows
+    tile = machine_code(PARAMETERS, lambda builder, arguments: emit_tile(builder, arguments, shape))
+    rng, rows, dtype = np.random.default_rng(0), shape.rows, np.dtype(np.float64 if shape.double else np.float32)
+    size = dtype.itemsize
     for tail in {1, shape.lanes - 1, shape.lanes}:
         columns = (shape.vectors - 1) * shape.lanes + tail
         for mode in ("zero", "bias", "accumulate"):
             with guarded() as guards:
-                x, w, bias = normal(rng, rows, 2, 3, 5), normal(rng, 2, 3, 5, columns), normal(rng, columns)
-                y = guards.place(normal(rng, rows, columns))
+                sizes = (rows, 2, 3, 5), (2, 3, 5, columns), (columns,), (rows, columns)
+                x, w, bias, y = (rng.standard_normal(s, dtype=dtype) for s in sizes)
+                y = guards.place(y)
                 start = {"zero": 0, "bias": bias, "accumulate": y}[mode] + np.zeros((rows, columns))
                 order = rng.permutation(rows)  # any row may go anywhere
-                tables = np.array([np.arange(rows) * 120, order * 4 * columns])
+                tables = np.array([np.arange(rows) * 30 * size, order * size * columns])
                 address = {"zero": 0, "bias": guards.place(bias).ctypes.data, "accumulate": 1}[mode]
-                loops = (2, 3, 5, 60, 20, 4, 60 * columns, 20 * columns, 4 * columns)
+                steps = (15, 5, 1, 15 * columns, 5 * columns, columns)
+                loops = (2, 3, 5, *(size * step for step in steps))
                 tile(
                     tables[0].ctypes.data,
                     guards.place(x).ctypes.data,

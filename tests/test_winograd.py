@@ -49,7 +49,12 @@ def test_bias_enters_at_the_point_one():
         assert all(row[1] == 1 for row in MATRICES[m].inverse)
 
 
-SHAPES = [vectors.Shape(6, 2, 8, True), vectors.Shape(4, 2, 4, False), vectors.SHAPE]
+SHAPES = [vectors.Shape(6, 2, 8, True), vectors.Shape(4, 2, 4, False), vectors.SHAPE, vectors.DOUBLE]
+
+
+def written(emit, shape):
+    """The function of a shape, as `machine_code` takes it, and the dtype of its numbers."""
+    return (lambda builder, arguments: emit(builder, arguments, shape)), np.dtype("f8" if shape.double else "f4")
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -64,25 +69,26 @@ def test_transforms_of_every_instruction_set(shape, m):
         (inverse, False),
         (transposed(filter), False),
     ):
-        square = machine_code(PARAMETERS, emitter(matrix, gather, shape=shape))
+        emit, dtype = written(emitter(matrix, gather), shape)
+        square = machine_code(PARAMETERS, emit)
         rng, (rows, columns), exact = np.random.default_rng(0), np.shape(matrix), np.array(matrix, float)
         for channels, i, j in ((1, -1, -1), (shape.lanes, 0, 2), (2 * shape.lanes + 1, 3, 1), (shape.lanes, 4, -2)):
             room, h, w = -(-channels // shape.lanes) * shape.lanes, 6, 5
             with guarded() as guards:
-                image = guards.place(normal(rng, h, w, channels))
-                other = guards.place(np.zeros(columns * channels, np.float32))
-                planes = guards.place(normal(rng, (rows if gather else columns) ** 2, room))
+                image = guards.place(normal(rng, h, w, channels).astype(dtype))
+                other = guards.place(np.zeros(columns * channels, dtype))
+                planes = guards.place(normal(rng, (rows if gather else columns) ** 2, room).astype(dtype))
                 around = np.pad(image, ((9, 9), (9, 9), (0, 0))).astype(float)
                 square(
                     image.ctypes.data,
                     h,
                     w,
-                    4 * channels,
+                    dtype.itemsize * channels,
                     other.ctypes.data,
                     i,
                     j,
                     planes.ctypes.data,
-                    4 * room,
+                    dtype.itemsize * room,
                     channels,
                 )
                 side = columns if gather else rows
@@ -116,27 +122,28 @@ def test_transforms_of_pooled_pixels(shape, m):
         (transposed(inverse), True, 0),
         (inverse, False, 0),
     ):
-        square = machine_code([*PARAMETERS, "index"], emitter(matrix, gather, parity, shape))
+        emit, dtype = written(emitter(matrix, gather, parity), shape)
+        square = machine_code([*PARAMETERS, "index"], emit)
         rng, (rows, columns), exact = np.random.default_rng(0), np.shape(matrix), np.array(matrix, float)
         for channels, i, j in ((1, -1, -1), (shape.lanes, 0, 1), (2 * shape.lanes + 1, 2, 0), (3, 1, 2)):
             room, h, w, side = -(-channels // shape.lanes) * shape.lanes, 3, 4, columns if gather else rows
             with guarded() as guards:
-                image = guards.place(normal(rng, h, w, channels))
-                other = guards.place(np.zeros(4 * channels, np.float32))
+                image = guards.place(normal(rng, h, w, channels).astype(dtype))
+                other = guards.place(np.zeros(4 * channels, dtype))
                 index = guards.place(rng.integers(0, 4, (h, w, channels)).astype(np.uint8))
-                planes = guards.place(normal(rng, (rows if gather else columns) ** 2, room))
+                planes = guards.place(normal(rng, (rows if gather else columns) ** 2, room).astype(dtype))
                 around = np.pad(spread(image, index), ((9, 9), (9, 9), (0, 0)))
                 kept = image.copy(), index.copy()
                 square(
                     image.ctypes.data,
                     h,
                     w,
-                    4 * channels,
+                    dtype.itemsize * channels,
                     other.ctypes.data,
                     i,
                     j,
                     planes.ctypes.data,
-                    4 * room,
+                    dtype.itemsize * room,
                     channels,
                     index.ctypes.data,
                 )
@@ -162,17 +169,21 @@ def test_transforms_of_pooled_pixels(shape, m):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_products_of_every_instruction_set(shape, start):
     """Rows of tiles, far apart, and rows of channels, side by side; what is fetched may be anywhere."""
-    product = machine_code(winograd_products.PARAMETERS, winograd_products.emitter(shape))
-    rng, wide = np.random.default_rng(0), vectors.TILE_COLUMNS
+    emit, dtype = written(winograd_products.emit_product, shape)
+    product = machine_code(winograd_products.PARAMETERS, emit)
+    rng, size = np.random.default_rng(0), dtype.itemsize
+    wide = vectors.TILE_COLUMNS * vectors.BYTES // size
     for groups, count, tail in ((1, 1, 1), (3, 5, shape.lanes), (2, 17, shape.lanes - 1)):
         rows, columns = groups * shape.rows, (shape.vectors - 1) * shape.lanes + tail
         for by_row in (True, False):
             with guarded() as guards:
-                x = guards.place(normal(rng, *((rows, count) if by_row else (count, rows))))
-                w, y = guards.place(normal(rng, count, wide)), guards.place(normal(rng, rows, wide))
-                bias, before = guards.place(normal(rng, columns)), y.copy()
+                x = guards.place(normal(rng, *((rows, count) if by_row else (count, rows))).astype(dtype))
+                w, y, bias = (
+                    guards.place(normal(rng, *s).astype(dtype)) for s in ((count, wide), (rows, wide), (columns,))
+                )
+                before = y.copy()
                 begin = {"zeros": tile.ZERO, "what y holds": tile.ACCUMULATE}.get(start, bias.ctypes.data)
-                row, step = (4 * count, 4) if by_row else (4, 4 * rows)
+                row, step = (size * count, size) if by_row else (size, size * rows)
                 product(x.ctypes.data, row, step, w.ctypes.data, y.ctypes.data, begin, tail, count, groups, 0, -1, 64)
                 expected = (x if by_row else x.T).astype(float) @ w
                 expected += {"zeros": 0, "what y holds": before}.get(start, np.pad(bias, (0, wide - columns)))

@@ -11,6 +11,11 @@ def all_float32(*args: Any) -> bool:
     return True
 
 
+def all_alike(*args: Any) -> bool:
+    """Return whether all floating-point arrays are float32, or all float64."""
+    return all_float32(*args) or all(a.dtype.char == "d" for a in args if hasattr(a, "dtype") and a.dtype.kind == "f")
+
+
 def in_order(k: Any, a: Any, order: tuple[int, ...]) -> Any:
     """Return the array with its axes in this order, in C order."""
     t = a.transpose(order)

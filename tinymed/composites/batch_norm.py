@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import kernel, table
-from .arguments import all_float32
+from .arguments import all_alike
 
 
 @functools.cache
@@ -28,7 +28,7 @@ def or_absent(k: Any, array: Any) -> Any:
     return k.absent if array is None else array
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def batch_norm_forward(
     k: Any, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, count: Any, *rule: Any
 ) -> Any:
@@ -39,14 +39,14 @@ def batch_norm_forward(
     return k.batch_norm_apply(x, map), mean, rstd
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def batch_norm_inference(k: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
     """Call batch_norm_map and batch_norm_apply."""
     mean, rstd, map = k.batch_norm_map(mean, var, or_absent(k, weight), or_absent(k, bias), eps)
     return k.batch_norm_apply(x, map), mean, rstd
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def batch_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, training: bool) -> Any:
     """Call batch_norm_sums and batch_norm_apply_gradient."""
     dweight, dbias, map = k.batch_norm_sums(dy, x, or_absent(k, weight), mean, rstd, training)

@@ -3,11 +3,11 @@
 import math
 from typing import Any
 
-from ..dispatch import kernel
+from ..dispatch import is_one_float, kernel
 from ..memory import dense_order, inverse_order, is_dense
 
 
-@kernel(backend="numba csrc", composite=True, when=lambda axis, *xs: {x.dtype.char for x in xs} == {"f"})
+@kernel(backend="numba csrc", double="numba", composite=True, when=lambda axis, *xs: is_one_float(xs))
 def concat(k: Any, axis: int, *xs: Any) -> Any:
     """Call concat_pair, then concat_next for every further array; concat_first for one alone."""
     order = next((o for x in xs if x.size and (o := dense_order(x))), tuple(range(xs[0].ndim)))

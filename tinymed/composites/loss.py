@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..dispatch import kernel
-from .arguments import all_float32, in_order
+from .arguments import all_alike, in_order
 
 
 def full(k: Any, x: Any, weight: Any) -> Any:
@@ -16,7 +16,7 @@ def reduction_scale(size: int, reduction: str) -> float:
     return 1.0 if reduction == "sum" else 1.0 / size if size else float("nan")
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def binary_cross_entropy_forward(k: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
     """bce_each for reduction "none", else bce_sum."""
     weight = full(k, x, weight)
@@ -25,14 +25,14 @@ def binary_cross_entropy_forward(k: Any, x: Any, target: Any, weight: Any, reduc
     return k.bce_sum(x, target, weight, reduction_scale(x.size, reduction))
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def binary_cross_entropy_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, reduction: str) -> Any:
     """bce_gradient, scaled by 1 / size for a mean."""
     scale = reduction_scale(x.size, reduction) if reduction == "mean" else 1.0
     return k.bce_gradient(dy, x, target, full(k, x, weight), scale)
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def bce_with_logits_forward(k: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
     """bce_logits_each for reduction "none", else bce_logits_sum."""
     weight, pos_weight = full(k, x, weight), full(k, x, pos_weight)
@@ -41,7 +41,7 @@ def bce_with_logits_forward(k: Any, x: Any, target: Any, weight: Any, pos_weight
     return k.bce_logits_sum(x, target, weight, pos_weight, reduction_scale(x.size, reduction))
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def bce_with_logits_backward(k: Any, dy: Any, x: Any, target: Any, weight: Any, pos_weight: Any, reduction: str) -> Any:
     """bce_logits_gradient, scaled by 1 / size for a mean."""
     scale = reduction_scale(x.size, reduction) if reduction == "mean" else 1.0
@@ -63,7 +63,7 @@ def classes(k: Any, target: Any) -> Any:
     return line(k, target if target.dtype.kind == "i" and target.dtype.itemsize == 8 else k.cast(target, "int64"))
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def cross_entropy_forward(
     k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
 ) -> Any:
@@ -75,7 +75,7 @@ def cross_entropy_forward(
     return (loss.reshape(target.shape) if reduction == "none" else value), lse.reshape(target.shape), total
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def cross_entropy_backward(
     k: Any,
     dy: Any,

@@ -3,14 +3,14 @@
 import math
 from typing import Any
 
-from ..dispatch import is_single, kernel
+from ..dispatch import is_one_float, kernel
 from ..memory import dense_order, is_dense
 from ..ops.broadcast import broadcast_axes
 
 FEW = 8  # rows below which partial sums would be larger than what is summed
 
 
-@kernel(backend="numba csrc", composite=True, when=lambda x, axes: is_single((x,)))
+@kernel(backend="numba csrc", double="numba", composite=True, when=lambda x, axes: is_one_float((x,)))
 def sum_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """Sum x in its memory order, or a copy whose kept axes lie together, by the kernel that suits its sides."""
     kept = tuple(i for i in range(x.ndim) if i not in axes)
@@ -34,7 +34,7 @@ def sum_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
     return k.sum_inner(x.reshape(outer, columns, inner)).reshape(shape)
 
 
-@kernel(backend="numba csrc", composite=True, when=lambda dy, shape: is_single((dy,)))
+@kernel(backend="numba csrc", double="numba", composite=True, when=lambda dy, shape: is_one_float((dy,)))
 def sum_to(k: Any, dy: Any, shape: tuple[int, ...]) -> Any:
     """Call sum_forward over the axes that broadcasting added or stretched; return it in the shape wanted."""
     return k.sum_forward(dy, broadcast_axes(dy.shape, shape)).reshape(shape)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..dispatch import kernel
-from .arguments import all_float32, in_order
+from .arguments import all_alike, in_order
 
 
 def rowwise(k: Any, fn: Callable[..., Any], arrays: Any, axis: int) -> Any:
@@ -20,25 +20,25 @@ def rowwise(k: Any, fn: Callable[..., Any], arrays: Any, axis: int) -> Any:
     return fn(*[in_order(k, a, order).reshape(matrix) for a in arrays]).reshape(moved).transpose(back)
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def softmax_forward(k: Any, x: Any, axis: int) -> Any:
     """softmax_rows along the axis."""
     return rowwise(k, k.softmax_rows, (x,), axis)
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def log_softmax_forward(k: Any, x: Any, axis: int) -> Any:
     """log_softmax_rows along the axis."""
     return rowwise(k, k.log_softmax_rows, (x,), axis)
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def softmax_backward(k: Any, dy: Any, y: Any, axis: int) -> Any:
     """softmax_rows_backward along the axis."""
     return rowwise(k, k.softmax_rows_backward, (dy, y), axis)
 
 
-@kernel(backend="numba csrc", composite=True, when=all_float32)
+@kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
 def log_softmax_backward(k: Any, dy: Any, y: Any, axis: int) -> Any:
     """log_softmax_rows_backward along the axis."""
     return rowwise(k, k.log_softmax_rows_backward, (dy, y), axis)

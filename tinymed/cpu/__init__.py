@@ -33,7 +33,7 @@ from . import (
     unary,
 )
 from .arguments import ABSENT
-from .compiler import compile_kernel, ready
+from .compiler import compile_kernel, doubled, ready
 from .compiler.precompile import prepare
 from .convolution import (
     choose,
@@ -64,6 +64,7 @@ __all__ = [
     "depthwise",
     "direct",
     "direct_weight",
+    "doubled",
     "dropout",
     "elementwise",
     "few_filters",

@@ -55,21 +55,21 @@ def strip_of_two(*_: Any) -> list[Any]:
     return [(2, STRIP)]
 
 
-@kernel(backend="numba", flat="y x")
+@kernel(backend="numba", double="numba", flat="y x")
 def relu_forward(y: Any, x: Any) -> None:
     """y = max(x, 0)."""
     for t in prange(pieces(y)):
         relu(t, y, x)
 
 
-@kernel(backend="numba", flat="dx dy y")
+@kernel(backend="numba", double="numba", flat="dx dy y")
 def relu_backward(dx: Any, dy: Any, y: Any) -> None:
     """dx = dy where y > 0, else 0."""
     for t in prange(pieces(y)):
         relu_gradient(t, dx, dy, y)
 
 
-@kernel(backend="numba", flat="y x", work=strip_of_one)
+@kernel(backend="numba", double="numba", flat="y x", work=strip_of_one)
 def leaky_relu_forward(y: Any, map: Any, x: Any, slope: Any) -> None:
     """y = x where x > 0, else slope x."""
     map[0] = slope
@@ -77,7 +77,7 @@ def leaky_relu_forward(y: Any, map: Any, x: Any, slope: Any) -> None:
         leaky_relu(t, y, x, x, map)
 
 
-@kernel(backend="numba", flat="dx dy x", work=strip_of_one)
+@kernel(backend="numba", double="numba", flat="dx dy x", work=strip_of_one)
 def leaky_relu_backward(dx: Any, map: Any, dy: Any, x: Any, slope: Any) -> None:
     """dx = dy where x > 0, else slope dy."""
     map[0] = slope
@@ -85,7 +85,7 @@ def leaky_relu_backward(dx: Any, map: Any, dy: Any, x: Any, slope: Any) -> None:
         leaky_relu(t, dx, dy, x, map)
 
 
-@kernel(backend="numba", flat="y x", work=strip_of_two)
+@kernel(backend="numba", double="numba", flat="y x", work=strip_of_two)
 def hardtanh_forward(y: Any, map: Any, x: Any, low: Any, high: Any) -> None:
     """y = min(max(x, low), high)."""
     map[0], map[1] = low, high
@@ -93,7 +93,7 @@ def hardtanh_forward(y: Any, map: Any, x: Any, low: Any, high: Any) -> None:
         hardtanh(t, y, x, map)
 
 
-@kernel(backend="numba", flat="dx dy y", work=strip_of_two)
+@kernel(backend="numba", double="numba", flat="dx dy y", work=strip_of_two)
 def hardtanh_backward(dx: Any, map: Any, dy: Any, y: Any, low: Any, high: Any) -> None:
     """dx = dy where low < y < high, else 0."""
     map[0], map[1] = low, high
@@ -104,7 +104,7 @@ def hardtanh_backward(dx: Any, map: Any, dy: Any, y: Any, low: Any, high: Any) -
 # ----------------------------------------------------------------------------------------------------- parametric
 
 
-@kernel(backend="numba", rows="y x")
+@kernel(backend="numba", double="numba", rows="y x")
 def prelu_forward(y: Any, x: Any, weight: Any) -> None:
     """y = x where x > 0, else weight[c] x, on rows of channels; a weight of one element serves all."""
     for i in prange(x.shape[0]):
@@ -142,7 +142,7 @@ def chunk_work(dy: Any, *_: Any) -> list[Any]:
     return [((max(1, min(64, rows // 256)), channels(dy)), np.float64)]
 
 
-@kernel(backend="numba", rows="dx dy x", work=chunk_work)
+@kernel(backend="numba", double="numba", rows="dx dy x", work=chunk_work)
 def prelu_backward(dx: Any, dweight: Any, totals: Any, dy: Any, x: Any, weight: Any) -> None:
     """dx = dy where x > 0, else weight[c] dy;  dweight = sum of x dy where x <= 0, by chunks of rows."""
     n, chunks = x.shape[0], totals.shape[0]

@@ -14,6 +14,7 @@ f4 = np.float32
 
 @kernel(
     backend="numba",
+    double="numba",
     image="y x",
     when=lambda x, *_: images(x),
     work=lambda x, size: [(x.shape[0] * size[0], x.shape[1])],
@@ -30,7 +31,7 @@ def adaptive_avg_pool2d_forward(y: Any, lines: Any, x: Any, size: Any) -> None:
             mean(y[b, i, j], lines[t], x[b], top, bottom, left, right, f4((bottom - top) * (right - left)))
 
 
-@kernel(backend="numba", image="dx dy", when=lambda x, *_: images(x))
+@kernel(backend="numba", double="numba", image="dx dy", when=lambda x, *_: images(x))
 def adaptive_avg_pool2d_backward(dx: Any, dy: Any, x_shape: Any) -> None:
     """dx = the sum of dy / the box's pixels over the boxes the pixel lies in; each row gathers its own."""
     n, height, width, _ = dx.shape

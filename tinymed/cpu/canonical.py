@@ -20,20 +20,26 @@ from .simd.partition import TASKS, pieces
 from .simd.passes import elementwise
 from .simd.streaming import CACHE_BYTES
 from .simd.transpose import transpose
+from .simd.vectors import BYTES
 from .simd.vectors import address as address_of
 
 RUN = 4096  # numbers of a row that one task takes
 
 
 def changes_places(x: Any, order: Order) -> bool:
-    """Return whether the old order of a float32 array and the new one differ by two runs of axes changing places."""
-    if x.dtype.char != "f" or not x.size or is_dense(x, order):
+    """Return whether the old order of an array and the new one differ by two runs of axes changing places."""
+    if x.dtype.char not in "fd" or not x.size or is_dense(x, order):
         return False
     now = dense_order(x)
     return now is not None and moved_sides(x.shape, now, order) is not None
 
 
-@kernel(backend="numba", composite=True, when=lambda x, order: changes_places(x, order) or pitch(x, order) > 0)
+@kernel(
+    backend="numba",
+    double="numba",
+    composite=True,
+    when=lambda x, order: changes_places(x, order) or pitch(x, order) > 0,
+)
 def canonical(k: Any, x: Any, order: Order) -> Any:
     """Call transpose_matrices and view the result as the array asked for; call take_channels where pixels have gaps."""
     matrices = as_matrices(x, order)
@@ -51,7 +57,7 @@ def interleave(y: Any, a: Any, b: Any, c: Any) -> None:
         y[3 * i], y[3 * i + 1], y[3 * i + 2] = a[i], b[i], c[i]
 
 
-@kernel(backend="numba", out=lambda x: [(x.shape[0], x.shape[2], x.shape[1])], flops=lambda x: 0)
+@kernel(backend="numba", double="numba", out=lambda x: [(x.shape[0], x.shape[2], x.shape[1])], flops=lambda x: 0)
 def transpose_matrices(y: Any, x: Any) -> None:
     """Transpose each of a matrices: [a, m, n] to [a, n, m]."""
     rows, columns = x.shape[1], x.shape[2]
@@ -62,7 +68,14 @@ def transpose_matrices(y: Any, x: Any) -> None:
         if rows == 3:
             interleave(y[b, first:last].reshape(-1), x[b, 0, first:last], x[b, 1, first:last], x[b, 2, first:last])
         else:
-            transpose(address_of(x[b]) + 4 * first, 4 * columns, rows, last - first, address_of(y[b, first:]), 4 * rows)
+            transpose(
+                address_of(x[b]) + BYTES * first,
+                BYTES * columns,
+                rows,
+                last - first,
+                address_of(y[b, first:]),
+                BYTES * rows,
+            )
 
 
 def pitch(x: Any, order: Order) -> int:
@@ -70,7 +83,7 @@ def pitch(x: Any, order: Order) -> int:
 
     An array that is broadcast along an axis is not such an array: its stride there is 0.
     """
-    if x.dtype.char != "f" or not x.size or order != canonical_order("rows", x.ndim) or is_dense(x, order):
+    if x.dtype.char not in "fd" or not x.size or order != canonical_order("rows", x.ndim) or is_dense(x, order):
         return 0
     if any(stride == 0 and n > 1 for stride, n in zip(x.strides, x.shape, strict=True)):
         return 0
@@ -92,7 +105,7 @@ def stretch(x: Any, order: Order, step: int) -> Any:
     return np.ndarray(((pixels - 1) * step + x.shape[order[-1]],), x.dtype, owner, address(x) - start(owner))
 
 
-@kernel(backend="numba", rows="y", out=lambda x, shape, pitch: [shape], flops=lambda x, *_: 0)
+@kernel(backend="numba", double="numba", rows="y", out=lambda x, shape, pitch: [shape], flops=lambda x, *_: 0)
 def take_channels(y: Any, x: Any, shape: Any, pitch: Any) -> None:
     """Copy the first channels of every pixel of x, whose pixels lie `pitch` numbers apart."""
     n, c = y.shape
@@ -101,14 +114,23 @@ def take_channels(y: Any, x: Any, shape: Any, pitch: Any) -> None:
         low, high = t * n // TASKS, (t + 1) * n // TASKS
         if low < high:
             runs(
-                nontemporal, high - low, c, 0, address_of(x[low * pitch :]), 4 * pitch, 0, 0, address_of(y[low]), 4 * c
+                nontemporal,
+                high - low,
+                c,
+                0,
+                address_of(x[low * pitch :]),
+                BYTES * pitch,
+                0,
+                0,
+                address_of(y[low]),
+                BYTES * c,
             )
 
 
 copy_piece = elementwise("copy", "x", lambda v, x: x)
 
 
-@kernel(backend="numba", flat="y x", out=lambda x: [x.shape], flops=lambda x: 0)
+@kernel(backend="numba", double="numba", flat="y x", out=lambda x: [x.shape], flops=lambda x: 0)
 def copy_dense(y: Any, x: Any) -> None:
     """Copy x into memory of its own."""
     for t in prange(pieces(y)):
@@ -117,10 +139,15 @@ def copy_dense(y: Any, x: Any) -> None:
 
 def is_large(x: Any) -> bool:
     """Return whether an array without gaps is too large for NumPy's copy, which is good within the caches."""
-    return x.dtype.char == "f" and 4 * x.size >= CACHE_BYTES and dense_order(x) is not None
+    return x.dtype.char in "fd" and x.nbytes >= CACHE_BYTES and dense_order(x) is not None
 
 
-@kernel(backend="numba", composite=True, when=lambda x: is_large(x) or pitch(x, canonical_order("rows", x.ndim)) > 0)
+@kernel(
+    backend="numba",
+    double="numba",
+    composite=True,
+    when=lambda x: is_large(x) or pitch(x, canonical_order("rows", x.ndim)) > 0,
+)
 def copy(k: Any, x: Any) -> Any:
     """Call copy_dense or take_channels, for a gradient that a leaf keeps."""
     if is_large(x):

@@ -25,10 +25,13 @@ WINOGRAD = {"winograd2": 2, "winograd4": 4}  # size of a tile of the output
 # ------------------------------------------------------------------------------------------------- composites
 
 
-@kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: images(x, weight, bias))
+@kernel(backend="numba", double="numba", composite=True, when=lambda x, weight, bias, *_: images(x, weight, bias))
 def conv2d_forward(k: Any, x: Any, weight: Any, bias: Any, *params: Any) -> Any:
     """Call the kernels of the algorithm that convolution.choose names."""
-    bias, algorithm = ABSENT if bias is None else bias, choose("forward", x.shape, weight.shape, *params)
+    bias, algorithm = (
+        ABSENT if bias is None else bias,
+        choose("forward", x.shape, weight.shape, *params, x.dtype.char == "d"),
+    )
     if algorithm == "naive":
         return k.conv_naive(x, weight, bias, *params)
     return correlate(k, algorithm, x, weight, bias, *params)
@@ -46,13 +49,16 @@ def correlate(
     return k.conv_direct(x, k.pack_filter(weight, groups), bias, weight.shape, stride, dilation, groups)
 
 
-@kernel(backend="numba", composite=True, when=lambda dy, weight, *_: images(dy, weight))
+@kernel(backend="numba", double="numba", composite=True, when=lambda dy, weight, *_: images(dy, weight))
 def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *params: Any) -> Any:
     """Stride 1: correlate dy with the flipped filter.  Otherwise add each tap to the pixels that it read.
 
     The first writes each pixel once but multiplies the zeros around dy; at 2x2 -> 4x4 three quarters of it are zeros.
     """
-    (stride, padding, dilation, groups), algorithm = params, choose("input", x_shape, weight.shape, *params)
+    (stride, padding, dilation, groups), algorithm = (
+        params,
+        choose("input", x_shape, weight.shape, *params, dy.dtype.char == "d"),
+    )
     if algorithm == "naive":
         return k.conv_naive_input(dy, weight, x_shape, *params)
     if algorithm == "depthwise":
@@ -76,10 +82,13 @@ def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *params: A
     return padded(k, dx, ((-top, -bottom), (-left, -right)))
 
 
-@kernel(backend="numba", composite=True, when=lambda dy, x, *_: images(dy, x))
+@kernel(backend="numba", double="numba", composite=True, when=lambda dy, x, *_: images(dy, x))
 def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *params: Any) -> Any:
     """Call the kernels of the algorithm that convolution.choose names; direct ones share the padded x of forward."""
-    (stride, padding, dilation, groups), algorithm = params, choose("weight", x.shape, weight_shape, *params)
+    (stride, padding, dilation, groups), algorithm = (
+        params,
+        choose("weight", x.shape, weight_shape, *params, x.dtype.char == "d"),
+    )
     if algorithm == "naive":
         return k.conv_naive_weight(dy, x, weight_shape, *params)
     if algorithm in WINOGRAD:
@@ -97,6 +106,7 @@ def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *params: 
 
 @kernel(
     backend="numba",
+    double="numba",
     rows="dy",
     out=lambda dy: [(dy.shape[1],)],
     work=lambda dy: [((max(1, min(TASKS, dy.size // max(1, dy.shape[1]))), dy.shape[1]), np.float64)],

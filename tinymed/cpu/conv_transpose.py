@@ -7,7 +7,7 @@ from numba import prange
 from ..dispatch import kernel
 
 
-@kernel(backend="numba", rows="y x")
+@kernel(backend="numba", double="numba", rows="y x")
 def add_channels(y: Any, x: Any, bias: Any) -> None:
     """y[pixel, c] = x[pixel, c] + bias[c]"""
     for i in prange(y.shape[0]):

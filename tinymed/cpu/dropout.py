@@ -13,13 +13,14 @@ from numba.core import cgutils
 
 from ..dispatch import kernel
 from ..ops.dropout import RANGE
-from .compiler import llvm_functions
+from .compiler import elements
 from .compiler.jit import serial
 from .simd.philox import draw, take_ticket
 from .simd.streaming import exceeds_cache, store_fence
-from .simd.vectors import F32, I32, I64, LANES, SHAPE, Vectors, address
+from .simd.vectors import BYTES, I32, I64, LANES, SHAPE, Shape, Vectors, address, vector_function
 
-f4 = np.float32
+f4, BITS = np.float32, np.int32  # a number's type, and that of its bits
+elements.NAMES |= {"BITS": np.int64}
 PARTITIONS = 64  # pieces of a draw; no sums, so their number changes no bits
 BLOCKS = 128  # of Philox drawn at a time
 NUMBERS = 8 * BLOCKS  # decided about by one block, 16 bits each
@@ -30,27 +31,27 @@ def words_work(x: Any, *_: Any) -> list[Any]:
     return [((min(PARTITIONS, -(-x.size // NUMBERS)), 4, BLOCKS), np.uint32)]
 
 
-def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
     """y = x scale where its bits are >= limit, else 0 times x, for `size` numbers.
 
     words: four rows of BLOCKS; numbers 8 i + 2 lane and the next have the halves of word i of row `lane`, so four
     vectors of words are interleaved into one order.  scale: the bits of a float;  nontemporal: y bypasses the caches.
     """
-    v, halves = Vectors(b, SHAPE), ir.VectorType(ir.IntType(16), 2 * LANES)
+    v, words_of, halves = Vectors(b, shape), Vectors(b, SHAPE), ir.VectorType(ir.IntType(16), 2 * LANES)
     limit, nontemporal = (
         v.splat(b.trunc(arg["limit"], halves.element), 2 * LANES),
         b.icmp_signed("!=", arg["nontemporal"], I64(0)),
     )
-    scale = v.splat(b.bitcast(b.trunc(arg["scale"], I32), F32))
+    scale = v.splat(b.bitcast(arg["scale"] if shape.double else b.trunc(arg["scale"], I32), v.number))
     with cgutils.for_range(b, b.sdiv(b.add(arg["size"], I64(8 * LANES - 1)), I64(8 * LANES))) as group:
         first = b.mul(group.index, I64(4 * LANES))  # bytes of a row's words; one word decides about two numbers
-        rows = [v.load(b.add(b.add(arg["words"], first), I64(4 * BLOCKS * lane))) for lane in range(4)]
+        rows = [words_of.load(b.add(b.add(arg["words"], first), I64(4 * BLOCKS * lane))) for lane in range(4)]
         for n, words in enumerate(interleaved(b, rows)):
             keep = b.icmp_unsigned(">=", b.bitcast(words, halves), limit)
-            for part in range(2):
-                lanes = indices([part * LANES + i for i in range(LANES)])
+            for part in range(0, 2 * LANES, v.lanes):
+                lanes = indices([part + i for i in range(v.lanes)])
                 factor = b.select(b.shuffle_vector(keep, keep, lanes), scale, v.zero)
-                done = b.add(b.mul(first, I64(2)), I64((2 * n + part) * LANES))
+                done = b.add(b.mul(first, I64(2)), I64(2 * n * LANES + part))
                 drop_vector(v, arg["x"], arg["y"], factor, done, arg["size"], nontemporal)
 
 
@@ -59,9 +60,9 @@ def drop_vector(
 ) -> None:
     """y = x factor, the vector from number `done` of `size` on, or what is left of it."""
     b = v.b
-    shift, left = b.mul(done, I64(4)), b.sub(size, done)
+    shift, left = b.mul(done, I64(v.item)), b.sub(size, done)
     x, y = b.add(x, shift), b.add(y, shift)
-    with b.if_else(b.icmp_signed(">=", left, I64(LANES))) as (whole, part):
+    with b.if_else(b.icmp_signed(">=", left, I64(v.lanes))) as (whole, part):
         with whole:
             value = b.fmul(v.load(x), factor)
             with b.if_else(nontemporal) as (bypassing, cached):
@@ -89,10 +90,10 @@ def interleaved(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
 
 def indices(values: list[int]) -> ir.Constant:
     """Return the mask of a shuffle: which elements of two vectors it takes."""
-    return ir.Constant(ir.VectorType(I32, LANES), values)
+    return ir.Constant(ir.VectorType(I32, len(values)), values)
 
 
-drop_words = llvm_functions.function("drop", ["size", "x", "y", "words", "limit", "scale", "nontemporal"], emit_drop)
+drop_words = vector_function("drop", ["size", "x", "y", "words", "limit", "scale", "nontemporal"], emit_drop)
 
 
 @serial
@@ -107,8 +108,8 @@ def drop(y: Any, x: Any, words: Any, limit: Any, scale: Any, nontemporal: Any) -
         address(y),
         address(words),
         np.int64(limit),
-        np.int64(f4(scale).view(np.int32)),
-        nontemporal and address(y) % (4 * LANES) == 0,
+        np.int64(f4(scale).view(BITS)),
+        nontemporal and address(y) % (BYTES * LANES) == 0,
     )
 
 
@@ -124,7 +125,7 @@ def drop_part(y: Any, x: Any, words: Any, part: Any, partitions: Any, ticket: An
         store_fence()
 
 
-@kernel(backend="numba", rows="y x", work=words_work)
+@kernel(backend="numba", double="numba", rows="y x", work=words_work)
 def dropout_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, limit: Any, scale: Any) -> None:
     """y = scale x where the element's bits are >= limit, else 0; takes the ticket that backward draws with."""
     take_ticket(ticket, state)
@@ -133,7 +134,7 @@ def dropout_forward(y: Any, ticket: Any, words: Any, x: Any, state: Any, limit: 
         drop_part(ys, xs, words[part], part, words.shape[0], ticket, limit, scale)
 
 
-@kernel(backend="numba", rows="dx dy", work=words_work)
+@kernel(backend="numba", double="numba", rows="dx dy", work=words_work)
 def dropout_backward(dx: Any, words: Any, dy: Any, ticket: Any, limit: Any, scale: Any) -> None:
     """dx = scale dy where the bits that the ticket draws again are >= limit, else 0."""
     dys, dxs = dy.reshape(dy.size), dx.reshape(dx.size)
@@ -161,7 +162,7 @@ def scale_sample(y: Any, x: Any, factor: Any) -> None:
             y[i, k] = x[i, k] * factor[k]
 
 
-@kernel(backend="numba", rows="y x", work=channel_work)
+@kernel(backend="numba", double="numba", rows="y x", work=channel_work)
 def dropout_channels_forward(
     y: Any, ticket: Any, factors: Any, ones: Any, words: Any, x: Any, state: Any, limit: Any, scale: Any
 ) -> None:
@@ -174,7 +175,7 @@ def dropout_channels_forward(
         scale_sample(y[low:high], x[low:high], factors[b])
 
 
-@kernel(backend="numba", rows="dx dy", work=channel_work)
+@kernel(backend="numba", double="numba", rows="dx dy", work=channel_work)
 def dropout_channels_backward(
     dx: Any, factors: Any, ones: Any, words: Any, dy: Any, ticket: Any, limit: Any, scale: Any
 ) -> None:

@@ -10,10 +10,10 @@ from numba import prange
 from ..dispatch import kernel
 from .simd.copy_runs import copies_nontemporally, runs
 from .simd.partition import TASKS
-from .simd.vectors import address
+from .simd.vectors import BYTES, address
 
 
-@kernel(backend="numba", out=lambda x, width: [(x.shape[0], width)], flops=lambda x, width: 0)
+@kernel(backend="numba", double="numba", out=lambda x, width: [(x.shape[0], width)], flops=lambda x, width: 0)
 def concat_first(y: Any, x: Any, width: Any) -> None:
     """Copy rows of x to the start of wider rows; the rest is for concat_next."""
     for i in prange(x.shape[0]):
@@ -22,7 +22,7 @@ def concat_first(y: Any, x: Any, width: Any) -> None:
             to[j] = row[j]
 
 
-@kernel(backend="numba", out=lambda y, x, start: [], writes="y", flops=lambda y, x, start: 0)
+@kernel(backend="numba", double="numba", out=lambda y, x, start: [], writes="y", flops=lambda y, x, start: 0)
 def concat_next(y: Any, x: Any, start: Any) -> None:
     """Copy rows of x into rows of y, in place, from a column on."""
     for i in prange(x.shape[0]):
@@ -31,7 +31,7 @@ def concat_next(y: Any, x: Any, start: Any) -> None:
             to[j] = row[j]
 
 
-@kernel(backend="numba", out=lambda a, b, width: [(a.shape[0], width)], flops=lambda a, b, width: 0)
+@kernel(backend="numba", double="numba", out=lambda a, b, width: [(a.shape[0], width)], flops=lambda a, b, width: 0)
 def concat_pair(y: Any, a: Any, b: Any, width: Any) -> None:
     """Copy rows of a, then of b, to the start of wider rows; the rest is for concat_next."""
     (n, first), second = a.shape, b.shape[1]
@@ -45,9 +45,9 @@ def concat_pair(y: Any, a: Any, b: Any, width: Any) -> None:
                 first,
                 second,
                 address(a[low]),
-                4 * first,
+                BYTES * first,
                 address(b[low]),
-                4 * second,
+                BYTES * second,
                 address(y[low]),
-                4 * width,
+                BYTES * width,
             )

@@ -17,7 +17,7 @@ from .softmax import column_logs, columns_to_rows, exponentials, rows_to_columns
 f4, f8 = np.float32, np.float64
 PIECES, GRAIN = 64, 4096  # at most so many pieces, of at least so many elements
 STRIP = 1024  # losses computed at once, in the first cache, and then summed: neither loop waits for the other
-LARGEST, SMALLEST = f4(100), f4(1e-12)  # see ops/binary_loss.py
+LARGEST, SMALLEST = 100.0, 1e-12  # see ops/binary_loss.py
 
 
 def pieces(x: Any, *_: Any) -> list[Any]:
@@ -44,15 +44,15 @@ def add_pieces(partial: Any) -> None:
 @inline
 def log_at_least(x: Any) -> Any:
     """Return log(x), at least -100; NaN of NaN."""
-    return max(log(x), -LARGEST)
+    return max(log(x), -f4(LARGEST))
 
 
 @inline
 def bce(p: Any, t: Any) -> Any:
     """-(t log p + (1 - t) log(1 - p)) with clamped logarithms."""
     q = f4(1) - p
-    lost = ((f4(1) - q) - p) / max(q, SMALLEST)  # what rounding 1 - p left out, to first order
-    return -t * log_at_least(p) - (f4(1) - t) * max(log(q) + lost, -LARGEST)
+    lost = ((f4(1) - q) - p) / max(q, f4(SMALLEST))  # what rounding 1 - p left out, to first order
+    return -t * log_at_least(p) - (f4(1) - t) * max(log(q) + lost, -f4(LARGEST))
 
 
 @inline
@@ -61,7 +61,13 @@ def bce_logits(x: Any, t: Any, q: Any) -> Any:
     return (f4(1) - t) * x + (f4(1) - t + q * t) * softplus(-x)
 
 
-@kernel(backend="numba", flat="y x target weight", out=lambda x, *_: [x.shape], flops=lambda x, *_: 8 * x.size)
+@kernel(
+    backend="numba",
+    double="numba",
+    flat="y x target weight",
+    out=lambda x, *_: [x.shape],
+    flops=lambda x, *_: 8 * x.size,
+)
 def bce_each(y: Any, x: Any, target: Any, weight: Any) -> None:
     """y = weight (-target ln x - (1 - target) ln(1 - x)), logarithms at least -100."""
     for i in prange(x.size):
@@ -81,7 +87,14 @@ def bce_piece(line: Any, x: Any, target: Any, weight: Any, first: Any, last: Any
     return loss
 
 
-@kernel(backend="numba", flat="y x target weight", out=lambda *_: [()], work=strips, flops=lambda x, *_: 8 * x.size)
+@kernel(
+    backend="numba",
+    double="numba",
+    flat="y x target weight",
+    out=lambda *_: [()],
+    work=strips,
+    flops=lambda x, *_: 8 * x.size,
+)
 def bce_sum(y: Any, partial: Any, lines: Any, x: Any, target: Any, weight: Any, scale: Any) -> None:
     """y = scale times the sum of what bce_each gives, in float64 pieces."""
     partitions = partial.shape[0]
@@ -93,18 +106,26 @@ def bce_sum(y: Any, partial: Any, lines: Any, x: Any, target: Any, weight: Any, 
 
 
 @kernel(
-    backend="numba", flat="dx dy x target weight", out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 6 * x.size
+    backend="numba",
+    double="numba",
+    flat="dx dy x target weight",
+    out=lambda dy, x, *_: [x.shape],
+    flops=lambda dy, x, *_: 6 * x.size,
 )
 def bce_gradient(dx: Any, dy: Any, x: Any, target: Any, weight: Any, scale: Any) -> None:
     """dx = dy scale weight (x - target) / max(x (1 - x), 1e-12)."""
     step = 1 if dy.size == x.size else 0  # a reduced loss has one gradient for all elements
     for i in prange(x.size):
         g = dy[i * step] * scale * (weight[i] if weight.size > 0 else f4(1))
-        dx[i] = g * (x[i] - target[i]) / max(x[i] * (f4(1) - x[i]), SMALLEST)
+        dx[i] = g * (x[i] - target[i]) / max(x[i] * (f4(1) - x[i]), f4(SMALLEST))
 
 
 @kernel(
-    backend="numba", flat="y x target weight pos_weight", out=lambda x, *_: [x.shape], flops=lambda x, *_: 8 * x.size
+    backend="numba",
+    double="numba",
+    flat="y x target weight pos_weight",
+    out=lambda x, *_: [x.shape],
+    flops=lambda x, *_: 8 * x.size,
 )
 def bce_logits_each(y: Any, x: Any, target: Any, weight: Any, pos_weight: Any) -> None:
     """y = weight ((1 - t) x + (1 - t + q t) ln(1 + e^-x)), t = target, q = pos_weight or 1."""
@@ -129,6 +150,7 @@ def bce_logits_piece(line: Any, x: Any, target: Any, weight: Any, pos_weight: An
 
 @kernel(
     backend="numba",
+    double="numba",
     flat="y x target weight pos_weight",
     out=lambda *_: [()],
     work=strips,
@@ -149,6 +171,7 @@ def bce_logits_sum(
 
 @kernel(
     backend="numba",
+    double="numba",
     flat="dx dy x target weight pos_weight",
     out=lambda dy, x, *_: [x.shape],
     flops=lambda dy, x, *_: 8 * x.size,
@@ -239,7 +262,7 @@ def apply_pixel_weights(loss: Any, target_weight: Any, c: Any, target: Any, weig
         target_weight[i] *= by
 
 
-@kernel(backend="numba", rows="x", out=rows_out, flops=lambda x, *_: 5 * x.size, work=row_strips)
+@kernel(backend="numba", double="numba", rows="x", out=rows_out, flops=lambda x, *_: 5 * x.size, work=row_strips)
 def cross_entropy_rows(
     loss: Any,
     lse: Any,
@@ -339,7 +362,14 @@ def row_gradients(
             to[t] -= g[i] * target_weight
 
 
-@kernel(backend="numba", rows="dx x", out=lambda x, *_: [x.shape], flops=lambda x, *_: 4 * x.size, work=row_strips)
+@kernel(
+    backend="numba",
+    double="numba",
+    rows="dx x",
+    out=lambda x, *_: [x.shape],
+    flops=lambda x, *_: 4 * x.size,
+    work=row_strips,
+)
 def cross_entropy_gradient(
     dx: Any,
     partial: Any,

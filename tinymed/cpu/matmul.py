@@ -18,7 +18,7 @@ from .simd.pack import pack_rows
 from .simd.partition import partition_work
 from .simd.tile import ACCUMULATE, ZERO, channel_tile, sweep
 from .simd.transpose import transpose
-from .simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from .simd.vectors import BYTES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
 
 BLOCK = 16 * TILE_ROWS  # rows of a whose slice of DEPTH terms stays in L2 while the panels of b pass
 DEPTH = 512  # terms of the reduction run at once
@@ -32,14 +32,14 @@ OUTPUTS, RUN = 8 * TILE_ROWS, 1024  # dots, and columns, of one piece of work
 # ------------------------------------------------------------------------------------------------- composites
 
 
-@kernel(backend="numba", composite=True, when=matrices)
+@kernel(backend="numba", double="numba", composite=True, when=matrices)
 def matmul(k: Any, a: Any, b: Any) -> Any:
     """Compute a b, (m, depth) by (depth, n): call gemm, after pack_matrix where a has many rows."""
     (m, depth), n = a.shape, b.shape[1]
     return multiply(k, a, (depth, 1), b, (m, n, depth))
 
 
-@kernel(backend="numba", composite=True, when=matrices)
+@kernel(backend="numba", double="numba", composite=True, when=matrices)
 def matmul_ta(k: Any, a: Any, b: Any) -> Any:
     """a^T b, (depth, m) by (depth, n): call gemm reading a by columns, after pack_matrix where m is large.
 
@@ -65,13 +65,13 @@ def multiply(k: Any, a: Any, a_strides: Any, b: Any, size: Any) -> Any:
     return k.gemm(a, k.pack_matrix(b, False) if packed else b, ABSENT, size, a_strides, packed)
 
 
-@kernel(backend="numba", composite=True, when=matrices)
+@kernel(backend="numba", double="numba", composite=True, when=matrices)
 def matmul_tb(k: Any, a: Any, b: Any) -> Any:
     """Compute a b^T, (m, depth) by (n, depth): call linear_forward without bias."""
     return linear_forward(k, a, b, ABSENT)
 
 
-@kernel(backend="numba", composite=True, when=matrices)
+@kernel(backend="numba", double="numba", composite=True, when=matrices)
 def linear_forward(k: Any, x: Any, weight: Any, bias: Any) -> Any:
     """x weight^T + bias, with the smaller operand packed: a large weight is read once, as it lies, for any batch."""
     (m, depth), n = x.shape, weight.shape[0]
@@ -93,7 +93,7 @@ def panels_shape(b: Any, transposed: Any) -> list[Any]:
     return [(-(-n // TILE_COLUMNS), depth * TILE_COLUMNS)]
 
 
-@kernel(backend="numba", out=panels_shape)
+@kernel(backend="numba", double="numba", out=panels_shape)
 def pack_matrix(packed: Any, b: Any, transposed: Any) -> None:
     """[depth][n] (or its transpose, as it lies) -> [panel of TILE_COLUMNS][depth][TILE_COLUMNS], padded with zeros."""
     n = b.shape[0] if transposed else b.shape[1]
@@ -116,11 +116,11 @@ def pack_columns(panel: Any, rows: Any, row: Any, size: Any, first: Any, last: A
             panel[d * TILE_COLUMNS + j] = 0
     transpose(
         address(rows[row:, first:]),
-        4 * rows.shape[1],
+        BYTES * rows.shape[1],
         size,
         last - first,
         address(panel[first * TILE_COLUMNS :]),
-        4 * TILE_COLUMNS,
+        BYTES * TILE_COLUMNS,
     )
 
 
@@ -132,6 +132,7 @@ def gemm_work(a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any)
 
 @kernel(
     backend="numba",
+    double="numba",
     work=gemm_work,
     out=lambda a, b, bias, size, *_: [size[:2]],
     flops=lambda a, b, bias, size, *_: 2 * math.prod(size),
@@ -139,8 +140,8 @@ def gemm_work(a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any)
 def gemm(y: Any, tables: Any, a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any) -> None:
     """y[m, n] = bias[n] + sum_k a[m * a_strides[0] + k * a_strides[1]] * b[k, n], b packed or as it lies."""
     m, n, depth = size
-    step = 4 * (TILE_COLUMNS if packed else n)
-    panel = step * depth if packed else 4 * TILE_COLUMNS
+    step = BYTES * (TILE_COLUMNS if packed else n)
+    panel = step * depth if packed else BYTES * TILE_COLUMNS
     slab = DEPTH if packed else SLICE
     blocks, panels = ceil_div(m, BLOCK), ceil_div(n, TILE_COLUMNS)
     cuts, partitions = partition_work(blocks, panels)
@@ -150,14 +151,14 @@ def gemm(y: Any, tables: Any, a: Any, b: Any, bias: Any, size: Any, a_strides: A
             first, last = block * BLOCK, min((block + 1) * BLOCK, m)
             for i in range(BLOCK):
                 row = min(first + i, last - 1)
-                table[0, i], table[1, i] = row * 4 * a_strides[0], row * 4 * n
+                table[0, i], table[1, i] = row * BYTES * a_strides[0], row * BYTES * n
             start = address(bias) if bias.size else ZERO
             for d in range(0, max(depth, 1), slab):
-                loops = (1, 1, min(slab, depth - d), 0, 0, 4 * a_strides[1], 0, 0, step)
+                loops = (1, 1, min(slab, depth - d), 0, 0, BYTES * a_strides[1], 0, 0, step)
                 sweep(
                     table,
                     ceil_div(last - first, TILE_ROWS),
-                    address(a) + 4 * d * a_strides[1],
+                    address(a) + BYTES * d * a_strides[1],
                     address(y),
                     address(b) + d * step,
                     panel,
@@ -170,14 +171,14 @@ def gemm(y: Any, tables: Any, a: Any, b: Any, bias: Any, size: Any, a_strides: A
                 start = ACCUMULATE
 
 
-@kernel(backend="numba", out=lambda x, bias: [x.shape[::-1]])
+@kernel(backend="numba", double="numba", out=lambda x, bias: [x.shape[::-1]])
 def transpose_add(y: Any, x: Any, bias: Any) -> None:
     """y[m, n] = x[n, m] + bias[n]"""
     m, n = y.shape
     for t in prange(ceil_div(n, SLICE)):
         first = t * SLICE
         size = min(SLICE, n - first)
-        transpose(address(x[first:]), 4 * m, size, m, address(y[:, first:]), 4 * n)
+        transpose(address(x[first:]), BYTES * m, size, m, address(y[:, first:]), BYTES * n)
         if bias.size:
             for i in range(m):
                 for j in range(first, first + size):
@@ -195,6 +196,7 @@ def dots_work(x: Any, weight: Any, bias: Any) -> list[Any]:
 
 @kernel(
     backend="numba",
+    double="numba",
     work=dots_work,
     out=lambda x, weight, bias: [(x.shape[0], weight.shape[0])],
     flops=lambda x, weight, bias: 2 * x.shape[0] * weight.size,
@@ -202,12 +204,12 @@ def dots_work(x: Any, weight: Any, bias: Any) -> list[Any]:
 def dots(y: Any, tables: Any, sums: Any, x: Any, weight: Any, bias: Any) -> None:
     """y[i, j] = bias[j] + x[i] . weight[j]: a tile's rows are rows of weight, its columns TILE_COLUMNS running sums."""
     (m, depth), n = x.shape, weight.shape[0]
-    whole, step = depth // TILE_COLUMNS, 4 * TILE_COLUMNS
+    whole, step = depth // TILE_COLUMNS, BYTES * TILE_COLUMNS
     for t in prange(tables.shape[0]):
         table, lanes = tables[t], sums[t]
         for first in range(t * OUTPUTS, min((t + 1) * OUTPUTS, n), TILE_ROWS):
             for r in range(TILE_ROWS):
-                table[0, r], table[1, r] = min(first + r, n - 1) * 4 * depth, r * step
+                table[0, r], table[1, r] = min(first + r, n - 1) * BYTES * depth, r * step
             for i in range(m):
                 start, at, columns, terms = ZERO, 0, TILE_COLUMNS, whole
                 while terms >= 0:  # whole vectors, then what is left of the rows
@@ -238,7 +240,12 @@ def sum_lanes(lanes: Any) -> Any:
     return lanes[0]
 
 
-@kernel(backend="numba", out=lambda a, b, size, *_: [size[:2]], flops=lambda a, b, size, *_: 2 * size[0] * b.size)
+@kernel(
+    backend="numba",
+    double="numba",
+    out=lambda a, b, size, *_: [size[:2]],
+    flops=lambda a, b, size, *_: 2 * size[0] * b.size,
+)
 def row_sums(y: Any, a: Any, b: Any, size: Any, a_strides: Any) -> None:
     """y[i] = sum_k a[i * a_strides[0] + k * a_strides[1]] b[k], four rows of b at a time."""
     m, n, depth = size

@@ -187,6 +187,7 @@ def channels_and_map(x: Any, *_: Any) -> list[tuple[int, ...]]:
 
 @kernel(
     backend="numba",
+    double="numba",
     rows="x",
     flat="count",
     writes="running_mean running_var count",
@@ -223,7 +224,14 @@ def batch_norm_moments(
     forward_map(map, mean, rstd, moments[0, 0], weight, bias)
 
 
-@kernel(backend="numba", rows="y x", out=lambda x, map: [x.shape], work=map_work, flops=lambda x, *_: 3 * x.size)
+@kernel(
+    backend="numba",
+    double="numba",
+    rows="y x",
+    out=lambda x, map: [x.shape],
+    work=map_work,
+    flops=lambda x, *_: 3 * x.size,
+)
 def batch_norm_apply(y: Any, strips: Any, x: Any, map: Any) -> None:
     """y = (x - map[0]) map[1] + map[2], a number of each per channel."""
     (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
@@ -236,6 +244,7 @@ def batch_norm_apply(y: Any, strips: Any, x: Any, map: Any) -> None:
 
 @kernel(
     backend="numba",
+    double="numba",
     out=lambda running_mean, *_: [running_mean.shape] * 2 + [(3, running_mean.size)],
     flops=lambda running_mean, *_: 6 * running_mean.size,
     parallel=False,
@@ -282,7 +291,14 @@ def backward_map(map: Any, totals: Any, rstd: Any, weight: Any, n: Any) -> None:
         map[2, k] = -a * totals[0, 0, k] / f8(n) if n > 0 else 0.0
 
 
-@kernel(backend="numba", rows="dy x", out=channels_and_map, work=stats_work, flops=lambda dy, *_: 4 * dy.size)
+@kernel(
+    backend="numba",
+    double="numba",
+    rows="dy x",
+    out=channels_and_map,
+    work=stats_work,
+    flops=lambda dy, *_: 4 * dy.size,
+)
 def batch_norm_sums(
     dweight: Any,
     dbias: Any,
@@ -325,6 +341,7 @@ def gradient_run(dx: Any, dy: Any, x: Any, first: Any, strips: Any, training: An
 
 @kernel(
     backend="numba",
+    double="numba",
     rows="dx dy x",
     work=lambda dy, *_: [(4, strip_width(dy.shape[1], rows_of(dy)))],
     out=lambda dy, *_: [dy.shape],

@@ -41,7 +41,7 @@ def sgd_run(p: Any, g: Any, lr: Any, decay: Any) -> None:
         p[i] -= lr * (g[i] + decay * p[i])
 
 
-@kernel(backend="numba", flat="p g")
+@kernel(backend="numba", double="numba", flat="p g")
 def sgd_step(p: Any, g: Any, rates: Any) -> None:
     """p -= lr (g + decay p)."""
     for t in prange(ceil_div(p.size, PIECE)):
@@ -49,7 +49,7 @@ def sgd_step(p: Any, g: Any, rates: Any) -> None:
         sgd_run(p[first:end], g[first:end], rates[0], rates[3])
 
 
-@kernel(backend="numba", flat="p g")
+@kernel(backend="numba", double="numba", flat="p g")
 def sgd_flat(p: Any, g: Any, rates: Any, spans: Any) -> None:
     """p -= lr (g + decay p)."""
     for t in prange(pieces(spans)):
@@ -70,7 +70,7 @@ def momentum_run(p: Any, buffer: Any, g: Any, r: Any, nesterov: Any) -> None:
         p[i] -= lr * (d + momentum * b if nesterov else b)
 
 
-@kernel(backend="numba", flat="p buffer g")
+@kernel(backend="numba", double="numba", flat="p buffer g")
 def momentum_step(p: Any, buffer: Any, g: Any, rates: Any, nesterov: Any) -> None:
     """d = g + decay p;  b = momentum b + share d, the buffer;  p -= lr b, or lr (d + momentum b) if nesterov."""
     for t in prange(ceil_div(p.size, PIECE)):
@@ -78,7 +78,7 @@ def momentum_step(p: Any, buffer: Any, g: Any, rates: Any, nesterov: Any) -> Non
         momentum_run(p[first:end], buffer[first:end], g[first:end], rates, nesterov)
 
 
-@kernel(backend="numba", flat="p buffer g")
+@kernel(backend="numba", double="numba", flat="p buffer g")
 def momentum_flat(p: Any, buffer: Any, g: Any, rates: Any, spans: Any, nesterov: Any) -> None:
     """d = g + decay p;  b = momentum b + share d, the buffer;  p -= lr b, or lr (d + momentum b) if nesterov."""
     for t in prange(pieces(spans)):
@@ -103,7 +103,7 @@ def adam_run(p: Any, m: Any, v: Any, g: Any, r: Any, decoupled: Any) -> None:
         p[i] = x - step * a / (math.sqrt(b) / correction + eps)
 
 
-@kernel(backend="numba", flat="p m v g")
+@kernel(backend="numba", double="numba", flat="p m v g")
 def adam_step(p: Any, m: Any, v: Any, g: Any, rates: Any, decoupled: Any) -> None:
     """m, v follow g, g^2;  p -= step m / (sqrt(v) / correction + eps); decay shrinks p if decoupled, else adds to g."""
     for t in prange(ceil_div(p.size, PIECE)):
@@ -111,7 +111,7 @@ def adam_step(p: Any, m: Any, v: Any, g: Any, rates: Any, decoupled: Any) -> Non
         adam_run(p[first:end], m[first:end], v[first:end], g[first:end], rates, decoupled)
 
 
-@kernel(backend="numba", flat="p m v g")
+@kernel(backend="numba", double="numba", flat="p m v g")
 def adam_flat(p: Any, m: Any, v: Any, g: Any, rates: Any, spans: Any, decoupled: Any) -> None:
     """m, v follow g, g^2;  p -= step m / (sqrt(v) / correction + eps); decay shrinks p if decoupled, else adds to g."""
     for t in prange(pieces(spans)):
@@ -121,7 +121,7 @@ def adam_flat(p: Any, m: Any, v: Any, g: Any, rates: Any, spans: Any, decoupled:
                 adam_run(p[first:end], m[first:end], v[first:end], g[first:end], rates[spans[s, 0]], decoupled)
 
 
-@kernel(backend="numba", flat="p square mean buffer g")
+@kernel(backend="numba", double="numba", flat="p square mean buffer g")
 def rmsprop_step(p: Any, square: Any, mean: Any, buffer: Any, g: Any, rates: Any, centered: Any, momentum: Any) -> None:
     """square follows g^2;  p -= lr g / (sqrt(square) + eps); less mean^2 if centered, through buffer if momentum."""
     lr, alpha, new, eps, decay, keep = rates[0], rates[1], rates[2], rates[3], rates[4], rates[5]
@@ -140,7 +140,7 @@ def rmsprop_step(p: Any, square: Any, mean: Any, buffer: Any, g: Any, rates: Any
         p[i] -= lr * u
 
 
-@kernel(backend="numba", flat="p total g")
+@kernel(backend="numba", double="numba", flat="p total g")
 def adagrad_step(p: Any, total: Any, g: Any, rates: Any) -> None:
     """d = g + decay p;  total += d^2;  p -= lr d / (sqrt(total) + eps)."""
     lr, eps, decay = rates[0], rates[1], rates[2]
@@ -151,7 +151,7 @@ def adagrad_step(p: Any, total: Any, g: Any, rates: Any) -> None:
         p[i] -= lr * d / (math.sqrt(t) + eps)
 
 
-@kernel(backend="numba", flat="y g")
+@kernel(backend="numba", double="numba", flat="y g")
 def scale_gradient(y: Any, g: Any, coefficient: Any) -> None:
     """y = coefficient g."""
     c = coefficient[()]

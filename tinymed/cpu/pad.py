@@ -5,12 +5,13 @@ from typing import Any
 
 from numba import prange
 
-from ..dispatch import is_single, kernel
+from ..dispatch import is_one_float, kernel
 from ..memory import dense_order, inverse_order, is_dense
 
 
 @kernel(
     backend="numba",
+    double="numba",
     out=lambda x, before, after, value: [(x.shape[0], x.shape[1] + before + after, x.shape[2])],
     flops=lambda *_: 0,
 )
@@ -26,7 +27,7 @@ def pad_middle(y: Any, x: Any, before: Any, after: Any, value: Any) -> None:
                     y[a, i, c] = value
 
 
-@kernel(backend="numba", composite=True, when=lambda x, widths, value: is_single((x,)))
+@kernel(backend="numba", double="numba", composite=True, when=lambda x, widths, value: is_one_float((x,)))
 def pad_constant(k: Any, x: Any, widths: tuple[tuple[int, int], ...], value: Any) -> Any:
     """Call pad_middle once for each axis with a width, in the memory order of x; copy where no width is given."""
     order = dense_order(x) or tuple(range(x.ndim))

@@ -26,7 +26,7 @@ def is_2x2(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, siz
 # ---------------------------------------------------------------------------------------------------- maximum
 
 
-@kernel(backend="numba", choice=True, when=lambda x, *_: images(x))
+@kernel(backend="numba", double="numba", choice=True, when=lambda x, *_: images(x))
 def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> Any:
     """Call max_pool_2x2 for 2 x 2 windows at stride 2, else max_window."""
     if is_2x2(kernel, stride, before, dilation, x.shape[2:], size):
@@ -34,7 +34,7 @@ def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, di
     return k.max_window(x, kernel, stride, before, dilation, size)
 
 
-@kernel(backend="numba", choice=True, when=lambda x, *_: images(x))
+@kernel(backend="numba", double="numba", choice=True, when=lambda x, *_: images(x))
 def max_pool2d_backward(
     k: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> Any:
@@ -51,7 +51,11 @@ def exceeds(value: Any, best: Any) -> Any:
 
 
 @kernel(
-    backend="numba", image="y index x", out=lambda x, size: winner_shapes(x, (2, 2), size), flops=lambda x, size: x.size
+    backend="numba",
+    double="numba",
+    image="y index x",
+    out=lambda x, size: winner_shapes(x, (2, 2), size),
+    flops=lambda x, size: x.size,
 )
 def max_pool_2x2(y: Any, index: Any, x: Any, size: Any) -> None:
     """y, index = the largest of the four pixels of each 2 x 2 window, and which (0, 1 / 2, 3) it was."""
@@ -74,7 +78,13 @@ def max_pool_2x2(y: Any, index: Any, x: Any, size: Any) -> None:
                 index[b, i, j, k] = argmax
 
 
-@kernel(backend="numba", image="dx dy index", out=lambda dy, index, x_shape: [x_shape], flops=lambda dy, *_: dy.size)
+@kernel(
+    backend="numba",
+    double="numba",
+    image="dx dy index",
+    out=lambda dy, index, x_shape: [x_shape],
+    flops=lambda dy, *_: dy.size,
+)
 def max_pool_2x2_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
     """dx = dy at the argmax of each 2 x 2 window, 0 at its other pixels and in a last odd row or column."""
     n, h, w, c = dy.shape
@@ -141,6 +151,7 @@ def wide_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, bef
 
 @kernel(
     backend="numba",
+    double="numba",
     image="y index x",
     out=lambda x, kernel, stride, before, dilation, size: winner_shapes(x, kernel, size),
     flops=lambda x, *_: x.size,
@@ -184,7 +195,11 @@ def wide_taps(dx: Any, dy: Any, index: Any, tap: Any, kernel: Any, stride: Any, 
 
 
 @kernel(
-    backend="numba", image="dx dy index", out=lambda dy, index, x_shape, *_: [x_shape], flops=lambda dy, *_: dy.size
+    backend="numba",
+    double="numba",
+    image="dx dy index",
+    out=lambda dy, index, x_shape, *_: [x_shape],
+    flops=lambda dy, *_: dy.size,
 )
 def max_window_backward(
     dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
@@ -207,7 +222,7 @@ def max_window_backward(
 # ----------------------------------------------------------------------------------------- maximum of volumes
 
 
-@kernel(backend="numba", image="y index x", when=lambda x, *_: volumes(x))
+@kernel(backend="numba", double="numba", image="y index x", when=lambda x, *_: volumes(x))
 def max_pool3d_forward(
     y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any
 ) -> None:
@@ -233,7 +248,7 @@ def max_pool3d_forward(
                     found = True
 
 
-@kernel(backend="numba", image="dx dy index", when=lambda x, *_: volumes(x))
+@kernel(backend="numba", double="numba", image="dx dy index", when=lambda x, *_: volumes(x))
 def max_pool3d_backward(
     dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> None:
@@ -309,6 +324,7 @@ def box(i: Any, n: Any, kernel: Any, stride: Any, before: Any, after: Any, inclu
 
 @kernel(
     backend="numba",
+    double="numba",
     image="y x",
     when=lambda x, *_: images(x),
     work=lambda x, *params: [(x.shape[0] * params[3][0], x.shape[1])],
@@ -333,7 +349,7 @@ def avg_pool2d_forward(
                 mean(y[b, i, j], lines[t], x[b], top, bottom, left, right, count)
 
 
-@kernel(backend="numba", image="dx dy", when=lambda x, *_: images(x))
+@kernel(backend="numba", double="numba", image="dx dy", when=lambda x, *_: images(x))
 def avg_pool2d_backward(
     dx: Any, dy: Any, x_shape: Any, kernel: Any, stride: Any, padding: Any, include_pad: Any, divisor: Any
 ) -> None:

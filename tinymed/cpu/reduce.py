@@ -14,7 +14,13 @@ from ..dispatch import kernel
 CHUNKS = 32
 
 
-@kernel(backend="numba", out=lambda x: [()], work=lambda x: [((CHUNKS,), np.float64)], flops=lambda x: x.size)
+@kernel(
+    backend="numba",
+    double="numba",
+    out=lambda x: [()],
+    work=lambda x: [((CHUNKS,), np.float64)],
+    flops=lambda x: x.size,
+)
 def sum_all(y: Any, partial: Any, x: Any) -> None:
     """Sum all numbers; four sums in flight hide the latency of an addition."""
     n = x.size
@@ -38,6 +44,7 @@ def sum_all(y: Any, partial: Any, x: Any) -> None:
 
 @kernel(
     backend="numba",
+    double="numba",
     out=lambda x: [(x.shape[1],)],
     work=lambda x: [((CHUNKS, x.shape[1]), np.float64)],
     flops=lambda x: x.size,
@@ -57,7 +64,7 @@ def sum_outer(y: Any, partial: Any, x: Any) -> None:
         y[k] = total
 
 
-@kernel(backend="numba", out=lambda x: [(x.shape[1],)], flops=lambda x: x.size)
+@kernel(backend="numba", double="numba", out=lambda x: [(x.shape[1],)], flops=lambda x: x.size)
 def sum_few(y: Any, x: Any) -> None:
     """Sum (A, K) to (K) for a handful of rows: each column by itself, without partial sums."""
     rows, columns = x.shape
@@ -69,7 +76,7 @@ def sum_few(y: Any, x: Any) -> None:
             y[k] = s
 
 
-@kernel(backend="numba", out=lambda x: [(x.shape[1],)], flops=lambda x: x.size)
+@kernel(backend="numba", double="numba", out=lambda x: [(x.shape[1],)], flops=lambda x: x.size)
 def sum_inner(y: Any, x: Any) -> None:
     """Sum (A, K, C) to (K): one thread adds up each k."""
     outer, columns, inner = x.shape

@@ -17,8 +17,8 @@ f4 = np.float32
 
 @serial
 def nearest(i: Any, n: Any, step: Any, offset: Any) -> Any:
-    """Return the input pixel that output pixel i takes."""
-    return min(int((f4(i) + offset) * f4(step)), n - 1)
+    """Return the input pixel that output pixel i takes; found in float32 for any dtype, as in PyTorch."""
+    return min(int((np.float32(i) + np.float32(offset)) * np.float32(step)), n - 1)
 
 
 @njit(fastmath={"nsz"}, error_model="numpy")  # contraction would round otherwise than the reference, and shift pixels
@@ -29,7 +29,7 @@ def between(i: Any, n: Any, step: Any, align_corners: Any) -> Any:
     return first, min(first + 1, n - 1), f4(min(at - first, 1.0))
 
 
-@kernel(backend="numba", image="y x", when=lambda x, *_: images(x))
+@kernel(backend="numba", double="numba", image="y x", when=lambda x, *_: images(x))
 def upsample_nearest2d_forward(y: Any, x: Any, size: Any, steps: Any, offset: Any) -> None:
     """y[i, j] = x[nearest(i), nearest(j)]."""
     n, h, w, c = y.shape
@@ -42,7 +42,7 @@ def upsample_nearest2d_forward(y: Any, x: Any, size: Any, steps: Any, offset: An
                 y[b, i, j, k] = line[column, k]
 
 
-@kernel(backend="numba", image="dx dy", when=lambda x, *_: images(x))
+@kernel(backend="numba", double="numba", image="dx dy", when=lambda x, *_: images(x))
 def upsample_nearest2d_backward(dx: Any, dy: Any, x_shape: Any, steps: Any, offset: Any) -> None:
     """dx = the sum of dy over the output pixels that took this one; each row gathers its own."""
     n, height, width, c = dx.shape
@@ -58,7 +58,7 @@ def upsample_nearest2d_backward(dx: Any, dy: Any, x_shape: Any, steps: Any, offs
                         line[column, k] += dy[b, i, j, k]
 
 
-@kernel(backend="numba", image="y x", when=lambda x, *_: images(x))
+@kernel(backend="numba", double="numba", image="y x", when=lambda x, *_: images(x))
 def upsample_bilinear2d_forward(y: Any, x: Any, size: Any, steps: Any, align_corners: Any) -> None:
     """y = (1 - down) ((1 - along) p + along q) + down ((1 - along) r + along s), the four pixels around."""
     n, h, w, c = y.shape
@@ -73,7 +73,7 @@ def upsample_bilinear2d_forward(y: Any, x: Any, size: Any, steps: Any, align_cor
                 y[b, i, j, k] = (f4(1) - down) * upper + down * lower
 
 
-@kernel(backend="numba", image="dx dy", when=lambda x, *_: images(x))
+@kernel(backend="numba", double="numba", image="dx dy", when=lambda x, *_: images(x))
 def upsample_bilinear2d_backward(dx: Any, dy: Any, x_shape: Any, steps: Any, align_corners: Any) -> None:
     """dx = the sum of dy times the weight this pixel had in each output pixel; each row gathers its own."""
     n, height, width, c = dx.shape

@@ -47,7 +47,7 @@ def log_softmax_row(y: Any, x: Any) -> None:
         y[j] = (x[j] - top) - log_total
 
 
-@kernel(backend="numba", rows="y x", out=like, flops=lambda x: 4 * x.size)
+@kernel(backend="numba", double="numba", rows="y x", out=like, flops=lambda x: 4 * x.size)
 def softmax_rows(y: Any, x: Any) -> None:
     """y = e^(x - m) / sum e^(x - m) for each row, m = max x."""
     n = x.shape[0]
@@ -56,7 +56,7 @@ def softmax_rows(y: Any, x: Any) -> None:
             softmax_row(y[i], x[i])
 
 
-@kernel(backend="numba", rows="y x", out=like, flops=lambda x: 4 * x.size)
+@kernel(backend="numba", double="numba", rows="y x", out=like, flops=lambda x: 4 * x.size)
 def log_softmax_rows(y: Any, x: Any) -> None:
     """y = x - m - ln sum e^(x - m) for each row, m = max x."""
     n = x.shape[0]
@@ -81,7 +81,7 @@ def log_softmax_row_backward(dx: Any, dy: Any, y: Any) -> None:
         dx[j] = dy[j] - exp(y[j]) * s
 
 
-@kernel(backend="numba", rows="dx dy y", out=like, flops=lambda dy, y: 4 * y.size)
+@kernel(backend="numba", double="numba", rows="dx dy y", out=like, flops=lambda dy, y: 4 * y.size)
 def softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
     """dx = y (dy - sum(dy y)) for each row."""
     n = y.shape[0]
@@ -90,7 +90,7 @@ def softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
             softmax_row_backward(dx[i], dy[i], y[i])
 
 
-@kernel(backend="numba", rows="dx dy y", out=like, flops=lambda dy, y: 4 * y.size)
+@kernel(backend="numba", double="numba", rows="dx dy y", out=like, flops=lambda dy, y: 4 * y.size)
 def log_softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
     """dx = dy - e^y sum(dy) for each row."""
     n = y.shape[0]

@@ -7,8 +7,9 @@ import numpy as np
 from numba import prange
 
 from ..dispatch import kernel
+from .compiler import elements
 from .compiler.jit import inline
-from .simd.elementary import exp_parts, log
+from .simd.elementary import exp, exp_parts, log
 
 f4, i4 = np.float32, np.int32
 
@@ -22,35 +23,38 @@ def exp_full(x: Any) -> Any:
     return root * root
 
 
-@kernel(backend="numba", flat="y x")
+elements.declare_twin(exp_full, lambda: elements.doubled(exp))
+
+
+@kernel(backend="numba", double="numba", flat="y x")
 def exp_forward(y: Any, x: Any) -> None:
     """y = e^x."""
     for i in prange(x.size):
         y[i] = exp_full(x[i])
 
 
-@kernel(backend="numba", flat="y x")
+@kernel(backend="numba", double="numba", flat="y x")
 def log_forward(y: Any, x: Any) -> None:
     """y = ln x."""
     for i in prange(x.size):
         y[i] = log(x[i])
 
 
-@kernel(backend="numba", flat="y x")
+@kernel(backend="numba", double="numba", flat="y x")
 def sqrt_forward(y: Any, x: Any) -> None:
     """y = sqrt(x)."""
     for i in prange(x.size):
         y[i] = math.sqrt(x[i])
 
 
-@kernel(backend="numba", flat="y x")
+@kernel(backend="numba", double="numba", flat="y x")
 def abs_forward(y: Any, x: Any) -> None:
     """y = |x|."""
     for i in prange(x.size):
         y[i] = abs(x[i])
 
 
-@kernel(backend="numba", flat="y x")
+@kernel(backend="numba", double="numba", flat="y x")
 def sign_forward(y: Any, x: Any) -> None:
     """y = -1, 0 or 1 with the sign of x; 0 of NaN."""
     for i in prange(x.size):

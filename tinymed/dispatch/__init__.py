@@ -35,10 +35,10 @@ Without what makes it fast, watched and strict, it is forty lines:
             named = [*zip(kernel.parameters, kernel.specs(args))]
             out_orders = [order_of(kernel.kinds.get(n, ""), len(shape), flat) for n, (shape, _) in named]
             outs = [laid(np.empty(*s), o) for (_, s), o in zip(named, out_orders)]
-            work = [np.empty(*spec(w, np.float32)) for w in kernel.work(*args)] if kernel.work else []
+            work = [np.empty(*one) for one in kernel.workspaces(args)]
             see = lambda names, arrays, orders: [seen(kernel, *one) for one in zip(names, arrays, orders)]
             native = see(kernel.parameters, outs, out_orders), see(inputs, given, orders)
-            kernel.compiled(small=True)(*native[0], *work, *native[1])
+            kernel.compiled(True, kernel.takes_double(args))(*native[0], *work, *native[1])
             for name, a, b in zip(inputs, args, given):
                 if name in kernel.rule.writes:
                     a[...] = b  # updated in place, perhaps in a copy
@@ -56,9 +56,9 @@ The functions that are not written here are those of `select`.
 
 from .call import Dispatcher, Observer, observers, observing
 from .declare import BACKENDS, LOOPS, REFERENCE, Array, BackendError, Kernel, implementations, is_array, kernel
-from .select import Plan, is_single
+from .select import Plan, is_one_float, is_single
 from .tables import Table, absence, dry, record, table, use_backend, use_table
 
 __all__ = ["BACKENDS", "LOOPS", "REFERENCE", "Array", "BackendError", "Kernel", "implementations", "is_array", "kernel"]
-__all__ += ["Dispatcher", "Observer", "Plan", "is_single", "observers", "observing"]
+__all__ += ["Dispatcher", "Observer", "Plan", "is_one_float", "is_single", "observers", "observing"]
 __all__ += ["Table", "absence", "dry", "record", "table", "use_backend", "use_table"]

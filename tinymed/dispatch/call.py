@@ -27,7 +27,7 @@ from .declare import (
     implementations,
     is_array,
 )
-from .select import Plan, View, is_c_order, is_single, lay_out, native_view, select, signature
+from .select import Plan, View, is_c_order, is_double, is_single, lay_out, native_view, select, signature
 
 MOST_PLANS = 4096  # signatures remembered by one dispatcher
 strict = os.environ.get("TINYMED_STRICT", "") not in ("", "0")  # raise where a kernel on the native list falls back
@@ -69,6 +69,7 @@ class Dispatcher:
         direct = first.composite and not first.choice and first.backend == self.own != LOOPS
         self.composite = first.fn if direct and table.skipped is None else None
         self.when = first.when
+        self.double = first.double  # it must be native for float64 too
         self.plans: dict[tuple[Any, ...], Plan] = {}
         # by signature: the count that the call belongs to, and what runs it where nobody watches
         self.prepared: dict[tuple[Any, ...], tuple[list[int], Callable[..., Any]]] = {}
@@ -157,7 +158,7 @@ class Dispatcher:
             self.natives[0] += 1
             return
         self.fallbacks[0] += 1
-        if strict and self.name in self.table.native and is_single(args):
+        if strict and self.name in self.table.native and (is_single(args) or (self.double and is_double(args))):
             raise BackendError(
                 f"{self.name} must be native on {self.table.name!r} but fell back to the "
                 f"{plan.kernel.backend} for {describe(args)}"

@@ -82,12 +82,14 @@ class Kernel:
     when: Callable[..., bool] | None = None
     parallel: bool = True
     worth: Callable[..., bool] | None = None
+    double: bool = False
 
     def __post_init__(self) -> None:
         self.reference = self.backend == REFERENCE
         self.compiled_kind = not (self.reference or self.composite)
         self.parameters = list(inspect.signature(self.fn).parameters)
-        self.codes: dict[bool, Callable[..., Any]] = {}  # machine code, by whether it runs on several threads
+        # machine code, by whether it runs on several threads and whether it is float64's
+        self.codes: dict[tuple[bool, bool], Callable[..., Any]] = {}
 
     @property
     def rule(self) -> Rule:
@@ -96,18 +98,36 @@ class Kernel:
     def specs(self, args: Sequence[Any]) -> list[Spec]:
         """Return [(shape, dtype)] of the outputs; args need only .shape and .dtype."""
         dtype = next((a.dtype for a in args if hasattr(a, "dtype")), np.dtype(np.float32))
-        return [spec(s, dtype) for s in self.rule.out(*args)]
+        return [spec(s, dtype) for s in self.for_these(self.rule.out, args)(*args)]
 
-    def compiled(self, small: bool = False) -> Callable[..., Any]:
+    def workspaces(self, args: Sequence[Any]) -> list[Spec]:
+        """Return [(shape, dtype)] of the workspaces: of float32 unless said otherwise, or of float64 beside float64."""
+        if self.work is None:
+            return []
+        dtype = np.dtype(np.float64 if self.takes_double(args) else np.float32)
+        return [spec(w, dtype) for w in self.for_these(self.work, args)(*args)]
+
+    def takes_double(self, args: Sequence[Any]) -> bool:
+        """Return whether it takes these as code for float64, which was instantiated from that for float32."""
+        arrays = [a for a in args if hasattr(a, "shape") and not isinstance(a, np.generic)]
+        return self.double and any(a.dtype.char == "d" for a in arrays)
+
+    def for_these(self, rule: Any, args: Sequence[Any]) -> Any:
+        """Return a rule of shapes as it is for the numbers of these arguments: wider ones fill a vector sooner."""
+        return home_of(self.backend).doubled(rule) if self.takes_double(args) else rule
+
+    def compiled(self, small: bool = False, double: bool = False) -> Callable[..., Any]:
         """Return the machine code, which the backend's own compiler makes at its first call.
 
         Args:
             small: There is so little work that handing it to several threads, even to one of them, would cost more.
+            double: It is to take float64.
         """
-        parallel = self.parallel and not small
-        if parallel not in self.codes:
-            self.codes[parallel] = home_of(self.backend).compile_kernel(self.fn, parallel)
-        return self.codes[parallel]
+        key = self.parallel and not small, double
+        if key not in self.codes:
+            compile_kernel = home_of(self.backend).compile_kernel
+            self.codes[key] = compile_kernel(self.fn, *key) if double else compile_kernel(self.fn, key[0])
+        return self.codes[key]
 
 
 def home_of(implementer: str) -> ModuleType:
@@ -136,6 +156,7 @@ def kernel(
     when: Callable[..., bool] | None = None,
     parallel: bool = True,
     worth: Callable[..., bool] | None = None,
+    double: str = "",
 ) -> Callable[[F], F]:
     """Declare a function as an implementation of a kernel; return the function itself.
 
@@ -159,6 +180,7 @@ def kernel(
         parallel: Its prange loops run on several threads.
         worth: Inputs -> whether it was measured faster than the reference; asked of a loop that would serve another
             backend, which otherwise leaves the call to the reference.
+        double: Those of these backends on which it serves float64 too: a compiled kernel is instantiated for it.
 
     Example:
         >>> from tinymed.dispatch import kernel, table
@@ -176,12 +198,26 @@ def kernel(
         if backend == REFERENCE or called not in rules:
             rules[called] = Rule(out or undeclared_out, flops, frozenset(writes.split()))
         for of in backend.split():
+            wide = of in double.split()
+            asked = single_only(when) if double and not wide else when
             implementations[of, called] = Kernel(
-                fn, called, of, composite or choice, choice, kinds, work, when, parallel, worth
+                fn, called, of, composite or choice, choice, kinds, work, asked, parallel, worth, wide
             )
         return fn
 
     return declare
+
+
+def single_only(when: Callable[..., bool] | None) -> Callable[..., bool]:
+    """Return a condition with the one that no array is float64."""
+
+    def asked(*args: Any) -> bool:
+        for a in args:  # asked at every call, for which a generator is slow
+            if hasattr(a, "dtype") and a.dtype.char == "d":
+                return False
+        return when is None or when(*args)
+
+    return asked
 
 
 def like_first(*args: Any) -> list[tuple[int, ...]]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..memory import Order, canonical_order, dense_order, is_dense
-from .declare import LOOPS, Array, BackendError, Kernel, Spec, describe, home_of, implementations, is_array, spec
+from .declare import LOOPS, Array, BackendError, Kernel, Spec, describe, home_of, implementations, is_array
 
 SINGLE = "f?bBhHiIlLqQ"  # characters of the dtypes that compiled kernels take: float32, bool and integers
 SMALL = 16384  # elements below which threads cost more than they save
@@ -38,6 +38,7 @@ class Plan(NamedTuple):
     small: bool = False  # too little work to wake other threads for
     written: list[int] = []  # arguments updated in place that lay otherwise: copied back
     code: Callable[..., Any] | None = None  # compiled for these sizes: takes what `views` made
+    double: bool = False  # the code is float64's
     call: Callable[..., Any] = tuple  # from arguments that lie as the kernel wants to its results
 
 
@@ -82,8 +83,8 @@ def select(name: str, kernels: Sequence[Kernel], middle: str, args: Sequence[Any
 def accepts(kernel: Kernel, args: Sequence[Any]) -> bool:
     """Return whether an implementation can take these arguments.
 
-    Compiled kernels take float32, and integers beside it; loops float32 or float64.  `when` may ask for more, or answer
-    for integers alone.
+    Compiled kernels take float32, and integers beside it; loops float32 or float64, and so do those declared `double`.
+    `when` may ask for more, or answer for integers alone.
     """
     if kernel.backend == LOOPS:
         kinds = {a.dtype.char for a in args if is_array(a)}
@@ -91,9 +92,17 @@ def accepts(kernel: Kernel, args: Sequence[Any]) -> bool:
             return False
     elif kernel.compiled_kind:
         kinds = {a.dtype.char for a in args if is_array(a)}
+        if kernel.double and "d" in kinds:
+            kinds = {a.dtype.char for a in args if is_array(a) and not stands_for_none(a)} - {"d"}
+            return not kinds & {"f"} and kinds <= set(SINGLE) and (kernel.when is None or bool(kernel.when(*args)))
         if not kinds <= set(SINGLE) or (kernel.when is None and integers_alone(kernel, args, kinds)):
             return False
     return kernel.when is None or kernel.when(*args)
+
+
+def stands_for_none(a: Any) -> bool:
+    """Return whether an array is the empty one of float32 that compiled kernels take for None."""
+    return bool(a.size == 0 and a.dtype.char == "f")
 
 
 def integers_alone(kernel: Kernel, args: Sequence[Any], kinds: set[str]) -> bool:
@@ -119,6 +128,17 @@ def is_single(args: Sequence[Any]) -> bool:
     """Return whether there are floating-point arrays and all are float32: what compiled kernels promise to take."""
     kinds = {a.dtype.char for a in args if hasattr(a, "dtype")}
     return "f" in kinds and kinds <= set(SINGLE)
+
+
+def is_double(args: Sequence[Any]) -> bool:
+    """Return whether there are floating-point arrays and all are float64."""
+    kinds = {a.dtype.char for a in args if hasattr(a, "dtype") and not (is_array(a) and stands_for_none(a))}
+    return "d" in kinds and kinds - {"d"} <= set(SINGLE) - {"f"}
+
+
+def is_one_float(args: Sequence[Any]) -> bool:
+    """Return whether there are floating-point arrays and all are float32, or all float64."""
+    return is_single(args) or is_double(args)
 
 
 def refuse_shared_writes(kernel: Kernel, args: Sequence[Any]) -> None:
@@ -149,14 +169,14 @@ def lay_out(kernel: Kernel, args: Sequence[Any], fallback: bool) -> Plan:
         (shape, dtype, order_of(kernel.kinds.get(n, ""), len(shape), flat))
         for (shape, dtype), n in zip(kernel.specs(args), kernel.parameters, strict=False)
     ]
-    work = [spec(w, np.dtype(np.float32)) for w in (kernel.work(*args) if kernel.work else ())]
+    work, double = kernel.workspaces(args), kernel.takes_double(args)
     views = [native_view(kernel, n, o, shape) for (shape, _, o), n in zip(outs, kernel.parameters, strict=False)]
     views += [None] * len(work)
-    number = None if kernel.backend == LOOPS else np.float32  # a loop for float64 loses no digits
+    number = None if double or kernel.backend == LOOPS else np.float32  # for float64 no digits are lost
     for n, a, o in zip(names, args, orders, strict=True):
         views.append(native_view(kernel, n, o, a.shape) if o is not None else number if isinstance(a, float) else None)
     written = [i for i, _ in relayouts if names[i] in kernel.rule.writes]
-    return Plan(kernel, fallback, relayouts, outs, work, views, is_small(kernel, args, outs), written)
+    return Plan(kernel, fallback, relayouts, outs, work, views, is_small(kernel, args, outs), written, double=double)
 
 
 def memory_orders(kernel: Kernel, names: Sequence[str], args: Sequence[Any]) -> tuple[list[Order | None], Order]:

@@ -56,7 +56,7 @@ class Table:
         """Return the machine code for a plan, or on a dry table what stands in for it."""
         if self.skipped is not None:
             return functools.partial(skip, plan, self.skipped)
-        return plan.kernel.compiled(plan.small)
+        return plan.kernel.compiled(plan.small, plan.double)
 
     def forget(self) -> None:
         """Drop every plan: after `empty` was replaced, which plans hold."""

@@ -14,7 +14,7 @@ import ast
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..dispatch import Table
+from ..dispatch import BackendError, Table
 from .program import Call
 from .values import Ref, fresh
 
@@ -212,7 +212,10 @@ def build(p: Pattern, env: Env, index: int, table: Table) -> list[Call] | None:
     for line in p.added:
         dispatcher = getattr(table, line.kernel)
         args = [env[a] if isinstance(a, Name) else a for a in line.args]
-        plan = dispatcher.plan_for([a.phantom() if isinstance(a, Ref) else a for a in args])
+        try:
+            plan = dispatcher.plan_for([a.phantom() if isinstance(a, Ref) else a for a in args])
+        except BackendError:
+            return None  # of another dtype than the fused kernel's
         if plan.relayouts or (p.backend and plan.kernel.backend != p.backend):
             return None
         if plan.kernel.compiled_kind:

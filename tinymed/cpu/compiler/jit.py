@@ -6,24 +6,25 @@ from typing import Any
 
 import numba
 
-from . import numba_library
+from . import elements, numba_library
 from .cache import FAST, cache_directory
 
 # Nothing calls kernels from C: a wrapper for it would be compiled for each.
 OPTIONS: Any = {"fastmath": set(FAST), "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
-def compile_kernel(fn: Callable[..., Any], parallel: bool = True) -> Any:
+def compile_kernel(fn: Callable[..., Any], parallel: bool = True, double: bool = False) -> Any:
     """Return a kernel that is compiled at its first call, or loaded from the cache.
 
-    parallel: its prange loops run on Numba's threads.
+    parallel: its prange loops run on Numba's threads.  double: it is instantiated for float64.
     """
     root = cache_directory(fn.__module__)
-    folder = root and root / ("parallel" if parallel else "serial")
+    folder = root and root / (("parallel" if parallel else "serial") + ("-float64" if double else ""))
     how = {"parallel": parallel} | options(fn)
+    code = elements.doubled(fn) if double else fn
     if not parallel:
-        return numba_library.KernelCode(fn, how, folder)
-    return numba_library.ParallelCode(fn, how, folder, functools.partial(compile_kernel, fn, parallel=False))
+        return numba_library.KernelCode(code, how, folder)
+    return numba_library.ParallelCode(code, how, folder, functools.partial(compile_kernel, fn, False, double))
 
 
 def ready(compiled: Any, arguments: Sequence[Any]) -> Any:

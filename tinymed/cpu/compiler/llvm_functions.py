@@ -18,6 +18,7 @@ from llvmlite import binding, ir
 from numba import types
 from numba.core import config as numba_config
 
+from . import elements
 from .cache import cache_directory, read_sealed, write_sealed
 
 I64 = ir.IntType(64)
@@ -28,12 +29,21 @@ engines: list[Any] = []  # they own the machine code
 loaded: set[str] = set()  # functions whose addresses Numba's code knows
 
 
-def function(name: str, parameters: Sequence[str], emit: Emit) -> Any:
-    """Declare a function of 64-bit integers and return what Numba code calls; emit(builder, arguments) writes it."""
+def function(name: str, parameters: Sequence[str], emit: Emit, double: Emit | None = None) -> Any:
+    """Declare a function of 64-bit integers and return what Numba code calls; emit(builder, arguments) writes it.
+
+    double: what writes its form for float64, if there is one; `emit` itself where numbers play no part.
+    """
     if len(set(parameters)) < len(parameters):
         raise ValueError(f"LLVM function {name!r}: two parameters have one name: {', '.join(parameters)}")
     functions[f"tinymed_{name}"] = parameters, emit
-    return types.ExternalFunction(f"tinymed_{name}", types.void(*[types.int64] * len(parameters)))
+    made = types.ExternalFunction(f"tinymed_{name}", types.void(*[types.int64] * len(parameters)))
+    if double is emit:
+        elements.declare_twin(made, lambda: made)
+    elif double is not None:
+        again = function(f"{name}_float64", parameters, double)
+        elements.declare_twin(made, lambda: again)
+    return made
 
 
 def source(functions: Functions) -> str:

@@ -108,8 +108,13 @@ class Helper(CPUDispatcher):
     """A helper of kernels; called from Python it is the Python function that it was."""
 
     def __init__(self, py_func: Any, options: dict[str, Any]):
+        self.given = options
         options = {"nopython": True, "boundscheck": None, "no_cpython_wrapper": True} | options
         super().__init__(py_func, {}, options, BitcodeCompiler)
+
+    def again(self, fn: Any) -> "Helper":
+        """Return the helper that another function makes with the same options."""
+        return Helper(fn, self.given)
 
     def __call__(self, *args: Any) -> Any:
         return self.py_func(*args)

@@ -22,7 +22,7 @@ import numba
 from numba import types
 
 from ... import dispatch
-from . import llvm_functions
+from . import elements, llvm_functions
 from .cache import cache_directory
 from .numba_library import Helper, KernelCode
 
@@ -53,6 +53,7 @@ class Job(NamedTuple):
     parallel: bool
     signatures: tuple[Signature, ...]
     size: int  # a guess at the work: the longest jobs begin first
+    double: bool = False  # instantiated for float64
 
 
 class Built(NamedTuple):
@@ -68,14 +69,14 @@ class Found:
     """The signatures that calls were found to need, by kernel and variant."""
 
     def __init__(self) -> None:
-        self.signatures: dict[tuple[str, bool], dict[Signature, None]] = {}
+        self.signatures: dict[tuple[str, bool, bool], dict[Signature, None]] = {}
         self.sizes: dict[str, int] = {}
 
     def __call__(self, kernel: Any, plan: Any, native: Sequence[Any]) -> None:
         """Take down a call of a kernel that is compiled ahead."""
         if kernel.backend != BACKEND:
             return
-        variant = kernel.name, kernel.parallel and not plan.small
+        variant = kernel.name, kernel.parallel and not plan.small, plan.double
         self.signatures.setdefault(variant, {})[signature(native)] = None
         self.sizes[kernel.name] = sum(len(code) for code in helper_bytecodes(kernel.fn))
 
@@ -86,8 +87,8 @@ class Found:
         begins at one end needs few of the helpers that are compiled at the other.
         """
         jobs = [
-            Job(name, parallel, tuple(found), self.sizes[name] * (2 if parallel else 1) * len(found))
-            for (name, parallel), found in self.signatures.items()
+            Job(name, parallel, tuple(found), self.sizes[name] * (2 if parallel else 1) * len(found), double)
+            for (name, parallel, double), found in self.signatures.items()
         ]
         tiled = {job.kernel for job in jobs if on_the_tile(dispatch.implementations[BACKEND, job.kernel].fn)}
         return sorted(jobs, key=lambda job: (0, -job.size) if job.kernel in tiled else (1, job.size))
@@ -135,7 +136,7 @@ def prepare(calls: Iterable[tuple[Any, Sequence[Any]]]) -> None:
 def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
     """Do the jobs in this process and in others beside it; yield results as they come."""
     waiting, done, ready = deque(jobs), SimpleQueue[Built](), threading.Event()
-    symbols = set().union(*(llvm_functions.required(dispatch.implementations[BACKEND, job.kernel].fn) for job in jobs))
+    symbols = set().union(*(llvm_functions.required(code_of(job)) for job in jobs))
     first = deque(sorted(symbols))  # what kernels need comes before them, or several processes would compile it
     others = (
         processes - 1 if sys.executable and not getattr(sys, "frozen", False) else 0
@@ -167,11 +168,17 @@ def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
         ready.set()
 
 
+def code_of(job: Job) -> Callable[..., Any]:
+    """Return the function that a job compiles."""
+    fn: Callable[..., Any] = dispatch.implementations[BACKEND, job.kernel].fn
+    return elements.doubled(fn) if job.double else fn
+
+
 def compile_job(job: Job) -> Built:
     """Compile a kernel for some signatures, or find it in the cache."""
     dispatch.table(BACKEND)  # declares the kernels
     started = time.perf_counter()
-    code: Any = dispatch.implementations[BACKEND, job.kernel].compiled(small=not job.parallel)
+    code: Any = dispatch.implementations[BACKEND, job.kernel].compiled(not job.parallel, job.double)
     before = sum(code.stats.cache_misses.values())
     for kinds in job.signatures:
         code.compile(kinds)
@@ -201,7 +208,7 @@ def supervise(first: deque[str], waiting: deque[Job], done: SimpleQueue[Built], 
         while reply:
             job, reply = waiting.pop(), ""
             with suppress(ValueError):
-                reply = request(process, job.kernel, job.parallel, encode(job.signatures))
+                reply = request(process, job.kernel, job.parallel, job.double, encode(job.signatures))
             if reply:
                 done.put(Built(*json.loads(reply)))
             else:
@@ -257,8 +264,8 @@ def serve() -> None:
             llvm_functions.object_code(name)
             reply_with([name])
         else:
-            parallel, signatures = rest
-            reply_with(compile_job(Job(name, parallel, decode(signatures), 0)))
+            parallel, double, signatures = rest
+            reply_with(compile_job(Job(name, parallel, decode(signatures), 0, double)))
 
 
 def reply_with(content: Any) -> None:

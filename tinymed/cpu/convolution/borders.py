@@ -20,7 +20,7 @@ def grown(x: Any, padding: Any) -> list[Any]:
     return [(*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + left + right)]
 
 
-@kernel(backend="numba", image="y x", out=grown)
+@kernel(backend="numba", double="numba", image="y x", out=grown)
 def pad(y: Any, x: Any, padding: Any) -> None:
     """Write zeros around each image; a negative number of them cuts pixels off."""
     (top, _), (left, _) = padding

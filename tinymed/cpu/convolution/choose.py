@@ -22,6 +22,7 @@ ALGORITHMS = ("direct", "winograd2", "winograd4", "naive", "depthwise")
 FORCIBLE = ALGORITHMS[:4]
 DIRECTIONS = ("forward", "input", "weight")
 TRANSFORM, FILTER = 10, 8  # multiply-adds that take as long as transforming one number of a tile or a filter
+DOUBLE_FILTER = 100  # of a filter of float64: its panels are half as wide, so there are more of them, of fewer numbers
 LITTLE = 2048  # multiply-adds that loops do in less time than one more kernel call takes
 ROWS = 8  # tiles per register tile
 SUMMING = 8  # multiply-adds that adding up the lanes of one sum takes as long as
@@ -79,13 +80,15 @@ def choose(
     padding: Pairs = ((0, 0), (0, 0)),
     dilation: Sizes = (1, 1),
     groups: int = 1,
+    double: bool = False,
 ) -> str:
-    """Return the algorithm for a direction (forward, input, weight) of conv2d or conv3d.
+    """Return the algorithm for a direction (forward, input, weight) of conv2d or conv3d; double: of float64.
 
     x_shape is (N, C, H, W), weight_shape (O, C, KH, KW); of a volume one axis more.  Volumes are transformed in their
     planes alone, where the planes of a filter are so many channels more.
     """
-    return decide(direction, x_shape, weight_shape, stride, padding, dilation, groups, precision.in_use(), forced)
+    wanted = "double" if double else precision.in_use()
+    return decide(direction, x_shape, weight_shape, stride, padding, dilation, groups, wanted, forced)
 
 
 @lru_cache(maxsize=4096)
@@ -100,29 +103,31 @@ def decide(
     precision: str,
     forced: str | None,
 ) -> str:
-    """Return what `choose` does, remembered: precision and what is forced are arguments too."""
+    """Return what `choose` does, remembered: precision ("double" of float64) and what is forced are arguments too."""
     if direction not in DIRECTIONS:
         raise ValueError(f"direction {direction!r} is unknown; choose one of {', '.join(DIRECTIONS)}")
     filters, channels, *kernel = weight_shape
     rank = len(kernel)
     if rank == 2 and groups > 1 and weight_shape[:2] == (groups, 1):
-        return "depthwise"
+        return "direct" if precision == "double" else "depthwise"
     places = slides(x_shape[2:], weight_shape[2:], stride, padding, dilation)
     if rank == 2 and (forced == "naive" or (not forced and x_shape[0] * prod(weight_shape) * prod(places) <= LITTLE)):
         return "naive"
     if x_shape[0] == 0 or groups > 1 or {*stride, *dilation} != {1} or kernel[-2:] != [3, 3]:
         return "direct"
-    if rank == 3 and (precision == "exact" or forced == "naive" or kernel[0] > 3):
+    exact = precision in ("exact", "double")
+    if rank == 3 and (exact or forced == "naive" or kernel[0] > 3):
         return "direct"  # a plane of the filter more is a rounding more: of five the error has not been bounded
     if forced:
-        return "direct" if (precision, forced) == ("exact", "winograd4") else forced
+        return "direct" if exact and forced == "winograd4" else forced
     size = x_shape[2:] if direction == "input" else places
     maps, planes = x_shape[0] * prod(size[:-2]), prod(kernel[:-2])
     # A weight gradient transforms both sides for each plane of the filter, as if those were so many convolutions.
     read, written = {"forward": (planes * channels, filters), "input": (planes * filters, channels)}.get(
         direction, (channels, filters)
     )
-    gains = {m: gain(m, maps, read, written, size[-2:]) for m in ((2,) if precision == "exact" else (2, 4))}
+    cost = DOUBLE_FILTER if precision == "double" else FILTER
+    gains = {m: gain(m, maps, read, written, size[-2:], cost) for m in ((2,) if exact else (2, 4))}
     best = max(gains, key=gains.__getitem__)
     return f"winograd{best}" if gains[best] > 1 else "direct"
 
@@ -135,18 +140,18 @@ def few_filters_pay(filters: int, channels: int, kernel: Sizes, dilation: Sizes,
     return filters * (outer * -(-run // LANES) + SUMMING) < 0.8 * outer * run
 
 
-def gain(m: int, images: int, channels: int, filters: int, size: Sequence[int]) -> float:
+def gain(m: int, images: int, channels: int, filters: int, size: Sequence[int], cost: int = FILTER) -> float:
     """Return the time of direct over the time of F(m x m, 3 x 3), as multiply-adds explain it.
 
     Winograd's are (m + 2)^2 per tile, whole tiles at the border and whole rows of registers, and what transforms cost:
-    TRANSFORM for each of the (m + 2)^2 numbers of a tile, for each channel it comes from and goes to, and FILTER for
+    TRANSFORM for each of the (m + 2)^2 numbers of a tile, for each channel it comes from and goes to, and `cost` for
     each of a filter.  The two constants are fitted to times of the shapes below and of 8 to 64 channels at 64 x 64, of
     1 to 16 images, in three directions: F(4x4) pays from 8 channels up, F(2x2) from 16 up and for 512 channels on few
     tiles, where transforming filters costs more than it saves.
     """
     tiles = -(-images * prod(-(-n // m) for n in size) // ROWS) * ROWS
     products = tiles * channels * filters
-    transforms = TRANSFORM * tiles * (channels + filters) + FILTER * channels * filters
+    transforms = TRANSFORM * tiles * (channels + filters) + cost * channels * filters
     return 9 * images * prod(size) * channels * filters / max(1, (m + 2) ** 2 * (products + transforms))
 
 

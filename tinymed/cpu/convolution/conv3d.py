@@ -15,7 +15,7 @@ from ..arguments import ABSENT, volumes
 from ..compiler.jit import serial
 from ..simd.partition import TASKS, partition_work
 from ..simd.tile import ACCUMULATE, ZERO, sweep
-from ..simd.vectors import LANES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from ..simd.vectors import BYTES, LANES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
 from .choose import choose, few_filters_pay
 from .direct import BLOCK
 from .direct_weight import PARTIAL, units
@@ -32,18 +32,23 @@ def flat_filter(weight: Any) -> Any:
     return weight.reshape(o, i, kd * kh, kw)
 
 
+def tile_of(direction: str, x_shape: Any, weight_shape: Any, params: Any, like: Any) -> int | None:
+    """Return the size of Winograd's tiles in a direction, for numbers like an array's; None where direct is faster."""
+    return WINOGRAD.get(choose(direction, x_shape, weight_shape, *params, like.dtype.char == "d"))
+
+
 def padded(k: Any, x: Any, padding: Any) -> Any:
     """Return x with zeros around it, or x itself where none are asked for."""
     return x if not any(map(any, padding)) else k.pad3d(x, padding)
 
 
-@kernel(backend="numba", composite=True, when=lambda x, weight, bias, *_: volumes(x, weight, bias))
+@kernel(backend="numba", double="numba", composite=True, when=lambda x, weight, bias, *_: volumes(x, weight, bias))
 def conv3d_forward(
     k: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
     """Call conv3d_winograd where it pays, or pad x and call conv3d_few_filters or conv3d_direct."""
     bias = ABSENT if bias is None else bias
-    if m := WINOGRAD.get(choose("forward", x.shape, weight.shape, stride, padding, dilation, groups)):
+    if m := tile_of("forward", x.shape, weight.shape, (stride, padding, dilation, groups), x):
         return k.conv3d_winograd(x, k.winograd_filter3d(weight, m), bias, weight.shape[0], padding)
     if few_filters_pay(weight.shape[0], weight.shape[1], weight.shape[2:], dilation, groups):
         rows = k.pack_filter_rows(weight)
@@ -52,7 +57,7 @@ def conv3d_forward(
     return k.conv3d_direct(padded(k, x, padding), packed, bias, weight.shape, stride, dilation, groups)
 
 
-@kernel(backend="numba", composite=True, when=lambda dy, weight, *_: volumes(dy, weight))
+@kernel(backend="numba", double="numba", composite=True, when=lambda dy, weight, *_: volumes(dy, weight))
 def conv3d_backward_input(
     k: Any, dy: Any, weight: Any, x_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
@@ -61,7 +66,7 @@ def conv3d_backward_input(
     Otherwise call conv3d_scatter.
     """
     o, i, *kernel = weight.shape
-    if m := WINOGRAD.get(choose("input", x_shape, weight.shape, stride, padding, dilation, groups)):
+    if m := tile_of("input", x_shape, weight.shape, (stride, padding, dilation, groups), dy):
         flipped = k.flip_transpose_filter(flat_filter(weight), 1).reshape(i, o, *kernel)
         return k.conv3d_winograd(dy, k.winograd_filter3d(flipped, m), ABSENT, i, around(kernel, padding, dilation))
     shape = (i * groups, o // groups, *kernel)
@@ -78,13 +83,13 @@ def conv3d_backward_input(
     return padded(k, dx, tuple((-low, -high) for low, high in padding))
 
 
-@kernel(backend="numba", composite=True, when=lambda dy, x, *_: volumes(dy, x))
+@kernel(backend="numba", double="numba", composite=True, when=lambda dy, x, *_: volumes(dy, x))
 def conv3d_backward_weight(
     k: Any, dy: Any, x: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
     """Call conv3d_winograd_weight where it pays; else pad x, or a dy of few channels, and call conv3d_direct_weight."""
     o, i, *kernel = weight_shape
-    if m := WINOGRAD.get(choose("weight", x.shape, weight_shape, stride, padding, dilation, groups)):
+    if m := tile_of("weight", x.shape, weight_shape, (stride, padding, dilation, groups), x):
         return k.conv3d_winograd_weight(dy, x, kernel[0], m, padding)
     if groups == 1 and stride == (1, 1, 1) and exchanged_pays(o, i, kernel):
         spread = padded(k, dy, around(kernel, padding, dilation))
@@ -122,7 +127,7 @@ def grown(x: Any, padding: Any) -> list[Any]:
     return [(*x.shape[:2], *(n + low + high for n, (low, high) in zip(x.shape[2:], padding, strict=True)))]
 
 
-@kernel(backend="numba", image="y x", out=grown, flops=lambda x, padding: 0)
+@kernel(backend="numba", double="numba", image="y x", out=grown, flops=lambda x, padding: 0)
 def pad3d(y: Any, x: Any, padding: Any) -> None:
     """Write zeros around each volume; a negative number of them cuts voxels off."""
     (front, _), (top, _), (left, _) = padding
@@ -194,10 +199,10 @@ def locate(tables: Any, first: Any, last: Any, size: Any, x_steps: Any, y_steps:
 def steps(volume: Any, stride: Any) -> Any:
     """Return bytes from volume to volume, and from place to place along each axis, of an array [n][d][h][w][c]."""
     _, d, h, w, c = volume.shape
-    return 4 * d * h * w * c, 4 * stride[0] * h * w * c, 4 * stride[1] * w * c, 4 * stride[2] * c
+    return BYTES * d * h * w * c, BYTES * stride[0] * h * w * c, BYTES * stride[1] * w * c, BYTES * stride[2] * c
 
 
-@kernel(backend="numba", image="y x", out=direct_out, work=direct_work, flops=direct_flops)
+@kernel(backend="numba", double="numba", image="y x", out=direct_out, work=direct_work, flops=direct_flops)
 def conv3d_direct(
     y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any
 ) -> None:
@@ -205,19 +210,19 @@ def conv3d_direct(
     depth, per_group = shape[1], y.shape[4] // groups
     size, voxels = y.shape[1:4], y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3]
     _, plane, row, voxel = steps(x, dilation)
-    of_plane = shape[3] * shape[4] * depth * 4 * TILE_COLUMNS  # bytes of the filter's planes in a panel
+    of_plane = shape[3] * shape[4] * depth * BYTES * TILE_COLUMNS  # bytes of the filter's planes in a panel
     loops = (
         shape[3],
         shape[4],
         depth,
         row,
         voxel,
-        4,
-        shape[4] * depth * 4 * TILE_COLUMNS,
-        depth * 4 * TILE_COLUMNS,
-        4 * TILE_COLUMNS,
+        BYTES,
+        shape[4] * depth * BYTES * TILE_COLUMNS,
+        depth * BYTES * TILE_COLUMNS,
+        BYTES * TILE_COLUMNS,
     )
-    panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
+    panels, panel = packed.shape[0] // groups, BYTES * packed.shape[1]
     blocks = ceil_div(voxels, BLOCK)
     cuts, partitions = partition_work(blocks, panels)
     for task in prange(cuts * partitions):
@@ -227,13 +232,13 @@ def conv3d_direct(
             first, last = block * BLOCK, min((block + 1) * BLOCK, voxels)
             tiles = locate(table, first, last, size, steps(x, stride), steps(y, (1, 1, 1)))
             for g in range(groups):
-                start = address(bias) + 4 * g * per_group if bias.size else ZERO
+                start = address(bias) + BYTES * g * per_group if bias.size else ZERO
                 for r in range(shape[2]):
                     sweep(
                         table,
                         tiles,
-                        address(x) + r * plane + 4 * g * depth,
-                        address(y) + 4 * g * per_group,
+                        address(x) + r * plane + BYTES * g * depth,
+                        address(y) + BYTES * g * per_group,
                         address(packed) + g * panels * panel + r * of_plane,
                         panel,
                         start,
@@ -255,6 +260,7 @@ def scatter_work(dy: Any, packed: Any, x_shape: Any, *_: Any) -> list[Any]:
 
 @kernel(
     backend="numba",
+    double="numba",
     image="dx dy",
     work=scatter_work,
     out=lambda dy, packed, x_shape, *_: [x_shape],
@@ -272,9 +278,9 @@ def conv3d_scatter(
     depth, per_group = k // groups, dx.shape[4] // groups
     kd, kh, kw = shape[2:]
     _, _, row, voxel = steps(dx, dilation)
-    to, tap = steps(dx, stride), depth * 4 * TILE_COLUMNS
-    loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * TILE_COLUMNS)
-    panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
+    to, tap = steps(dx, stride), depth * BYTES * TILE_COLUMNS
+    loops = (1, 1, depth, 0, 0, BYTES, 0, 0, BYTES * TILE_COLUMNS)
+    panels, panel = packed.shape[0] // groups, BYTES * packed.shape[1]
     once = (kd, kh, kw) == stride and dilation == (1, 1, 1) and dx.shape[1:4] == (kd * d, kh * h, kw * w)
     for task in prange(n * dx.shape[1]):
         b, q, table = task // dx.shape[1], task % dx.shape[1], tables[task]
@@ -282,7 +288,7 @@ def conv3d_scatter(
             dx[b, q] = 0
         for first in range(0, h * w, BLOCK):
             last = min(first + BLOCK, h * w)
-            tiles = locate(table, first, last, (1, h, w), (0, 0, w * k * 4, k * 4), (0, 0, to[2], to[3]))
+            tiles = locate(table, first, last, (1, h, w), (0, 0, w * k * BYTES, k * BYTES), (0, 0, to[2], to[3]))
             for r in range(kd):
                 z = q - r * dilation[0]
                 if z % stride[0] == 0 and 0 <= z < d * stride[0]:
@@ -294,8 +300,8 @@ def conv3d_scatter(
                             sweep(
                                 table,
                                 tiles,
-                                source + 4 * g * depth,
-                                y + 4 * g * per_group,
+                                source + BYTES * g * depth,
+                                y + BYTES * g * per_group,
                                 address(packed) + g * panels * panel + flipped_tap,
                                 panel,
                                 ZERO if once else ACCUMULATE,
@@ -334,12 +340,13 @@ def taps(table: Any, shape: Any, by: Any, filters: Any) -> None:
     for m in range(table.shape[1]):
         q = min(m, depth * kd * kh * kw - 1)
         tap = q // depth
-        table[0, m] = tap // (kh * kw) * by[1] + tap // kw % kh * by[2] + tap % kw * by[3] + q % depth * 4
-        table[1, m] = q * filters * 4
+        table[0, m] = tap // (kh * kw) * by[1] + tap // kw % kh * by[2] + tap % kw * by[3] + q % depth * BYTES
+        table[1, m] = q * filters * BYTES
 
 
 @kernel(
     backend="numba",
+    double="numba",
     image="dy x",
     filter="dw",
     work=weight_work,
@@ -371,15 +378,16 @@ def conv3d_direct_weight(
             partial[cut] = 0
         for unit in range(cut * count // cuts, (cut + 1) * count // cuts):
             b, z, i = unit // (along * down), unit // down % along * planes, unit % down * rows
-            loops = (min(planes, d - z), min(rows, h - i), w, plane, row, voxel, h * w * k * 4, w * k * 4, k * 4)
+            of_dy = h * w * k * BYTES, w * k * BYTES, k * BYTES
+            loops = (min(planes, d - z), min(rows, h - i), w, plane, row, voxel, of_dy[0], of_dy[1], of_dy[2])
             for g in range(groups):
                 sweep(
                     table,
                     table.shape[1] // TILE_ROWS,
-                    address(x[b]) + z * plane + i * row + 4 * g * depth,
-                    address(partial[cut]) + 4 * g * per_group,
-                    address(dy[b, z, i]) + 4 * g * per_group,
-                    4 * TILE_COLUMNS,
+                    address(x[b]) + z * plane + i * row + BYTES * g * depth,
+                    address(partial[cut]) + BYTES * g * per_group,
+                    address(dy[b, z, i]) + BYTES * g * per_group,
+                    BYTES * TILE_COLUMNS,
                     start,
                     per_group,
                     low,

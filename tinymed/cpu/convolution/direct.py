@@ -15,7 +15,7 @@ from ..compiler.jit import serial
 from ..simd.partition import partition_work
 from ..simd.streaming import exceeds_cache, read_ahead, store_fence, whole_vectors
 from ..simd.tile import ACCUMULATE, ZERO, nontemporal_sweep, sweep
-from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from ..simd.vectors import BYTES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
 from .borders import NO_PADDING
 
 BLOCK = 16 * TILE_ROWS  # rows of one indirection table: their inputs stay in L2 while the panels of the filter pass
@@ -59,14 +59,14 @@ def direct_flops(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilati
     return float(2 * math.prod(shape[1:]) * math.prod(out))
 
 
-@kernel(backend="numba", image="y x", out=direct_out, work=direct_work, flops=direct_flops)
+@kernel(backend="numba", double="numba", image="y x", out=direct_out, work=direct_work, flops=direct_flops)
 def conv_direct(
     y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any
 ) -> None:
     """y[n, h, w, k] = bias[k] + sum_rsc x[n, h*sh + r*dh, w*sw + s*dw, c] * weight[r, s, c, k], x already padded."""
     n, h, w, k = y.shape
     c, depth, per_group = x.shape[3], shape[1], k // groups
-    pixel = 4 * c
+    pixel = BYTES * c
     row = x.shape[2] * pixel
     loops = (
         shape[2],
@@ -74,12 +74,12 @@ def conv_direct(
         depth,
         dilation[0] * row,
         dilation[1] * pixel,
-        4,
-        shape[3] * depth * 4 * TILE_COLUMNS,
-        depth * 4 * TILE_COLUMNS,
-        4 * TILE_COLUMNS,
+        BYTES,
+        shape[3] * depth * BYTES * TILE_COLUMNS,
+        depth * BYTES * TILE_COLUMNS,
+        BYTES * TILE_COLUMNS,
     )
-    panels, panel = packed.shape[0] // groups, 4 * packed.shape[1]
+    panels, panel = packed.shape[0] // groups, BYTES * packed.shape[1]
     blocks = ceil_div(n * h * w, BLOCK)
     cuts, partitions = partition_work(blocks, panels)
     reads_ahead = (
@@ -97,17 +97,17 @@ def conv_direct(
                 h,
                 w,
                 (x.shape[1] * row, stride[0] * row, stride[1] * pixel),
-                (h * w * k * 4, w * k * 4, k * 4),
+                (h * w * k * BYTES, w * k * BYTES, k * BYTES),
             )
             if reads_ahead:
                 read_ahead(address(x) + first * pixel, (last - first) * pixel, address(table[2]))
             for g in range(groups):
-                start = address(bias) + 4 * g * per_group if bias.size else ZERO
+                start = address(bias) + BYTES * g * per_group if bias.size else ZERO
                 block_of = (
                     table,
                     tiles,
-                    address(x) + 4 * g * depth,
-                    address(y) + 4 * g * per_group,
+                    address(x) + BYTES * g * depth,
+                    address(y) + BYTES * g * per_group,
                     address(packed) + g * panels * panel,
                     panel,
                     start,
@@ -145,6 +145,7 @@ def taps_disjoint(shape: Any, stride: Any, dilation: Any) -> Any:
 
 @kernel(
     backend="numba",
+    double="numba",
     image="dx dy",
     work=scatter_work,
     out=lambda dy, packed, x_shape, *_: [x_shape],
@@ -160,13 +161,13 @@ def conv_scatter(
     n, h, w, k = dy.shape
     kh, kw, c, depth = shape[2], shape[3], dx.shape[3], k // groups
     per_group, disjoint = c // groups, taps_disjoint(shape, stride, dilation)
-    row, tap = dx.shape[2] * c * 4, depth * 4 * TILE_COLUMNS
-    loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * TILE_COLUMNS)
-    panels, panel, images = packed.shape[0], 4 * packed.shape[1], images_per_task(n, h, w)
+    row, tap = dx.shape[2] * c * BYTES, depth * BYTES * TILE_COLUMNS
+    loops = (1, 1, depth, 0, 0, BYTES, 0, 0, BYTES * TILE_COLUMNS)
+    panels, panel, images = packed.shape[0], BYTES * packed.shape[1], images_per_task(n, h, w)
     tasks, start = ceil_div(n, images), ZERO if disjoint else ACCUMULATE
     _, partitions = partition_work(tasks, panels)
-    dy_steps = h * w * k * 4, w * k * 4, k * 4
-    dx_steps = dx.shape[1] * row, stride[0] * row, stride[1] * c * 4
+    dy_steps = h * w * k * BYTES, w * k * BYTES, k * BYTES
+    dx_steps = dx.shape[1] * row, stride[0] * row, stride[1] * c * BYTES
     nontemporal = disjoint and exceeds_cache(dx) and per_group % TILE_COLUMNS == 0 and whole_vectors(dx, c)
     for task in prange(tasks * partitions):
         b, part, table = task // partitions * images, task % partitions, tables[task]
@@ -176,14 +177,14 @@ def conv_scatter(
         for first in range(0, count, BLOCK):
             tiles = locate(table, first, min(first + BLOCK, count), h, w, dy_steps, dx_steps)
             for t in range(kh * kw):
-                y = address(dx[b]) + t // kw * dilation[0] * row + t % kw * dilation[1] * c * 4
+                y = address(dx[b]) + t // kw * dilation[0] * row + t % kw * dilation[1] * c * BYTES
                 for p in range(low, high):
                     g, q = p // (panels // groups), p % (panels // groups)
                     one = (
                         table,
                         tiles,
-                        address(dy[b]) + 4 * g * depth,
-                        y + 4 * g * per_group,
+                        address(dy[b]) + BYTES * g * depth,
+                        y + BYTES * g * per_group,
                         address(packed) + g * (panels // groups) * panel + (kh * kw - 1 - t) * tap,
                         panel,
                         start,

@@ -15,7 +15,7 @@ from ..compiler.jit import serial
 from ..simd.partition import TASKS
 from ..simd.streaming import read_ahead
 from ..simd.tile import ACCUMULATE, TALL, ZERO, sweep, tall_sweep
-from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from ..simd.vectors import BYTES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
 
 PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger
 WIDTH = 4096  # numbers that one task adds up
@@ -57,12 +57,13 @@ def taps(table: Any, shape: Any, steps: Any, filters: Any) -> None:
     depth = shape[1]
     for m in range(table.shape[1]):
         q = min(m, depth * shape[2] * shape[3] - 1)
-        table[0, m] = q // (depth * shape[3]) * steps[0] + q // depth % shape[3] * steps[1] + q % depth * 4
-        table[1, m] = q * filters * 4
+        table[0, m] = q // (depth * shape[3]) * steps[0] + q // depth % shape[3] * steps[1] + q % depth * BYTES
+        table[1, m] = q * filters * BYTES
 
 
 @kernel(
     backend="numba",
+    double="numba",
     image="dy x",
     filter="dw",
     work=lambda dy, x, shape, *_: weight_space(dy.shape, x.shape[1], shape),
@@ -86,11 +87,21 @@ def conv_direct_weight(
             partial[cut] = 0
         for unit in range(cut * count // cuts, (cut + 1) * count // cuts):
             b, i = unit // per_image * images, unit % per_image * rows
-            loops = (min(images, n - b), min(rows, h - i), w, image, row, pixel, h * w * k * 4, w * k * 4, k * 4)
+            loops = (
+                min(images, n - b),
+                min(rows, h - i),
+                w,
+                image,
+                row,
+                pixel,
+                h * w * k * BYTES,
+                w * k * BYTES,
+                k * BYTES,
+            )
             if part == 0 and shape[2:] == (1, 1) and stride == (1, 1):
                 for each in range(b, b + loops[0]):
-                    read_ahead(address(x[each, i]), 4 * loops[1] * w * x.shape[3], address(table[2]))
-                    read_ahead(address(dy[each, i]), 4 * loops[1] * w * k, address(table[2]))
+                    read_ahead(address(x[each, i]), BYTES * loops[1] * w * x.shape[3], address(table[2]))
+                    read_ahead(address(dy[each, i]), BYTES * loops[1] * w * k, address(table[2]))
             weight_unit(
                 partial[cut],
                 table,
@@ -112,7 +123,7 @@ def conv_direct_weight(
 @serial
 def weight_steps(table: Any, x: Any, filters: Any, shape: Any, stride: Any, dilation: Any) -> Any:
     """Return bytes of x per image, row and pixel of dy, after filling the table of taps."""
-    pixel = 4 * x.shape[3]
+    pixel = BYTES * x.shape[3]
     row = x.shape[2] * pixel
     taps(table, shape, (dilation[0] * row, dilation[1] * pixel), filters)
     return x.shape[1] * row, stride[0] * row, stride[1] * pixel
@@ -133,10 +144,10 @@ def weight_unit(
     panels = ceil_div(per_group, TILE_COLUMNS)
     for g in range(groups):
         rows_of = (
-            x + 4 * g * shape[1],
-            address(total) + 4 * g * per_group,
-            dy + 4 * g * per_group,
-            4 * TILE_COLUMNS,
+            x + BYTES * g * shape[1],
+            address(total) + BYTES * g * per_group,
+            dy + BYTES * g * per_group,
+            BYTES * TILE_COLUMNS,
             start,
             per_group,
             part * panels // partitions,

@@ -8,13 +8,14 @@ from numba import prange
 from ...dispatch import kernel
 from ..simd.dots import dots
 from ..simd.partition import TASKS
-from ..simd.vectors import LANES, address, ceil_div
+from ..simd.vectors import BYTES, LANES, address, ceil_div
 from .conv3d import direct_flops, direct_out, locate, steps
 from .direct import BLOCK
 
 
 @kernel(
     backend="numba",
+    double="numba",
     filter="w",
     out=lambda w: [(w.shape[0], int(np.prod(w.shape[2:-1])), -(-w.shape[-1] * w.shape[1] // LANES) * LANES)],
 )
@@ -42,6 +43,7 @@ def few_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: 
 
 @kernel(
     backend="numba",
+    double="numba",
     image="y x",
     out=few_out,
     work=few_work,
@@ -54,7 +56,7 @@ def conv3d_few_filters(
     filters, size = y.shape[4], y.shape[1:4]
     voxels = y.shape[0] * size[0] * size[1] * size[2]
     _, plane, row, _ = steps(x, dilation)
-    packed_row = 4 * packed.shape[2]
+    packed_row = BYTES * packed.shape[2]
     loops = shape[2], shape[3], shape[4] * shape[1], plane, row, shape[3] * packed_row, packed_row
     blocks, cuts = ceil_div(voxels, BLOCK), tables.shape[0]
     begin[:] = 0

@@ -10,7 +10,7 @@ from numba import prange
 from ...dispatch import kernel
 from ..simd.pack import pack_rows
 from ..simd.transpose import transpose
-from ..simd.vectors import TILE_COLUMNS, address, ceil_div
+from ..simd.vectors import BYTES, TILE_COLUMNS, address, ceil_div
 
 SLICE = 32  # rows of a filter packed or flipped by one task
 
@@ -21,7 +21,7 @@ def packed_shape(w: Any, groups: Any) -> list[Any]:
     return [(groups * -(-k // groups // TILE_COLUMNS), kh * kw * c * TILE_COLUMNS)]
 
 
-@kernel(backend="numba", filter="w", out=packed_shape)
+@kernel(backend="numba", double="numba", filter="w", out=packed_shape)
 def pack_filter(packed: Any, w: Any, groups: Any) -> None:
     """[r][s][c][k] -> [group][panel of TILE_COLUMNS filters][r][s][c][TILE_COLUMNS], as tiles read it."""
     depth, k = w.shape[0] * w.shape[1] * w.shape[2], w.shape[3]
@@ -45,7 +45,7 @@ def flipped_shape(w: Any, groups: Any) -> tuple[int, ...]:
     return c * groups, k // groups, kh, kw
 
 
-@kernel(backend="numba", filter="flipped w", out=lambda w, groups: [flipped_shape(w, groups)])
+@kernel(backend="numba", double="numba", filter="flipped w", out=lambda w, groups: [flipped_shape(w, groups)])
 def flip_transpose_filter(flipped: Any, w: Any, groups: Any) -> None:
     """Rotate a filter by 180 degrees and exchange the input and output channels of each group."""
     kh, kw, c, k = w.shape
@@ -56,7 +56,9 @@ def flip_transpose_filter(flipped: Any, w: Any, groups: Any) -> None:
         size = min(SLICE, per_group - first)
         for g in range(groups):
             to = flipped[kh - 1 - r, kw - 1 - s, first:, g * c :]
-            transpose(address(w[r, s, :, g * per_group + first :]), 4 * k, c, size, address(to), 4 * flipped.shape[3])
+            transpose(
+                address(w[r, s, :, g * per_group + first :]), BYTES * k, c, size, address(to), BYTES * flipped.shape[3]
+            )
 
 
 def packed_flipped_shape(w: Any, groups: Any) -> list[Any]:
@@ -65,7 +67,7 @@ def packed_flipped_shape(w: Any, groups: Any) -> list[Any]:
     return [(groups * -(-c // TILE_COLUMNS), kh * kw * (k // groups) * TILE_COLUMNS)]
 
 
-@kernel(backend="numba", filter="w", out=packed_flipped_shape)
+@kernel(backend="numba", double="numba", filter="w", out=packed_flipped_shape)
 def pack_flipped_filter(packed: Any, w: Any, groups: Any) -> None:
     """Pack the flipped filter: pack_filter of flip_transpose_filter in one pass."""
     kh, kw, c, k = w.shape
@@ -85,9 +87,9 @@ def pack_flipped_filter(packed: Any, w: Any, groups: Any) -> None:
                 rows[:] = 0
             transpose(
                 address(w[tap // kw, tap % kw, column:, g * per_group + first :]),
-                4 * k,
+                BYTES * k,
                 columns,
                 size,
                 address(rows),
-                4 * TILE_COLUMNS,
+                BYTES * TILE_COLUMNS,
             )

@@ -16,7 +16,7 @@ from ...ops.conv import forward_flops, output_shape
 f8 = np.float64
 
 
-@kernel(backend="numba", image="y x", filter="w", out=output_shape, flops=forward_flops, parallel=False)
+@kernel(backend="numba", double="numba", image="y x", filter="w", out=output_shape, flops=forward_flops, parallel=False)
 def conv_naive(y: Any, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> None:
     """y[n, i, j, k] = bias[k] + sum_rsc x[n, i*sh + r*dh - top, j*sw + s*dw - left, c] w[r, s, c, k]"""
     (top, _), (left, _) = padding
@@ -39,6 +39,7 @@ def conv_naive(y: Any, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dil
 
 @kernel(
     backend="numba",
+    double="numba",
     image="dx dy",
     filter="w",
     out=lambda dy, w, x_shape, *_: [x_shape],
@@ -72,6 +73,7 @@ def conv_naive_input(
 
 @kernel(
     backend="numba",
+    double="numba",
     image="dy x",
     filter="dw",
     out=lambda dy, x, shape, *_: [shape],

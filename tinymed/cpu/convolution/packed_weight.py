@@ -16,7 +16,7 @@ from ..simd.pack import pack_panel, pack_two_tiles
 from ..simd.partition import TASKS
 from ..simd.streaming import read_ahead
 from ..simd.tile import ACCUMULATE, ZERO, tile
-from ..simd.vectors import LANES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from ..simd.vectors import BYTES, LANES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
 
 PIXELS = 512  # of a slab: TILE_ROWS channels of them are half of a first-level cache
 RUN = 64  # pixels of a slab that one task fetches and packs
@@ -39,15 +39,17 @@ def pack_slab(
     image: [image, row, column, channel];  size: output rows and columns of an image;  start: row, column and channel of
     the first pixel;  stride: of both.
     """
-    step, at, whole = 4 * image.shape[3], first, stride == (1, 1) and image.shape[1:3] == size
+    step, at, whole = BYTES * image.shape[3], first, stride == (1, 1) and image.shape[1:3] == size
     while at < last:
         b, i, j = at // (size[0] * size[1]), at // size[1] % size[0], at % size[1]
         run = last - at if whole else min(size[1] - j, last - at)
         x = address(image[b, start[0] + i * stride[0], start[1] + j * stride[1], start[2] :])
         if panel:
-            pack_panel(x, step * stride[1], channels, run, address(y) + 4 * (at - first) * TILE_COLUMNS, 4 * LANES)
+            pack_panel(
+                x, step * stride[1], channels, run, address(y) + BYTES * (at - first) * TILE_COLUMNS, BYTES * LANES
+            )
         else:
-            pack_two_tiles(x, step * stride[1], channels, run, address(y) + 4 * (at - first) * TILE_ROWS, gap)
+            pack_two_tiles(x, step * stride[1], channels, run, address(y) + BYTES * (at - first) * TILE_ROWS, gap)
         at += run
 
 
@@ -63,6 +65,7 @@ def work(dy: Any, x: Any, shape: Any, *_: Any) -> list[Any]:
 
 @kernel(
     backend="numba",
+    double="numba",
     image="dy x",
     filter="dw",
     work=work,
@@ -81,9 +84,9 @@ def conv_packed_weight(
             low, high = first + run * RUN, min(first + (run + 1) * RUN, last)
             if low < high:
                 unused = address(panels[0, run * RUN])  # is packed afterwards
-                read_ahead(address(dy) + 4 * low * k, 4 * (high - low) * k, unused)
+                read_ahead(address(dy) + BYTES * low * k, BYTES * (high - low) * k, unused)
                 if whole:
-                    read_ahead(address(x) + 4 * low * x.shape[3], 4 * (high - low) * x.shape[3], unused)
+                    read_ahead(address(x) + BYTES * low * x.shape[3], BYTES * (high - low) * x.shape[3], unused)
                 for p in range(panels.shape[0]):
                     pack_slab(
                         panels[p, run * RUN :],
@@ -103,13 +106,22 @@ def conv_packed_weight(
                 tap, channel = t // pairs, t % pairs * 2 * TILE_ROWS
                 start = tap // shape[3] * dilation[0], tap % shape[3] * dilation[1], channel
                 pack_slab(
-                    tiles[task, 0], 4 * PIXELS * TILE_ROWS, x, first, last, (h, w), start, stride, c - channel, False
+                    tiles[task, 0],
+                    BYTES * PIXELS * TILE_ROWS,
+                    x,
+                    first,
+                    last,
+                    (h, w),
+                    start,
+                    stride,
+                    c - channel,
+                    False,
                 )
                 for half in range(2):
                     size = min(TILE_ROWS, c - channel - half * TILE_ROWS)
                     if size > 0:
                         products(
-                            address(dw) + 4 * k * (tap * c + channel + half * TILE_ROWS),
+                            address(dw) + BYTES * k * (tap * c + channel + half * TILE_ROWS),
                             tiles[task, half],
                             panels,
                             tables[task],
@@ -124,14 +136,14 @@ def conv_packed_weight(
 def products(dw: Any, x: Any, panels: Any, table: Any, size: Any, k: Any, pixels: Any, start: Any) -> None:
     """Add products to `size` rows of k numbers from the address dw on; a tile's rows beyond repeat the last."""
     for r in range(TILE_ROWS):
-        table[0, r], table[1, r] = 4 * min(r, size - 1), 4 * k * min(r, size - 1)
-    loops = (1, 1, pixels, 0, 0, 4 * TILE_ROWS, 0, 0, 4 * TILE_COLUMNS)
+        table[0, r], table[1, r] = BYTES * min(r, size - 1), BYTES * k * min(r, size - 1)
+    loops = (1, 1, pixels, 0, 0, BYTES * TILE_ROWS, 0, 0, BYTES * TILE_COLUMNS)
     for p in range(panels.shape[0]):
         tile(
             address(table[0]),
             address(x),
             address(table[1]),
-            dw + 4 * TILE_COLUMNS * p,
+            dw + BYTES * TILE_COLUMNS * p,
             address(panels[p]),
             start,
             min(TILE_COLUMNS, k - p * TILE_COLUMNS),

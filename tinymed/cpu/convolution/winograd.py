@@ -18,7 +18,7 @@ from ..compiler.jit import serial
 from ..simd.prefetch import fetch_part, stream
 from ..simd.streaming import store_fence, whole_vectors
 from ..simd.tile import ZERO
-from ..simd.vectors import LANES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from ..simd.vectors import BYTES, LANES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
 from ..simd.winograd_products import product
 from ..simd.winograd_transforms import MATRICES, transform
 
@@ -106,23 +106,27 @@ def rows_to_fetch(
 @serial
 def filter_rows(u: Any, w: Any, row: Any, at: Any, m: Any) -> None:
     """Transform one input channel of all filters, to row `at` of u: a filter is an image of 3 x 3 pixels."""
-    plane = 4 * u.shape[2] * TILE_COLUMNS
-    c, k, nontemporal = w.shape[2], w.shape[3], 4 * u.size >= NONTEMPORAL_BYTES and whole_vectors(u, TILE_COLUMNS)
+    plane = BYTES * u.shape[2] * TILE_COLUMNS
+    c, k, nontemporal = w.shape[2], w.shape[3], BYTES * u.size >= NONTEMPORAL_BYTES and whole_vectors(u, TILE_COLUMNS)
     for p in range(u.shape[0]):
         column = p * TILE_COLUMNS
-        image, planes = address(w) + 4 * (row * k + column), address(u) + 4 * (p * u[0].size + at * TILE_COLUMNS)
+        image, planes = (
+            address(w) + BYTES * (row * k + column),
+            address(u) + BYTES * (p * u[0].size + at * TILE_COLUMNS),
+        )
         if m == 4 and nontemporal:
-            nontemporal_filter4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, plane, min(TILE_COLUMNS, k - column))
+            nontemporal_filter4(image, 3, 3, BYTES * c * k, 0, 0, 0, planes, plane, min(TILE_COLUMNS, k - column))
         elif m == 4:
-            filter4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, plane, min(TILE_COLUMNS, k - column))
+            filter4(image, 3, 3, BYTES * c * k, 0, 0, 0, planes, plane, min(TILE_COLUMNS, k - column))
         else:
-            filter2(image, 3, 3, 4 * c * k, 0, 0, 0, planes, plane, min(TILE_COLUMNS, k - column))
+            filter2(image, 3, 3, BYTES * c * k, 0, 0, 0, planes, plane, min(TILE_COLUMNS, k - column))
     if nontemporal:
         store_fence()
 
 
 @kernel(
     backend="numba",
+    double="numba",
     filter="w",
     out=lambda w, m: [(-(-w.shape[0] // TILE_COLUMNS), (m + 2) ** 2, w.shape[1], TILE_COLUMNS)],
 )
@@ -175,11 +179,11 @@ def scratch(ws: Any, square: Any, channels: Any) -> Any:
 
     A plane is a line longer than its contents: planes a power of two apart would compete for few lines of the cache.
     """
-    v, plane_v, plane_m = address(ws), 4 * (TILES * channels + LANES), 4 * (TILES * TILE_COLUMNS + LANES)
+    v, plane_v, plane_m = address(ws), BYTES * (TILES * channels + LANES), BYTES * (TILES * TILE_COLUMNS + LANES)
     first = square * (TILES * (channels + TILE_COLUMNS) + 2 * LANES)
     for i in range(first, first + SIDE * channels):
         ws[i] = 0
-    return v, plane_v, v + square * plane_v, plane_m, v + 4 * first
+    return v, plane_v, v + square * plane_v, plane_m, v + BYTES * first
 
 
 @serial
@@ -213,29 +217,33 @@ def read_tiles(
     rows, so its pixels are zeros.
     """
     rows, columns, c = x.shape[1], x.shape[2], x.shape[3]
-    depth, tile = volume[0], 4 * padded_channels(volume[0] * c)
+    depth, tile = volume[0], BYTES * padded_channels(volume[0] * c)
     b, i, j = tile_position(first, m, h, w)
     for t in range(first, last):
-        image, planes = address(x) + 4 * b * x[0].size, v + tile * (t - first)
+        image, planes = address(x) + BYTES * b * x[0].size, v + tile * (t - first)
         if index is None:
             for r in range(depth):
                 at, inside = plane_of(b, r, volume)
-                image, height = address(x) + 4 * at * x[0].size, rows if inside else 0
+                image, height = address(x) + BYTES * at * x[0].size, rows if inside else 0
                 if m == 4:
-                    signal4(image, height, columns, 4 * c, zeros, i - top, j - left, planes + 4 * r * c, plane, c)
+                    signal4(
+                        image, height, columns, BYTES * c, zeros, i - top, j - left, planes + BYTES * r * c, plane, c
+                    )
                 else:
-                    signal2(image, height, columns, 4 * c, zeros, i - top, j - left, planes + 4 * r * c, plane, c)
+                    signal2(
+                        image, height, columns, BYTES * c, zeros, i - top, j - left, planes + BYTES * r * c, plane, c
+                    )
         else:
             argmax = address(index) + b * x[0].size
             r, s = (i - top) >> 1, (j - left) >> 1
             if m == 4 and top % 2:
-                unpool4_1(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, argmax)
+                unpool4_1(image, rows, columns, BYTES * c, zeros, r, s, planes, plane, c, argmax)
             elif m == 4:
-                unpool4_0(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, argmax)
+                unpool4_0(image, rows, columns, BYTES * c, zeros, r, s, planes, plane, c, argmax)
             elif top % 2:
-                unpool2_1(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, argmax)
+                unpool2_1(image, rows, columns, BYTES * c, zeros, r, s, planes, plane, c, argmax)
             else:
-                unpool2_0(image, rows, columns, 4 * c, zeros, r, s, planes, plane, c, argmax)
+                unpool2_0(image, rows, columns, BYTES * c, zeros, r, s, planes, plane, c, argmax)
         b, i, j = next_tile(b, i, j, m, h, w)
 
 
@@ -258,7 +266,7 @@ def multiply(
 
     The bias is the start of the products at point (1, 1): A^T is 1 there in every row, so it reaches every pixel.
     """
-    square, panel, row = (m + 2) * (m + 2), 4 * channels * TILE_COLUMNS, 4 * padded_channels(channels)
+    square, panel, row = (m + 2) * (m + 2), BYTES * channels * TILE_COLUMNS, BYTES * padded_channels(channels)
     for q in range(square):
         begin = start if q == m + 3 else ZERO
         for s in reads:
@@ -266,7 +274,7 @@ def multiply(
         for s in writes:
             fetch_part(s, q, square, 1)
         x, w, y = v + q * plane_v, u + q * panel, products + q * plane_m
-        product(x, row, 4, w, y, begin, columns, channels, tiles, x + plane_v, w + panel, y + plane_m)
+        product(x, row, BYTES, w, y, begin, columns, channels, tiles, x + plane_v, w + panel, y + plane_m)
 
 
 @serial
@@ -291,16 +299,16 @@ def write_tiles(
     b, i, j = tile_position(first, m, h, w)
     for t in range(first, last):
         at = b * y[0].size + column
-        image, planes = address(y) + 4 * at, products + 4 * TILE_COLUMNS * (t - first)
+        image, planes = address(y) + BYTES * at, products + BYTES * TILE_COLUMNS * (t - first)
         if index is None:
             if m == 4:
-                inverse4(image, rows, across, 4 * k, 0, i, j, planes, plane, columns)
+                inverse4(image, rows, across, BYTES * k, 0, i, j, planes, plane, columns)
             else:
-                inverse2(image, rows, across, 4 * k, 0, i, j, planes, plane, columns)
+                inverse2(image, rows, across, BYTES * k, 0, i, j, planes, plane, columns)
         elif m == 4:
-            pooled4(image, rows, across, 4 * k, 0, i // 2, j // 2, planes, plane, columns, address(index) + at)
+            pooled4(image, rows, across, BYTES * k, 0, i // 2, j // 2, planes, plane, columns, address(index) + at)
         else:
-            pooled2(image, rows, across, 4 * k, 0, i // 2, j // 2, planes, plane, columns, address(index) + at)
+            pooled2(image, rows, across, BYTES * k, 0, i // 2, j // 2, planes, plane, columns, address(index) + at)
         b, i, j = next_tile(b, i, j, m, h, w)
 
 
@@ -357,12 +365,12 @@ def winograd_block(
             rows_to_fetch(y, first, last, m, h, w, m, pooled, column, columns),
             rows_to_fetch(y_index, first, last, m, h, w, m, True, column, columns),
         )
-        start = address(bias) + 4 * column if bias.size else ZERO
+        start = address(bias) + BYTES * column if bias.size else ZERO
         multiply(
             ceil_div(last - first, TILE_ROWS),
             v,
             plane_v,
-            address(u) + 4 * p * u[0].size,
+            address(u) + BYTES * p * u[0].size,
             products,
             plane_m,
             channels,
@@ -375,7 +383,7 @@ def winograd_block(
         write_tiles(m, first, last, y, y_index, h, w, column, columns, products, plane_m)
 
 
-@kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work, flops=winograd_flops)
+@kernel(backend="numba", double="numba", image="y x", out=winograd_out, work=winograd_work, flops=winograd_flops)
 def conv_winograd(y: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
     """y = bias + x, padded, correlated with the 3 x 3 filters u: (m + 2)^2 products for 9 m^2 multiplications."""
     h, w, top, left = y.shape[1], y.shape[2], padding[0][0], padding[1][0]

@@ -10,10 +10,11 @@ import numpy as np
 from numba import get_thread_id, prange  # type: ignore[attr-defined]
 
 from ...dispatch import kernel
+from ..compiler import elements
 from ..compiler.jit import serial
 from ..simd.prefetch import fetch_part
 from ..simd.tile import ACCUMULATE, ZERO
-from ..simd.vectors import LANES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from ..simd.vectors import BYTES, LANES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
 from ..simd.winograd_products import product
 from ..simd.winograd_transforms import MATRICES, transform, transposed
 from .winograd import (
@@ -31,8 +32,9 @@ from .winograd import (
 
 BLOCK = 8 * TILE_ROWS  # tiles of one block: more would not stay in L2, fewer are short loops
 PARALLEL = 8  # pieces of work that the gradient of a weight is cut into, if there are so many
-PARTIAL = 1 << 22  # floats of partial weight gradients: 16 MiB, or one copy where that is larger; of a block's tiles
+PARTIAL = 1 << 24  # bytes of partial weight gradients, or one copy where that is larger; of a block's tiles
 CHANNELS = ceil_div.py_func(TILE_COLUMNS, TILE_ROWS) * TILE_ROWS  # of a panel, in whole tiles
+elements.NAMES["CHANNELS"] = ceil_div.py_func(TILE_COLUMNS // 2, TILE_ROWS) * TILE_ROWS
 
 gradient2, gradient4 = (transform(f"gradient{m}", transposed(MATRICES[m].inverse), gather=True) for m in (2, 4))
 ungradient2, ungradient4 = (
@@ -53,9 +55,9 @@ def weight_plan(channels: Any, filters: Any, tiles: Any, m: Any) -> Any:
         square * channels * panels * TILE_COLUMNS,
         square * TILE_COLUMNS * (ceil_div(channels, TILE_COLUMNS) + panels),
     )
-    if panels >= PARALLEL and both * tiles <= PARTIAL:
+    if panels >= PARALLEL and BYTES * both * tiles <= PARTIAL:
         return max(1, tiles), 1
-    cuts = max(1, min(ceil_div(tiles, BLOCK), ceil_div(PARALLEL, panels), PARTIAL // max(1, sums)))
+    cuts = max(1, min(ceil_div(tiles, BLOCK), ceil_div(PARALLEL, panels), PARTIAL // max(1, BYTES * sums)))
     return min(BLOCK, max(1, tiles)), cuts
 
 
@@ -86,13 +88,13 @@ def transform_signals(
     """Transform one tile of what plane r of the filter sees in x[b] into [panel][(m + 2)^2][tile][TILE_COLUMNS]."""
     w, c = x.shape[2], x.shape[3]
     at, inside = plane_of(b, r, volume)
-    image, h = address(x) + 4 * at * x[0].size, x.shape[1] if inside else 0
+    image, h = address(x) + BYTES * at * x[0].size, x.shape[1] if inside else 0
     for first in range(0, c, TILE_COLUMNS):
         at, columns = planes + first // TILE_COLUMNS * (m + 2) * (m + 2) * plane, min(TILE_COLUMNS, c - first)
         if m == 4:
-            signal4(image + 4 * first, h, w, 4 * c, zeros, i, j, at, plane, columns)
+            signal4(image + BYTES * first, h, w, BYTES * c, zeros, i, j, at, plane, columns)
         else:
-            signal2(image + 4 * first, h, w, 4 * c, zeros, i, j, at, plane, columns)
+            signal2(image + BYTES * first, h, w, BYTES * c, zeros, i, j, at, plane, columns)
 
 
 @serial
@@ -111,16 +113,16 @@ def transform_gradients(
             min(TILE_COLUMNS, k - p * TILE_COLUMNS),
         )
         offset = b * dy[0].size + first
-        image = address(dy) + 4 * offset
+        image = address(dy) + BYTES * offset
         if index is None:
             if m == 4:
-                gradient4(image, h, w, 4 * k, zeros, i, j, at, plane, columns)
+                gradient4(image, h, w, BYTES * k, zeros, i, j, at, plane, columns)
             else:
-                gradient2(image, h, w, 4 * k, zeros, i, j, at, plane, columns)
+                gradient2(image, h, w, BYTES * k, zeros, i, j, at, plane, columns)
         elif m == 4:
-            ungradient4(image, h, w, 4 * k, zeros, i // 2, j // 2, at, plane, columns, address(index) + offset)
+            ungradient4(image, h, w, BYTES * k, zeros, i // 2, j // 2, at, plane, columns, address(index) + offset)
         else:
-            ungradient2(image, h, w, 4 * k, zeros, i // 2, j // 2, at, plane, columns, address(index) + offset)
+            ungradient2(image, h, w, BYTES * k, zeros, i // 2, j // 2, at, plane, columns, address(index) + offset)
 
 
 @serial
@@ -152,7 +154,7 @@ def weight_sums(
     block, cuts = weight_plan(c, k, tiles, m)
     blocks, plane, v, zeros = (
         ceil_div(tiles, block),
-        4 * (block * TILE_COLUMNS + LANES),
+        BYTES * (block * TILE_COLUMNS + LANES),
         address(ws),
         weight_zeros(ws, c, k),
     )
@@ -198,7 +200,7 @@ def weight_zeros(ws: Any, c: Any, k: Any) -> Any:
     end = ws.size - SIDE * max(c, k)
     for i in range(end, ws.size):
         ws[i] = 0
-    return address(ws) + 4 * end
+    return address(ws) + BYTES * end
 
 
 @serial
@@ -231,7 +233,7 @@ def transform_tiles(
     """Transform tiles first..last of x, and of panels low..high of dy, into [panel][(m + 2)^2][tile][TILE_COLUMNS]."""
     b, i, j = tile_position(first, m, h, w)
     for t in range(last - first):
-        at = 4 * TILE_COLUMNS * t
+        at = BYTES * TILE_COLUMNS * t
         transform_signals(m, b, x, i - top, j - left, v + at, plane, zeros, r, volume)
         transform_gradients(m, b, dy, index, i, j, gradients + at, plane, zeros, low, high)
         b, i, j = next_tile(b, i, j, m, h, w)
@@ -253,15 +255,15 @@ def add_products(
     partitions: Any,
 ) -> None:
     """sums[(m + 2)^2][channel][column] += the products of one panel of each; one part of some streams is fetched."""
-    square, row = (m + 2) * (m + 2), 4 * CHANNELS * TILE_COLUMNS
+    square, row = (m + 2) * (m + 2), BYTES * CHANNELS * TILE_COLUMNS
     for q in range(square):
         for s in reads:
             fetch_part(s, part * square + q, partitions * square, 0)
         x, dy, y = v + q * plane, gradients + q * plane, address(sums) + q * row
         product(
             x,
-            4,
-            4 * TILE_COLUMNS,
+            BYTES,
+            BYTES * TILE_COLUMNS,
             dy,
             y,
             start,
@@ -280,14 +282,14 @@ def weight_panel(dw: Any, sums: Any, p: Any, g: Any, m: Any) -> None:
     c, k = dw.shape[2], dw.shape[3]
     for row in range(min(TILE_COLUMNS, c - g * TILE_COLUMNS)):
         image, size = (
-            address(dw) + 4 * ((g * TILE_COLUMNS + row) * k + p * TILE_COLUMNS),
+            address(dw) + BYTES * ((g * TILE_COLUMNS + row) * k + p * TILE_COLUMNS),
             min(TILE_COLUMNS, k - p * TILE_COLUMNS),
         )
-        planes, plane = address(sums) + 4 * row * TILE_COLUMNS, 4 * CHANNELS * TILE_COLUMNS
+        planes, plane = address(sums) + BYTES * row * TILE_COLUMNS, BYTES * CHANNELS * TILE_COLUMNS
         if m == 4:
-            weight4(image, 3, 3, 4 * c * k, 0, 0, 0, planes, plane, size)
+            weight4(image, 3, 3, BYTES * c * k, 0, 0, 0, planes, plane, size)
         else:
-            weight2(image, 3, 3, 4 * c * k, 0, 0, 0, planes, plane, size)
+            weight2(image, 3, 3, BYTES * c * k, 0, 0, 0, planes, plane, size)
 
 
 @serial
@@ -357,6 +359,7 @@ def weight_total(dw: Any, sums: Any, pair: Any, cuts: Any, m: Any) -> None:
 
 @kernel(
     backend="numba",
+    double="numba",
     image="dy x",
     filter="dw",
     work=weight_work,

@@ -27,7 +27,7 @@ from ..convolution.winograd import (
 from ..simd.partition import partition_work
 from ..simd.pool_windows import relu_max_pool_2x2
 from ..simd.tile import ZERO, sweep
-from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from ..simd.vectors import BYTES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
 
 f4, u1 = np.float32, np.uint8
 
@@ -106,6 +106,7 @@ def pooled_shapes(out: Any) -> Any:
 
 @kernel(
     backend="numba",
+    double="numba",
     image="y index x",
     out=pooled_shapes(winograd_out),
     work=lambda *args: winograd_work(*args[:-1]),
@@ -136,7 +137,7 @@ def relu_tiles(y: Any, first: Any, m: Any, low: Any, high: Any) -> None:
                     pixel[o] = positive(pixel[o])
 
 
-@kernel(backend="numba", image="y x", out=winograd_out, work=winograd_work, flops=winograd_flops)
+@kernel(backend="numba", double="numba", image="y x", out=winograd_out, work=winograd_work, flops=winograd_flops)
 def conv_winograd_relu(y: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any) -> None:
     """Compute conv_winograd and ReLU."""
     h, w, m, top, left = y.shape[1], y.shape[2], 4 if u.shape[1] == 36 else 2, padding[0][0], padding[1][0]
@@ -177,17 +178,17 @@ DIRECT_RELU = define(
 @serial
 def direct_loops(x: Any, shape: Any, dilation: Any) -> Any:
     """Return the microkernel's loops over a filter: (I, J, L) and their steps in x and in a packed panel."""
-    pixel, depth = 4 * x.shape[3], shape[1]
+    pixel, depth = BYTES * x.shape[3], shape[1]
     return (
         shape[2],
         shape[3],
         depth,
         dilation[0] * x.shape[2] * pixel,
         dilation[1] * pixel,
-        4,
-        shape[3] * depth * 4 * TILE_COLUMNS,
-        depth * 4 * TILE_COLUMNS,
-        4 * TILE_COLUMNS,
+        BYTES,
+        shape[3] * depth * BYTES * TILE_COLUMNS,
+        depth * BYTES * TILE_COLUMNS,
+        BYTES * TILE_COLUMNS,
     )
 
 
@@ -211,7 +212,12 @@ def direct_pixels(
     loops: Any,
 ) -> None:
     """Compute pixels first..last of a batch of h x w maps of k channels, panels low..high; y: address of pixel 0."""
-    pixel, per_group, panels, panel = 4 * x.shape[3], k // groups, packed.shape[0] // groups, 4 * packed.shape[1]
+    pixel, per_group, panels, panel = (
+        BYTES * x.shape[3],
+        k // groups,
+        packed.shape[0] // groups,
+        BYTES * packed.shape[1],
+    )
     row = x.shape[2] * pixel
     tiles = locate(
         table,
@@ -220,15 +226,15 @@ def direct_pixels(
         h,
         w,
         (x.shape[1] * row, stride[0] * row, stride[1] * pixel),
-        (h * w * k * 4, w * k * 4, k * 4),
+        (h * w * k * BYTES, w * k * BYTES, k * BYTES),
     )
     for g in range(groups):
-        start = address(bias) + 4 * g * per_group if bias.size else ZERO
+        start = address(bias) + BYTES * g * per_group if bias.size else ZERO
         sweep(
             table,
             tiles,
-            address(x) + 4 * g * shape[1],
-            y + 4 * g * per_group,
+            address(x) + BYTES * g * shape[1],
+            y + BYTES * g * per_group,
             address(packed) + g * panels * panel,
             panel,
             start,
@@ -245,7 +251,14 @@ def pooled_work(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilatio
     return [((2, -(-2 * width // TILE_ROWS) * TILE_ROWS), np.int64), (threads(), 2 * width * shape[0])]
 
 
-@kernel(backend="numba", image="y index x", out=pooled_shapes(direct_out), work=pooled_work, flops=direct_flops)
+@kernel(
+    backend="numba",
+    double="numba",
+    image="y index x",
+    out=pooled_shapes(direct_out),
+    work=pooled_work,
+    flops=direct_flops,
+)
 def conv_direct_relu_pool(
     y: Any,
     index: Any,
@@ -265,9 +278,9 @@ def conv_direct_relu_pool(
     All pairs of rows have one table: they differ in where they begin.
     """
     n, rows, columns, k = y.shape
-    w, pixel = (x.shape[2] - dilation[1] * (shape[3] - 1) - 1) // stride[1] + 1, 4 * x.shape[3]
+    w, pixel = (x.shape[2] - dilation[1] * (shape[3] - 1) - 1) // stride[1] + 1, BYTES * x.shape[3]
     row = stride[0] * x.shape[2] * pixel
-    tiles = locate(table, 0, 2 * w, 2, w, (0, row, stride[1] * pixel), (0, w * k * 4, k * 4))
+    tiles = locate(table, 0, 2 * w, 2, w, (0, row, stride[1] * pixel), (0, w * k * BYTES, k * BYTES))
     for task in prange(n * rows):
         b, i = np.int64(task) // rows, np.int64(task) % rows
         buffer = buffers[get_thread_id()]
@@ -275,7 +288,7 @@ def conv_direct_relu_pool(
             table, tiles, address(x[b]) + 2 * i * row, address(buffer), packed, bias, x, shape, dilation, groups, k
         )
         relu_max_pool_2x2(
-            address(y[b, i]), address(index[b, i]), address(buffer), address(buffer) + 4 * w * k, columns, k
+            address(y[b, i]), address(index[b, i]), address(buffer), address(buffer) + BYTES * w * k, columns, k
         )
 
 
@@ -294,17 +307,17 @@ def direct_tiles(
     k: Any,
 ) -> None:
     """Compute the located pixels, all filters, from the address x_at to y_at; a block of tiles at a time."""
-    per_group, panels, panel = k // groups, packed.shape[0] // groups, 4 * packed.shape[1]
+    per_group, panels, panel = k // groups, packed.shape[0] // groups, BYTES * packed.shape[1]
     loops = direct_loops(x, shape, dilation)
     for first in range(0, tiles, BLOCK // TILE_ROWS):
         count = min(BLOCK // TILE_ROWS, tiles - first)
         for g in range(groups):
-            start = address(bias) + 4 * g * per_group if bias.size else ZERO
+            start = address(bias) + BYTES * g * per_group if bias.size else ZERO
             sweep(
                 table[:, first * TILE_ROWS :],
                 count,
-                x_at + 4 * g * shape[1],
-                y_at + 4 * g * per_group,
+                x_at + BYTES * g * shape[1],
+                y_at + BYTES * g * per_group,
                 address(packed) + g * panels * panel,
                 panel,
                 start,
@@ -315,7 +328,7 @@ def direct_tiles(
             )
 
 
-@kernel(backend="numba", image="y x", out=direct_out, work=direct_work, flops=direct_flops)
+@kernel(backend="numba", double="numba", image="y x", out=direct_out, work=direct_work, flops=direct_flops)
 def conv_direct_relu(
     y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any
 ) -> None:

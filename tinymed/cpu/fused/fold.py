@@ -96,6 +96,7 @@ FOLD = (
 
 @kernel(
     backend="numba",
+    double="numba",
     filter="folded w",
     out=lambda w, bias, map: [w.shape, (w.shape[0],)],
     flops=lambda w, *_: w.size,
@@ -127,7 +128,7 @@ ADD_RELU = define(
 positive_sum = elementwise("add_relu", "a b", lambda v, a, b: above_zero(v, v.b.fadd(a, b)))
 
 
-@kernel(backend="numba", flat="y a b", out=lambda a, b: [a.shape], flops=lambda a, b: 2 * a.size)
+@kernel(backend="numba", double="numba", flat="y a b", out=lambda a, b: [a.shape], flops=lambda a, b: 2 * a.size)
 def add_relu(y: Any, a: Any, b: Any) -> None:
     """y = max(a + b, 0)"""
     for t in prange(pieces(y)):

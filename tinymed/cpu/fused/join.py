@@ -29,7 +29,13 @@ CHANNELS_ADD = tuple(
 )
 
 
-@kernel(backend="numba", rows="y b", out=lambda x, shape, *_: [shape], flops=lambda x, shape, *_: math.prod(shape))
+@kernel(
+    backend="numba",
+    double="numba",
+    rows="y b",
+    out=lambda x, shape, *_: [shape],
+    flops=lambda x, shape, *_: math.prod(shape),
+)
 def take_channels_add(y: Any, x: Any, shape: Any, pitch: Any, b: Any) -> None:
     """take_channels(x, shape, pitch) + b"""
     for i in prange(y.shape[0]):

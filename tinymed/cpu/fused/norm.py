@@ -71,7 +71,14 @@ NORM_RELU = define(
 )
 
 
-@kernel(backend="numba", rows="y x", out=lambda x, map: [x.shape], work=map_work, flops=lambda x, *_: 4 * x.size)
+@kernel(
+    backend="numba",
+    double="numba",
+    rows="y x",
+    out=lambda x, map: [x.shape],
+    work=map_work,
+    flops=lambda x, *_: 4 * x.size,
+)
 def batch_norm_relu(y: Any, strips: Any, x: Any, map: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2], 0)"""
     (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
@@ -97,7 +104,14 @@ NORM_ADD_RELU = tuple(
 )
 
 
-@kernel(backend="numba", rows="y x z", out=lambda x, *_: [x.shape], work=map_work, flops=lambda x, *_: 5 * x.size)
+@kernel(
+    backend="numba",
+    double="numba",
+    rows="y x z",
+    out=lambda x, *_: [x.shape],
+    work=map_work,
+    flops=lambda x, *_: 5 * x.size,
+)
 def batch_norm_add_relu(y: Any, strips: Any, x: Any, map: Any, z: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2] + z, 0)"""
     (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
@@ -130,6 +144,7 @@ NORM_DROPOUT = define(
 
 @kernel(
     backend="numba",
+    double="numba",
     rows="y x",
     writes="state",
     out=lambda x, *_: [x.shape, TICKET],
@@ -188,6 +203,7 @@ DROPOUT_SUMS = define(
 
 @kernel(
     backend="numba",
+    double="numba",
     rows="g dy x",
     work=sums_work,
     flops=lambda dy, *_: 5 * dy.size,
@@ -254,6 +270,7 @@ RELU_SUMS = define(
 
 @kernel(
     backend="numba",
+    double="numba",
     rows="g dy y x",
     work=stats_work,
     flops=lambda dy, *_: 5 * dy.size,
@@ -317,6 +334,7 @@ ADD_RELU_SUMS = tuple(
 
 @kernel(
     backend="numba",
+    double="numba",
     rows="g a b y x",
     work=stats_work,
     flops=lambda a, *_: 6 * a.size,
@@ -380,6 +398,7 @@ GRADIENT_RELU = define(
 
 @kernel(
     backend="numba",
+    double="numba",
     rows="dr dy x",
     out=lambda dy, *_: [dy.shape, (dy.shape[1],)],
     work=lambda dy, *_: [(4, strip_width(dy.shape[1])), (CHUNKS, strip_width(dy.shape[1]))],

@@ -48,6 +48,7 @@ MASK_FOUND_AGAIN = define(
 
 @kernel(
     backend="numba",
+    double="numba",
     rows="dy x",
     out=channels_and_map,
     work=lambda dy, *_: [*stats_work(dy), (4, strip_width(dy.shape[1], rows_of(dy)))],
@@ -117,6 +118,7 @@ def masked_run(dx: Any, dy: Any, x: Any, strips: Any, training: Any, nontemporal
 
 @kernel(
     backend="numba",
+    double="numba",
     rows="dx dy x",
     work=lambda dy, *_: [(7, strip_width(dy.shape[1]))],
     out=lambda dy, *_: [dy.shape],
@@ -162,6 +164,7 @@ def added(v: dict[str, Any], draw: Any) -> dict[str, Any]:
 
 @kernel(
     backend="numba",
+    double="numba",
     rows="total dy x",
     work=lambda dy, *_: [(7, strip_width(dy.shape[1]))],
     out=lambda dy, *_: [dy.shape],

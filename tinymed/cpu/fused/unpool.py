@@ -21,7 +21,7 @@ from ..convolution.winograd_weight import weight_space as winograd_weight_space
 from ..convolution.winograd_weight import weight_task, weight_total
 from ..simd.pool_windows import unpool
 from ..simd.tile import ACCUMULATE, ZERO
-from ..simd.vectors import TILE_COLUMNS, address, ceil_div
+from ..simd.vectors import BYTES, TILE_COLUMNS, address, ceil_div
 
 
 def windows(draw: Any) -> dict[str, Any]:
@@ -120,6 +120,7 @@ def input_out(dq: Any, index: Any, shape: Any, u: Any, bias: Any, filters: Any, 
 
 @kernel(
     backend="numba",
+    double="numba",
     image="dx dq index",
     out=input_out,
     work=lambda dq, index, shape, u, *_: winograd_space(shape[1], u.shape[1]),
@@ -140,6 +141,7 @@ def conv_winograd_unpool(
 
 @kernel(
     backend="numba",
+    double="numba",
     image="dq index x",
     filter="dw",
     out=lambda dq, index, shape, x, m, padding: [(shape[1], x.shape[1], 3, 3)],
@@ -180,7 +182,7 @@ def unpool_unit(dy: Any, dq: Any, index: Any, b: Any, i: Any) -> None:
                     address(dq[place]),
                     address(index[place]),
                     2 * ((i + row) % 2),
-                    4 * channels,
+                    BYTES * channels,
                     channels,
                 )
 
@@ -194,6 +196,7 @@ def direct_space(dq: Any, index: Any, size: Any, x: Any, shape: Any, *params: An
 
 @kernel(
     backend="numba",
+    double="numba",
     image="dq index x",
     filter="dw",
     work=direct_space,
@@ -224,7 +227,17 @@ def conv_direct_weight_unpool(
             partial[cut] = 0
         for unit in range(cut * count // cuts, (cut + 1) * count // cuts):
             b, i = unit // per_image * images, unit % per_image * rows
-            loops = (min(images, n - b), min(rows, h - i), w, image, row, pixel, rows * w * k * 4, w * k * 4, k * 4)
+            loops = (
+                min(images, n - b),
+                min(rows, h - i),
+                w,
+                image,
+                row,
+                pixel,
+                rows * w * k * BYTES,
+                w * k * BYTES,
+                k * BYTES,
+            )
             unpool_unit(dy[: loops[0], : loops[1]], dq, index, b, i)
             weight_unit(partial[cut], table, address(x[b]) + i * row, address(dy), loops, shape, groups, start, 0, 1)
             start = ACCUMULATE

@@ -8,14 +8,14 @@ idle.  Here every lane multiplies, as long as a run of neighbouring numbers fill
 same reason as the tile.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils
 
-from ..compiler import llvm_functions
 from ..compiler.jit import serial
-from .vectors import F32, I32, I64, LANES, SHAPE, TILE_ROWS, Vectors, address
+from .vectors import BYTES, I32, I64, LANES, TILE_ROWS, Shape, Vectors, address, vector_function
 
 MOST = 3 if LANES == 16 else 2  # columns of one tile: their sums fill the registers
 PARAMETERS = ["xtab", "x", "ytab", "y", "w", "start", "I", "J", "run", "xi", "xj", "wi", "wj", "wk"]
@@ -30,11 +30,11 @@ def lanes_sum(b: ir.IRBuilder, total: ir.Value, lanes: int) -> ir.Value:
     return b.extract_element(total, I32(0))
 
 
-def emitter(columns: int) -> llvm_functions.Emit:
+def emitter(columns: int) -> Callable[[ir.IRBuilder, dict[str, ir.Value], Shape], None]:
     """Return the writer of the tile of TILE_ROWS rows and so many columns."""
 
-    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-        v, grid = Vectors(b, SHAPE), [(m, k) for m in range(TILE_ROWS) for k in range(columns)]
+    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
+        v, grid = Vectors(b, shape), [(m, k) for m in range(TILE_ROWS) for k in range(columns)]
         tables = {n: b.inttoptr(arg[n], I64.as_pointer()) for n in ("xtab", "ytab")}
         rows = [b.add(arg["x"], b.load(b.gep(tables["xtab"], [I64(m)]))) for m in range(TILE_ROWS)]
         sums = {place: cgutils.alloca_once_value(b, v.zero) for place in grid}
@@ -47,27 +47,27 @@ def emitter(columns: int) -> llvm_functions.Emit:
                     b.store(v.multiply_add(numbers, weight, b.load(sums[m, k])), sums[m, k])
 
         whole = b.sdiv(arg["run"], I64(v.lanes))
-        done = b.mul(whole, I64(4 * v.lanes))
+        done = b.mul(whole, I64(v.item * v.lanes))
         left = b.sub(arg["run"], b.mul(whole, I64(v.lanes)))
         with cgutils.for_range(b, arg["I"]) as outer, cgutils.for_range(b, arg["J"]) as inner:
             at = b.add(b.mul(outer.index, arg["xi"]), b.mul(inner.index, arg["xj"]))
             w = b.add(arg["w"], b.add(b.mul(outer.index, arg["wi"]), b.mul(inner.index, arg["wj"])))
             with cgutils.for_range(b, whole) as loop:
-                shift = b.mul(loop.index, I64(4 * v.lanes))
+                shift = b.mul(loop.index, I64(v.item * v.lanes))
                 step(b.add(at, shift), b.add(w, shift), None)
             with b.if_then(b.icmp_signed(">", left, I64(0))):
                 step(b.add(at, done), b.add(w, done), v.below(left))
-        start = b.inttoptr(arg["start"], F32.as_pointer())
+        start = b.inttoptr(arg["start"], v.number.as_pointer())
         begin = [b.load(b.gep(start, [I64(k)])) for k in range(columns)]
         for m in range(TILE_ROWS):
-            y = b.inttoptr(b.add(arg["y"], b.load(b.gep(tables["ytab"], [I64(m)]))), F32.as_pointer())
+            y = b.inttoptr(b.add(arg["y"], b.load(b.gep(tables["ytab"], [I64(m)]))), v.number.as_pointer())
             for k in range(columns):
                 b.store(b.fadd(lanes_sum(b, b.load(sums[m, k]), v.lanes), begin[k]), b.gep(y, [I64(k)]))
 
     return emit
 
 
-dots1, dots2, dots3 = (llvm_functions.function(f"dots_{n}", PARAMETERS, emitter(n)) for n in (1, 2, 3))
+dots1, dots2, dots3 = (vector_function(f"dots_{n}", PARAMETERS, emitter(n)) for n in (1, 2, 3))
 
 
 @serial
@@ -81,7 +81,7 @@ def dots(table: Any, tiles: Any, x: Any, y: Any, w: Any, start: Any, columns: An
     for t in range(tiles):
         xtab, ytab = address(table[0, t * TILE_ROWS :]), address(table[1, t * TILE_ROWS :])
         for k in range(0, columns, MOST):
-            at, weights, begin = y + 4 * k, w + k * step, start + 4 * k
+            at, weights, begin = y + BYTES * k, w + k * step, start + BYTES * k
             if columns - k == 1:
                 dots1(xtab, x, ytab, at, weights, begin, i, j, run, xi, xj, wi, wj, step)
             elif columns - k == 2 or MOST == 2:

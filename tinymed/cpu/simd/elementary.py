@@ -1,9 +1,14 @@
-"""Elementary functions of float32 as polynomials, which LLVM vectorises; it cannot vectorise a call of libm's."""
+"""Elementary functions of float32 as polynomials, which LLVM vectorises; it cannot vectorise a call of libm's.
 
+Those of float64 are libm's: a loss asks for few of them, beside what its network multiplies.
+"""
+
+import functools
 from typing import Any
 
 import numpy as np
 
+from ..compiler import elements
 from ..compiler.jit import inline, serial
 
 f4, i4 = np.float32, np.int32
@@ -104,3 +109,35 @@ def tanh(x: Any) -> Any:
     less = expm1(f4(-2) * abs(x))
     t = -less / (f4(2) + less)
     return t if x >= f4(0) else -t
+
+
+# ------------------------------------------------------------------------------------------- of float64
+
+
+def exp_of_double(x: Any) -> Any:
+    """Return e^x."""
+    return np.exp(x)
+
+
+def log_of_double(x: Any) -> Any:
+    """Return ln x; -inf at 0, NaN below."""
+    return np.log(x)
+
+
+def log1p_of_double(x: Any) -> Any:
+    """Return ln(1 + x)."""
+    return np.log1p(x)
+
+
+def expm1_of_double(x: Any) -> Any:
+    """Return e^x - 1."""
+    return np.expm1(x)
+
+
+for single, double in (
+    (exp, exp_of_double),
+    (log, log_of_double),
+    (log1p_unit, log1p_of_double),
+    (expm1, expm1_of_double),
+):
+    elements.declare_twin(single, functools.cache(functools.partial(inline, double)))

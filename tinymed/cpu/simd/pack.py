@@ -9,34 +9,34 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from ..compiler import llvm_functions
 from ..compiler.jit import serial
-from .vectors import I64, LANES, SHAPE, TILE_COLUMNS, TILE_ROWS, Vectors, address
+from .vectors import BYTES, I64, LANES, TILE_COLUMNS, Shape, Vectors, address, vector_function
 
 
-def pair(wide: int, pitch: int) -> Callable[[ir.IRBuilder, dict[str, ir.Value]], None]:
+def pair(widths: Callable[[Shape], tuple[int, int]]) -> Callable[[ir.IRBuilder, dict[str, ir.Value], Shape], None]:
     """Return the writer of a loop over pixels that copies two neighbouring runs of `wide` channels to two places.
 
     y[i] = x[i][:wide], y[i] + gap = x[i][wide : 2 wide], zeros where there are fewer than `size` channels; pixels are
-    `pitch` numbers apart in y.  Both runs at once, because they lie in a cache line that may be gone soon.
+    `pitch` numbers apart in y.  Both runs at once, because they lie in a cache line that may be gone soon.  widths: the
+    processor's vectors -> (wide, pitch).
     """
 
-    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-        v = Vectors(b, SHAPE)
+    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
+        v, (wide, pitch) = Vectors(b, shape), widths(shape)
         every = v.below(I64(wide))
         first, second = (b.and_(every, v.below(b.sub(arg["size"], I64(n)))) for n in (0, wide))
         with cgutils.for_range(b, arg["pixels"]) as loop:
             at = b.add(arg["x"], b.mul(loop.index, arg["step"]))
-            to = b.add(arg["y"], b.mul(loop.index, I64(4 * pitch)))
+            to = b.add(arg["y"], b.mul(loop.index, I64(v.item * pitch)))
             v.store(v.load(at, first), to, every)
-            v.store(v.load(b.add(at, I64(4 * wide)), second), b.add(to, arg["gap"]), every)
+            v.store(v.load(b.add(at, I64(v.item * wide)), second), b.add(to, arg["gap"]), every)
 
     return emit
 
 
 PARAMETERS = ["x", "step", "size", "pixels", "y", "gap"]
-pack_two_tiles = llvm_functions.function("pack_two_tiles", PARAMETERS, pair(TILE_ROWS, TILE_ROWS))
-pack_panel = llvm_functions.function("pack_panel", PARAMETERS, pair(LANES, TILE_COLUMNS))
+pack_two_tiles = vector_function("pack_two_tiles", PARAMETERS, pair(lambda shape: (shape.rows, shape.rows)))
+pack_panel = vector_function("pack_panel", PARAMETERS, pair(lambda shape: (shape.lanes, shape.vectors * shape.lanes)))
 
 
 @serial
@@ -45,9 +45,9 @@ def pack_rows(panel: Any, rows: Any, column: Any, size: Any, first: Any, last: A
     if first < last:
         pack_panel(
             address(rows[first:, column:]),
-            4 * rows.shape[1],
+            BYTES * rows.shape[1],
             size,
             last - first,
             address(panel[first * TILE_COLUMNS :]),
-            4 * LANES,
+            BYTES * LANES,
         )

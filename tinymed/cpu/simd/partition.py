@@ -4,7 +4,7 @@ from typing import Any
 
 from ..compiler.jit import serial
 from .streaming import CACHE_BYTES
-from .vectors import LANES, ceil_div
+from .vectors import BYTES, LANES, ceil_div
 
 TASKS = 32  # pieces of work a loop is cut into, about; the shape decides, never the number of threads
 
@@ -30,4 +30,4 @@ def piece(t: Any, y: Any) -> Any:
     """Return (bytes before piece t, its numbers, whether it bypasses the caches): whole vectors but for the last."""
     vectors, partitions = ceil_div(y.size, LANES), pieces(y)
     low, high = t * vectors // partitions * LANES, min(y.size, (t + 1) * vectors // partitions * LANES)
-    return 4 * low, high - low, 4 * y.size >= 4 * CACHE_BYTES
+    return BYTES * low, high - low, BYTES * y.size >= 4 * CACHE_BYTES

@@ -17,10 +17,9 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from ..compiler import llvm_functions
 from ..compiler.jit import serial
 from .partition import STRIP, piece
-from .vectors import I64, SHAPE, Vectors, address, over_channels
+from .vectors import I64, Shape, Vectors, address, over_channels, vector_function
 
 Values = tuple[ir.Value, ...]
 Formula = Callable[..., tuple[Values, Values]]  # (vectors, inputs, maps, sums) -> (outputs, sums)
@@ -30,9 +29,14 @@ class Pass(Vectors):
     """Writes one pass; `arg` holds the LLVM values of the parameters by name."""
 
     def __init__(
-        self, builder: ir.IRBuilder, arg: dict[str, ir.Value], names: Sequence[Sequence[str]], formula: Formula
+        self,
+        builder: ir.IRBuilder,
+        arg: dict[str, ir.Value],
+        shape: Shape,
+        names: Sequence[Sequence[str]],
+        formula: Formula,
     ) -> None:
-        super().__init__(builder, SHAPE)
+        super().__init__(builder, shape)
         self.arg, self.formula = arg, formula
         self.inputs, self.outputs, self.maps, self.sums = names
 
@@ -45,7 +49,8 @@ class Pass(Vectors):
             begin = b.select(b.icmp_signed("<", origin, I64(0)), I64(0), origin)
             end = b.add(origin, wide)
             end = b.select(b.icmp_signed("<", end, size), end, size)
-            self.strip(b.mul(begin, I64(4)), b.mul(b.sub(begin, origin), I64(4)), b.sub(end, begin))
+            column = b.mul(b.sub(begin, origin), I64(self.item))
+            self.strip(b.mul(begin, I64(self.item)), column, b.sub(end, begin))
         with b.if_then(b.icmp_signed("!=", self.arg["nontemporal"], I64(0))):
             b.fence("seq_cst")  # without one another thread may read what was there before
 
@@ -56,10 +61,10 @@ class Pass(Vectors):
         for table, names in (("maps", self.maps), ("sums", self.sums)):
             first = b.add(self.arg[table], column)
             for n, name in enumerate(names):
-                places[name] = b.add(first, b.mul(self.arg["wide"], I64(4 * n)))
+                places[name] = b.add(first, b.mul(self.arg["wide"], I64(self.item * n)))
         nontemporal = b.icmp_signed("!=", self.arg["nontemporal"], I64(0))
         for name in self.outputs:
-            whole = b.icmp_signed("==", b.and_(places[name], I64(4 * self.lanes - 1)), I64(0))
+            whole = b.icmp_signed("==", b.and_(places[name], I64(self.item * self.lanes - 1)), I64(0))
             nontemporal = b.and_(nontemporal, whole)
         over_channels(self, width, lambda shift, mask: self.vector_at(places, shift, mask, nontemporal))
 
@@ -93,7 +98,7 @@ def row_pass(name: str, inputs: str, outputs: str, maps: str, sums: str, formula
     """
     names = [inputs.split(), outputs.split(), maps.split(), sums.split()]
     parameters = ["size", "phase", "wide", *names[0], *names[1], "maps", "sums", "nontemporal"]
-    return llvm_functions.function(f"pass_{name}", parameters, lambda b, arg: Pass(b, arg, names, formula).emit())
+    return vector_function(f"pass_{name}", parameters, lambda b, arg, s: Pass(b, arg, s, names, formula).emit())
 
 
 def elementwise(name: str, inputs: str, formula: Callable[..., ir.Value], constants: str = "") -> Any:

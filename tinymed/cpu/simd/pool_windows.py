@@ -6,8 +6,7 @@ Written as LLVM IR: LLVM does not vectorise a loop that stores floats and bytes 
 from llvmlite import ir
 from numba.core import cgutils
 
-from ..compiler import llvm_functions
-from .vectors import I64, SHAPE, Vectors, over_channels
+from .vectors import I64, Shape, Vectors, over_channels, vector_function
 
 
 def largest(v: Vectors, pixels: list[ir.Value]) -> tuple[ir.Value, ir.Value]:
@@ -21,36 +20,36 @@ def largest(v: Vectors, pixels: list[ir.Value]) -> tuple[ir.Value, ir.Value]:
     return best, first
 
 
-def emit_relu_max_pool_2x2(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+def emit_relu_max_pool_2x2(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
     """y, index = the largest of ReLU, and which, of each of `windows` 2 x 2 windows of two rows of pixels.
 
     A pixel has `channels` floats, and so has a window of y; `above` and `below` are the rows' addresses.
     """
-    v = Vectors(b, SHAPE)
-    pixel = b.mul(arg["channels"], I64(4))
+    v = Vectors(b, shape)
+    pixel = b.mul(arg["channels"], I64(v.item))
     with cgutils.for_range(b, arg["windows"]) as loop:
         there, here = b.mul(b.mul(loop.index, I64(2)), pixel), b.mul(loop.index, arg["channels"])
 
         def body(shift: ir.Value, mask: ir.Value | None) -> None:
             starts = [b.add(b.add(arg[row], there), shift) for row in ("above", "below")]
             best, first = largest(v, [v.load(at, mask) for start in starts for at in (start, b.add(start, pixel))])
-            v.store(best, b.add(b.add(arg["y"], b.mul(here, I64(4))), shift), mask)
-            v.store(first, b.add(b.add(arg["index"], here), b.sdiv(shift, I64(4))), mask)
+            v.store(best, b.add(b.add(arg["y"], b.mul(here, I64(v.item))), shift), mask)
+            v.store(first, b.add(b.add(arg["index"], here), b.sdiv(shift, I64(v.item))), mask)
 
         over_channels(v, arg["channels"], body)
 
 
-def emit_unpool(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+def emit_unpool(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
     """Write two neighbours of the map before pooling, `pixel` bytes apart: dq at the argmax, else 0.
 
     The neighbours are pixels `number` and `number` + 1 of their window.
     """
-    v = Vectors(b, SHAPE)
+    v = Vectors(b, shape)
     numbers = [v.splat(b.add(b.trunc(arg["number"], v.bytes.element), v.bytes.element(side))) for side in (0, 1)]
 
     def body(shift: ir.Value, mask: ir.Value | None) -> None:
         value = v.load(b.add(arg["dq"], shift), mask)
-        argmax = v.load(b.add(arg["index"], b.sdiv(shift, I64(4))), mask, v.bytes)
+        argmax = v.load(b.add(arg["index"], b.sdiv(shift, I64(v.item))), mask, v.bytes)
         for side, number in enumerate(numbers):
             at = b.add(b.add(arg["dy"], shift), b.mul(arg["pixel"], I64(side)))
             v.store(b.select(b.icmp_signed("==", argmax, number), value, v.zero), at, mask)
@@ -58,7 +57,7 @@ def emit_unpool(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
     over_channels(v, arg["channels"], body)
 
 
-relu_max_pool_2x2 = llvm_functions.function(
+relu_max_pool_2x2 = vector_function(
     "relu_max_pool_2x2", ["y", "index", "above", "below", "windows", "channels"], emit_relu_max_pool_2x2
 )
-unpool = llvm_functions.function("unpool", ["dy", "dq", "index", "number", "pixel", "channels"], emit_unpool)
+unpool = vector_function("unpool", ["dy", "dq", "index", "number", "pixel", "channels"], emit_unpool)

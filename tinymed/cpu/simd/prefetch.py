@@ -37,7 +37,7 @@ def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
                     prefetch_line(b, b.add(start, b.mul(line.index, I64(LINE))), write)
 
 
-prefetch = llvm_functions.function("prefetch", ["at", "step", "bytes", "count", "write"], emit)
+prefetch = llvm_functions.function("prefetch", ["at", "step", "bytes", "count", "write"], emit, emit)
 
 
 @serial

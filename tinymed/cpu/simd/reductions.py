@@ -4,6 +4,7 @@ Written as LLVM IR: LLVM may not reorder maxima or sums by itself, so it would n
 flight, as each waits for the last operation on it; the order depends on the length alone.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,8 +14,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ..compiler import elements
 from ..compiler.jit import serial
-from .vectors import I32, I64, SHAPE, Vectors, address
+from .vectors import DOUBLE, I32, I64, SHAPE, Shape, Vectors, address
 
 FLIGHT = 4
 Numbers = Sequence[ir.Value]
@@ -29,13 +31,13 @@ def reduced(v: Vectors, at: Numbers, size: ir.Value, start: ir.Value, step: Step
     blocks = b.sdiv(size, I64(block))
     with cgutils.for_range(b, blocks) as loop:
         for n, slot in enumerate(slots):
-            to = b.add(b.mul(loop.index, I64(4 * block)), I64(4 * v.lanes * n))
+            to = b.add(b.mul(loop.index, I64(v.item * block)), I64(v.item * v.lanes * n))
             b.store(step(v, b.load(slot), [v.load(b.add(a, to)) for a in at], None), slot)
     done = b.mul(blocks, I64(block))
     left = b.sub(size, done)
     with cgutils.for_range(b, b.sdiv(b.add(left, I64(v.lanes - 1)), I64(v.lanes))) as loop:
         offset = b.mul(loop.index, I64(v.lanes))
-        mask, to = v.below(b.sub(left, offset)), b.mul(b.add(done, offset), I64(4))
+        mask, to = v.below(b.sub(left, offset)), b.mul(b.add(done, offset), I64(v.item))
         b.store(step(v, b.load(slots[0]), [v.load(b.add(a, to), mask) for a in at], mask), slots[0])
     first, second, third, fourth = (b.load(slot) for slot in slots)
     rest, lanes = join(b, join(b, first, second), join(b, third, fourth)), v.lanes
@@ -83,44 +85,46 @@ def product_sum(v: Vectors, args: Numbers) -> ir.Value:
     return reduced(v, args[:2], args[2], zero, step, plus)
 
 
-def typed(write: Callable[[Vectors, Numbers], ir.Value], result: Any) -> Any:
+def typed(write: Callable[[Vectors, Numbers], ir.Value], shape: Shape, result: Any) -> Any:
     """Return what Numba asks of an intrinsic: its type, and the function that writes it into a kernel."""
-    return result, lambda context, b, signature, args: write(Vectors(b, SHAPE), args)
+    return result, lambda context, b, signature, args: write(Vectors(b, shape), args)
 
 
-def type_maximum(_: Any, at: Any, size: Any) -> Any:
-    """Declare maximum_at(address, size): the largest of some float32 numbers, as float32."""
-    return typed(maximum, types.float32(at, size))
+def maximum_of(shape: Shape, number: Any) -> Any:
+    """Return maximum_at(address, size): the largest of some numbers."""
+    return intrinsic(lambda _, at, size: typed(maximum, shape, number(at, size)))
 
 
-def type_sum(_: Any, at: Any, size: Any) -> Any:
-    """Declare sum_at(address, size): their sum, as float64."""
-    return typed(float64_sum, types.float64(at, size))
+def sum_of(shape: Shape) -> Any:
+    """Return sum_at(address, size): the sum of some numbers, as float64."""
+    return intrinsic(lambda _, at, size: typed(float64_sum, shape, types.float64(at, size)))
 
 
-def type_product_sum(_: Any, x: Any, y: Any, size: Any, shift: Any) -> Any:
-    """Declare product_sum_at(address, address, size, shift): the sum of x (y - shift), as float64."""
-    return typed(product_sum, types.float64(x, y, size, shift))
+def product_sum_of(shape: Shape) -> Any:
+    """Return product_sum_at(address, address, size, shift): the sum of x (y - shift), as float64."""
+    return intrinsic(lambda _, x, y, n, shift: typed(product_sum, shape, types.float64(x, y, n, shift)))
 
 
-maximum_at: Any = intrinsic(type_maximum)
-sum_at: Any = intrinsic(type_sum)
-product_sum_at: Any = intrinsic(type_product_sum)
+maximum_at, sum_at, product_sum_at = maximum_of(SHAPE, types.float32), sum_of(SHAPE), product_sum_of(SHAPE)
+elements.declare_twin(maximum_at, functools.partial(maximum_of, DOUBLE, types.float64))
+elements.declare_twin(sum_at, functools.partial(sum_of, DOUBLE))
+elements.declare_twin(product_sum_at, functools.partial(product_sum_of, DOUBLE))
+f4 = np.float32
 
 
 @serial
 def row_max(x: Any) -> Any:
-    """Return the maximum of a dense row of float32; -inf of none."""
+    """Return the maximum of a dense row; -inf of none."""
     return maximum_at(address(x), x.size)
 
 
 @serial
 def row_sum(x: Any) -> Any:
-    """Return the sum of a dense row of float32, in float64."""
+    """Return the sum of a dense row, in float64."""
     return sum_at(address(x), x.size)
 
 
 @serial
 def row_product_sum(x: Any, y: Any, shift: Any) -> Any:
-    """Return the sum of x (y - shift) of dense rows of float32, in float64."""
-    return product_sum_at(address(x), address(y), x.size, np.float32(shift))
+    """Return the sum of x (y - shift) of dense rows, in float64."""
+    return product_sum_at(address(x), address(y), x.size, f4(shift))

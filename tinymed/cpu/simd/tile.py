@@ -3,7 +3,8 @@
     acc[m][n] = start;  acc[m][n] += sum_i sum_j sum_l x[xtab[m] + i*xi + j*xj + l*xl]
                                                       * w[i*wi + j*wj + l*wl + 4*n];  y[ytab[m] + 4*n] = acc[m][n]
 
-for TILE_ROWS rows m and up to TILE_COLUMNS columns n; float32, every stride and table entry in bytes.  The tables make
+for TILE_ROWS rows m and up to TILE_COLUMNS columns n; float32, every stride and table entry in bytes (in float64 the 4
+is an 8, and there are half as many columns).  The tables make
 the rows arbitrary (the indirection buffer of M. Dukhan, "The Indirect Convolution Algorithm", 2019), so stride,
 dilation, borders and remainders need no kernels of their own.  README.md of tinymed/cpu explains it.
 
@@ -11,16 +12,13 @@ Written as LLVM IR because LLVM does not find this blocking by itself: Numba's l
 the tile reaches.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils
 
-from ..compiler import llvm_functions
 from ..compiler.jit import serial
-from .vectors import F32, I64, LANES, SHAPE, TILE_COLUMNS, TILE_ROWS, Shape, Vectors, address
+from .vectors import BYTES, I64, LANES, TILE_COLUMNS, TILE_ROWS, Shape, Vectors, address, vector_function
 
 ZERO, ACCUMULATE = 0, 1  # values of `start` that are not an address: begin with zeros, or with what y holds
 
@@ -39,7 +37,7 @@ class Emitter(Vectors):
     def nth(self, address: ir.Value, n: int) -> tuple[ir.Value, ir.Value | None]:
         """Return address and mask of the n-th vector of columns: of the last one only the valid lanes count."""
         part = n == self.shape.vectors - 1 and not self.shape.whole
-        return self.b.add(address, I64(4 * self.lanes * n)), self.tail if part else None
+        return self.b.add(address, I64(self.item * self.lanes * n)), self.tail if part else None
 
     def row_addresses(self, table: str, base: str) -> list[ir.Value]:
         pointer = self.b.inttoptr(self.arg[table], I64.as_pointer())
@@ -77,7 +75,7 @@ class Emitter(Vectors):
         weights = [self.load(*self.nth(w, n)) for n in range(self.shape.vectors)]
         for m, at in enumerate(x):
             if not self.shape.channelwise:
-                broadcast = self.splat(self.b.load(self.b.inttoptr(at, F32.as_pointer())))
+                broadcast = self.splat(self.b.load(self.b.inttoptr(at, self.number.as_pointer())))
             for n, weight in enumerate(weights):
                 value = self.load(*self.nth(at, n)) if self.shape.channelwise else broadcast
                 total = self.multiply_add(value, weight, self.b.load(self.acc[m, n]))
@@ -102,9 +100,9 @@ class Emitter(Vectors):
 PARAMETERS = ["xtab", "x", "ytab", "y", "w", "start", "tail", "I", "J", "L", "xi", "xj", "xl", "wi", "wj", "wl"]
 
 
-def emitter(shape: Shape) -> Callable[[ir.IRBuilder, dict[str, ir.Value]], None]:
-    """Return the writer of a function that runs one tile of this shape; its last vector has `tail` columns."""
-    return lambda builder, arguments: Emitter(builder, shape, arguments).emit()
+def emit_tile(builder: ir.IRBuilder, arguments: dict[str, ir.Value], shape: Shape) -> None:
+    """Write a function that runs one tile of this shape; its last vector has `tail` columns."""
+    Emitter(builder, shape, arguments).emit()
 
 
 TALL = 9 if LANES == 16 else TILE_ROWS  # rows of the tile for the weights of a 3 x 3 filter, one channel at a time
@@ -112,7 +110,7 @@ TALL = 9 if LANES == 16 else TILE_ROWS  # rows of the tile for the weights of a 
 
 def tile_of(name: str, **kind: Any) -> Any:
     """Declare the function that runs one kind of tile."""
-    return llvm_functions.function(name, PARAMETERS, emitter(replace(SHAPE, **kind)))
+    return vector_function(name, PARAMETERS, emit_tile, **kind)
 
 
 def by_width(name: str, **kind: Any) -> Any:
@@ -185,7 +183,7 @@ def make_sweep(tile: Any, height: int) -> Any:
         for t in range(tiles):
             at = 8 * height * t
             for p in range(first, last):
-                shift = 4 * TILE_COLUMNS * p
+                shift = BYTES * TILE_COLUMNS * p
                 begin = start if start <= ACCUMULATE else start + shift
                 tile(
                     xtab + at,

@@ -1,7 +1,7 @@
 """Writing vector instructions: the processor's vectors, loads and stores with masks, and addresses of arrays."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llvmlite import binding, ir
@@ -9,15 +9,15 @@ from numba import types
 from numba.core import cgutils, config
 from numba.extending import intrinsic
 
-from ..compiler import llvm_functions
+from ..compiler import elements, llvm_functions
 from ..compiler.jit import serial
 
-F32, I32, I64 = ir.FloatType(), ir.IntType(32), llvm_functions.I64
+F32, F64, I32, I64 = ir.FloatType(), ir.DoubleType(), ir.IntType(32), llvm_functions.I64
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Size of the register tile: `rows` x (`vectors` of `lanes` floats).
+    """Size of the register tile: `rows` x (`vectors` of `lanes` floats), of float32 or `double`.
 
     fma: the processor fuses multiply and add.  channelwise: column n reads its own x, x[... + 4*n], instead of one for
     all columns: a matrix times a vector.  whole: there are as many columns as the tile has, and no masks.  nontemporal:
@@ -31,6 +31,7 @@ class Shape:
     channelwise: bool = False
     whole: bool = False
     nontemporal: bool = False
+    double: bool = False
 
 
 def features() -> set[str]:
@@ -59,7 +60,8 @@ class Vectors:
 
     def __init__(self, builder: ir.IRBuilder, shape: Shape) -> None:
         self.b, self.lanes, self.fma = builder, shape.lanes, shape.fma
-        self.vector, self.bytes = ir.VectorType(F32, shape.lanes), ir.VectorType(ir.IntType(8), shape.lanes)
+        self.number, self.item = (F64, 8) if shape.double else (F32, 4)  # its type, and how many bytes it has
+        self.vector, self.bytes = ir.VectorType(self.number, shape.lanes), ir.VectorType(ir.IntType(8), shape.lanes)
         self.zero = ir.Constant(self.vector, None)
 
     def call(self, name: str, result: ir.Type, *args: ir.Value) -> ir.Value:
@@ -110,15 +112,15 @@ class Vectors:
 
     def size(self, kind: ir.Type) -> int:
         """Return the bytes of an element."""
-        return 4 if kind == self.vector else 1
+        return self.item if kind == self.vector else 1
 
     def suffix(self, kind: ir.Type) -> str:
         """Return how LLVM's intrinsics name a vector."""
-        return f"v{self.lanes}{'f32' if kind == self.vector else 'i8'}"
+        return f"v{self.lanes}{f'f{8 * self.item}' if kind == self.vector else 'i8'}"
 
     def multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
         if self.fma:
-            return self.call(f"llvm.fma.v{self.lanes}f32", self.vector, x, y, z)
+            return self.call(f"llvm.fma.{self.suffix(self.vector)}", self.vector, x, y, z)
         return self.b.fadd(self.b.fmul(x, y), z)  # llvm.fma would become a call into libm per lane
 
 
@@ -127,7 +129,7 @@ def over_channels(v: Vectors, channels: ir.Value, body: Callable[[ir.Value, ir.V
     b = v.b
     with cgutils.for_range(b, b.sdiv(b.add(channels, I64(v.lanes - 1)), I64(v.lanes))) as loop:
         done = b.mul(loop.index, I64(v.lanes))
-        left, shift = b.sub(channels, done), b.mul(done, I64(4))
+        left, shift = b.sub(channels, done), b.mul(done, I64(v.item))
         mask = v.below(left)
         with b.if_else(b.icmp_signed(">=", left, I64(v.lanes))) as (whole, part):
             with whole:
@@ -137,7 +139,22 @@ def over_channels(v: Vectors, channels: ir.Value, body: Callable[[ir.Value, ir.V
 
 
 SHAPE = host_shape()
-TILE_ROWS, LANES, TILE_COLUMNS = SHAPE.rows, SHAPE.lanes, SHAPE.vectors * SHAPE.lanes
+TILE_ROWS, LANES, TILE_COLUMNS, BYTES = SHAPE.rows, SHAPE.lanes, SHAPE.vectors * SHAPE.lanes, 4
+DOUBLE = replace(SHAPE, lanes=LANES // 2, double=True)  # the same registers hold half as many numbers of float64
+elements.NAMES |= {"LANES": DOUBLE.lanes, "TILE_COLUMNS": TILE_COLUMNS // 2, "BYTES": 8}
+
+
+def vector_function(
+    name: str, parameters: Any, emit: Callable[[ir.IRBuilder, dict[str, ir.Value], Shape], None], **kind: Any
+) -> Any:
+    """Declare a function of vectors, of float32 and of float64: emit(builder, arguments, shape) writes either.
+
+    kind: what its shape has that is not the processor's.
+    """
+    single, double = replace(SHAPE, **kind), replace(DOUBLE, **kind)
+    return llvm_functions.function(
+        name, parameters, lambda b, arg: emit(b, arg, single), lambda b, arg: emit(b, arg, double)
+    )
 
 
 def emit_address(_: Any, a: Any) -> Any:

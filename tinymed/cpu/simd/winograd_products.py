@@ -4,18 +4,16 @@ Without tables of rows a tile begins sooner, and each step of the loop prefetche
 as LLVM IR for the same reason as the tile: LLVM does not find the blocking in registers.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils
 
-from ..compiler import llvm_functions
 from ..compiler.jit import serial
 from .prefetch import prefetch_line
 from .streaming import LINE
 from .tile import Emitter
-from .vectors import I64, LANES, SHAPE, TILE_COLUMNS, Shape
+from .vectors import BYTES, I64, LANES, TILE_COLUMNS, Shape, vector_function
 from .winograd_transforms import Steps
 
 PARAMETERS = ["x", "row", "step", "w", "y", "start", "tail", "count", "groups", "next_x", "next_w", "next_y"]
@@ -31,6 +29,7 @@ class Product(Emitter):
         super().__init__(b, shape, arg)
         self.x, self.w, self.ahead = (cgutils.alloca_once(b, I64) for _ in range(3))
         self.rows = Steps(b, arg["row"], shape.rows)
+        self.columns = TILE_COLUMNS * BYTES // self.item  # of w and of y: as many as whole tiles have
 
     def step_once(self) -> None:
         """Write rows * vectors fused multiply-adds, and prefetches of half a line of what comes next."""
@@ -39,7 +38,7 @@ class Product(Emitter):
         for name in ("next_x", "next_w", "next_y"):
             prefetch_line(b, b.add(self.arg[name], ahead), write=name == "next_y")
         b.store(b.add(x, self.arg["step"]), self.x)
-        b.store(b.add(w, I64(4 * TILE_COLUMNS)), self.w)
+        b.store(b.add(w, I64(self.item * self.columns)), self.w)
         b.store(b.add(ahead, I64(LINE // 2)), self.ahead)
 
     def emit(self) -> None:
@@ -47,7 +46,7 @@ class Product(Emitter):
         b.store(I64(0), self.ahead)
         with cgutils.for_range(b, arg["groups"]) as group:
             first = b.mul(group.index, I64(rows))
-            y = [b.add(arg["y"], b.mul(b.add(first, I64(m)), I64(4 * TILE_COLUMNS))) for m in range(rows)]
+            y = [b.add(arg["y"], b.mul(b.add(first, I64(m)), I64(self.item * self.columns))) for m in range(rows)]
             b.store(b.add(arg["x"], b.mul(first, arg["row"])), self.x)
             b.store(arg["w"], self.w)
             self.rows.begin()
@@ -58,13 +57,13 @@ class Product(Emitter):
                 self.store(b.load(self.acc[m, n]), *self.nth(y[m], n))
 
 
-def emitter(shape: Shape) -> llvm_functions.Emit:
-    """Return the writer of the product of this shape."""
-    return lambda builder, arguments: Product(builder, shape, arguments).emit()
+def emit_product(builder: ir.IRBuilder, arguments: dict[str, ir.Value], shape: Shape) -> None:
+    """Write the product of this shape."""
+    Product(builder, shape, arguments).emit()
 
 
 whole, wide, narrow = (
-    llvm_functions.function(f"product_{name}", PARAMETERS, emitter(replace(SHAPE, **kind)))
+    vector_function(f"product_{name}", PARAMETERS, emit_product, **kind)
     for name, kind in (("whole", {"whole": True}), ("wide", {}), ("narrow", {"vectors": 1}))
 )
 

@@ -19,9 +19,8 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 from numba.core import cgutils
 
-from ..compiler import llvm_functions
 from .pool_windows import largest
-from .vectors import I64, SHAPE, Shape, Vectors
+from .vectors import I64, Shape, Vectors, vector_function
 
 Matrix = list[list[Fraction]]
 Body = Callable[[ir.Value, ir.Value | None], None]
@@ -150,8 +149,8 @@ PARAMETERS = ["image", "h", "w", "pixel", "outside", "i", "j", "planes", "plane"
 
 
 def emitter(
-    matrix: Matrix, gather: bool, parity: int | None = None, shape: Shape = SHAPE, nontemporal: bool = False
-) -> llvm_functions.Emit:
+    matrix: Matrix, gather: bool, parity: int | None = None, nontemporal: bool = False
+) -> Callable[[ir.IRBuilder, dict[str, ir.Value], Shape], None]:
     """Return the writer of y = matrix x matrix^T for a square of pixels x, for all channels.
 
     One side is the square of pixels whose first is (i, j) in an image of h x w, `pixel` bytes apart.  Read, pixels that
@@ -163,7 +162,7 @@ def emitter(
     whole vectors.
     """
 
-    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
         v, rows, columns = Vectors(b, shape), len(matrix), len(matrix[0])
         size = columns if gather else rows
         image = Pixels(v, arg, size) if parity is None else Windows(v, arg, size, parity)
@@ -200,7 +199,7 @@ def over_vectors(v: Vectors, channels: ir.Value, inside: ir.Value, body: Body) -
     b = v.b
     with cgutils.for_range(b, b.sdiv(b.add(channels, I64(v.lanes - 1)), I64(v.lanes))) as loop:
         done = b.mul(loop.index, I64(v.lanes))
-        left, shift = b.sub(channels, done), b.mul(done, I64(4))
+        left, shift = b.sub(channels, done), b.mul(done, I64(v.item))
         mask = v.below(left)
         with b.if_else(b.and_(inside, b.icmp_signed(">=", left, I64(v.lanes)))) as (whole, part):
             with whole:
@@ -318,7 +317,11 @@ class Windows(Pixels):
     def __init__(self, v: Vectors, arg: dict[str, ir.Value], size: int, parity: int) -> None:
         self.size, self.parity = size, parity
         super().__init__(v, arg, (size + parity + 1) // 2)
-        self.quarter = Steps(self.b, self.b.ashr(arg["pixel"], I64(2)), len(self.columns))  # a byte for each float
+        self.quarter = Steps(self.b, self.bytes(arg["pixel"]), len(self.columns))  # a byte for each float
+
+    def bytes(self, of_numbers: ir.Value) -> ir.Value:
+        """Return how many bytes an argmax has where numbers have so many."""
+        return self.b.ashr(of_numbers, I64(self.v.item.bit_length() - 1))
 
     def begin(self, shift: ir.Value, mask: ir.Value | None) -> None:
         super().begin(shift, mask)
@@ -331,7 +334,7 @@ class Windows(Pixels):
         if down != self.seen:
             self.seen, offset = down, self.start(down)
             value = self.source("image", down, offset, self.shift)
-            argmax = self.source("index", down, self.b.ashr(offset, I64(2)), self.b.ashr(self.shift, I64(2)))
+            argmax = self.source("index", down, self.bytes(offset), self.bytes(self.shift))
             self.pairs = [
                 (
                     self.v.load(self.steps.at(value, s), mask),
@@ -353,7 +356,7 @@ class Windows(Pixels):
             return
         offset = self.start(r // 2)
         value, argmax = (
-            self.b.add(self.arg[name], at) for name, at in (("image", offset), ("index", self.b.ashr(offset, I64(2))))
+            self.b.add(self.arg[name], at) for name, at in (("image", offset), ("index", self.bytes(offset)))
         )
         with self.b.if_then(self.rows[r // 2]) if self.border else nullcontext():
             for s, mask in enumerate(self.masks):
@@ -368,4 +371,4 @@ def transform(name: str, matrix: Matrix, gather: bool, parity: int | None = None
     With a parity it takes, last, the address of the argmax of `image`.
     """
     parameters = PARAMETERS if parity is None else [*PARAMETERS, "index"]
-    return llvm_functions.function(name, parameters, emitter(matrix, gather, parity, nontemporal=nontemporal))
+    return vector_function(name, parameters, emitter(matrix, gather, parity, nontemporal))
