@@ -30,6 +30,7 @@ from .readers import open_dataset
 from .remarks import contradictions, copies, split_text
 from .segmentation_layouts import has_pairs, is_image, open_segmentation
 from .splits import find_leaks, pixel_hash
+from .tiff import is_stack, stack_of
 from .unlabelled import open_unlabelled
 from .values import open_values
 from .volumes import is_volume, nibabel, open_image, read_volume
@@ -42,7 +43,7 @@ KINDS: dict[str, Callable[[Path], Opened]] = {
     "numbers": lambda path: open_values(path, skip_bad=True, verify=False),
     "masks": lambda path: open_segmentation(path, verify=False),
     "boxes": lambda path: open_boxes(path, verify=False),
-    "images": lambda path: open_unlabelled(path, skip_bad=True, leaks="ignore"),
+    "images": lambda path: open_unlabelled(path, skip_bad=True, verify=False),
 }
 SHOWN = 5  # names of files for one reason
 CODES = {"unreadable": 1, "leaks": 1, "contradictions": 1}
@@ -193,14 +194,16 @@ def packing_of(path: Path) -> str:
 
 
 def placement_of(dataset: Dataset, index: int) -> tuple[str, str]:
-    """Return (spacing, orientation) of a volume as they are in its file; nothing of a picture."""
+    """Return (spacing, orientation) of a volume in its file; nothing of a picture; TIFF has no orientation."""
     sample = dataset.samples[index]
     if isinstance(sample, np.ndarray) or not is_volume(Path(sample)):
         return "", ""
     affine = open_image(Path(sample)).affine
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    codes = "".join(code or "?" for code in nibabel().aff2axcodes(affine))
-    return " x ".join(f"{value:.3g}" for value in spacing) + " mm", codes
+    spacing = " x ".join(f"{value:.3g}" for value in np.linalg.norm(affine[:3, :3], axis=0)) + " mm"
+    if is_stack(Path(sample)):
+        unsaid = ", ".join(stack_of(Path(sample)).unsaid)
+        return spacing + (f" ({unsaid} not said: taken as 1)" if unsaid else ""), ""
+    return spacing, "".join(code or "?" for code in nibabel().aff2axcodes(affine))
 
 
 def keep_good(dataset: Any, seen: list[Seen]) -> Any:

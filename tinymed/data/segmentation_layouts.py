@@ -4,6 +4,7 @@ DIR/splits.csv or a .csv list    columns path, mask, perhaps split, patient; "a.
 DIR/images/* and DIR/masks/*     the same name, or the mask's with _mask, _segmentation, ... behind it
 DIR/{train,val,test}/images ...  the same, divided already
 DIR/images/<case>/* of DICOM     a series of slices a case, and its mask DIR/masks/<case>.nii.gz
+DIR/images/*.tif of many pages   volumes; their masks have as many pages
 DIR/imagesTr and DIR/labelsTr    volumes of the Medical Segmentation Decathlon and nnU-Net: case_0000, case_0001 are
                                  the modalities of a case; dataset.json names labels and regions, see `dataset_json`
 """
@@ -29,6 +30,7 @@ from .patients import identify
 from .remarks import remark
 from .splits import image_hashes, leak_check
 from .tables import split_of
+from .tiff import is_stack
 from .volumes import SUFFIXES as VOLUMES
 from .volumes import is_volume, stem
 from .walk import Account, files_below, folders_in, loose_files
@@ -137,6 +139,7 @@ def open_segmentation(
         raise UserError(f"{path}: some cases have {min(channels)} modalities, others {max(channels)}; give all of each")
     read_by(sets, Reading(white, window, page))
     identify(path, sets)
+    check_one_kind(path, sets)
     if verify:
         for dataset in sets.values():
             for index in range(len(dataset)):
@@ -146,6 +149,19 @@ def open_segmentation(
         leak_check(sets, rule=leaks)
         remark(path, sets)
     return sets
+
+
+def check_one_kind(path: Path, sets: Mapping[str, MaskDataset]) -> None:
+    """Raise UserError where some images are volumes and others pictures."""
+    first: dict[bool, Path] = {}
+    for dataset in sets.values():
+        for file in map(Path, dataset.samples):
+            first.setdefault(dataset.is_volume(file), file)
+    if len(first) > 1:
+        raise UserError(
+            f"{path}: {first[True]} is a volume and {first[False]} a picture; give a folder of one kind",
+            {"page=NUMBER": "or, of TIFF files, read one page of each with {}"} if is_stack(first[True]) else {},
+        )
 
 
 def labels_of(path: Path, values: Mapping[int, str] | None, ignore: int | None, masks: Sequence[Path]) -> Labels:

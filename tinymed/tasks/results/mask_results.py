@@ -11,7 +11,8 @@ import numpy as np
 from ...data.dicom.segmentations import segmentation_bytes
 from ...data.labels import Labels
 from ...data.masks import MaskDataset
-from ...data.volumes import as_stored, case_name, is_volume, picture_bytes, read_volume, stem, volume_bytes
+from ...data.tiff import is_stack, stack_bytes
+from ...data.volumes import as_stored, case_name, picture_bytes, read_volume, stem, volume_bytes
 from ...errors import UserError
 from ...files import write_atomic
 from ...metrics.measures import Mean, Measure
@@ -118,7 +119,7 @@ def write_mask(meaning: Labels, path: Path, labels: np.ndarray, image: Path, for
         path: Without a suffix.
         labels: Class numbers, of a volume in RAS+.
         image: The file, or the folder of a DICOM series, that was segmented.
-        form: One of FORMS; None: PNG of a picture, NIfTI of a volume.
+        form: One of FORMS; None: PNG of a picture, TIFF of a TIFF of several pages, NIfTI of other volumes.
 
     Returns:
         The file, which is whole or not there.
@@ -128,26 +129,34 @@ def write_mask(meaning: Labels, path: Path, labels: np.ndarray, image: Path, for
     """
     if form == "dicom-seg":
         file = path.with_name(path.name + ".dcm")
-        stored = as_stored(labels, read_volume(image)) if is_volume(image) else labels.T[:, :, None]
+        stored = as_stored(labels, read_volume(image)) if labels.ndim == 3 else labels.T[:, :, None]
         write_atomic(file, [segmentation_bytes(image, stored, meaning.names)])
         return file
-    if form == "nifti" and not is_volume(image):
+    if form == "nifti" and labels.ndim == 2:
         file = path.with_name(path.name + ".nii.gz")
         write_atomic(file, [picture_bytes(meaning.written(labels), image)])
         return file
-    if form == "png" and is_volume(image):
+    if form == "png" and labels.ndim == 3:
         raise UserError(f"{image}: is a volume, whose mask is no PNG; leave --masks out, or give --masks nifti")
-    return write_values(path, meaning.written(labels), image)
+    return write_values(path, meaning.written(labels), image, pages=form is None and is_stack(image))
 
 
 def write_objects(path: Path, objects: np.ndarray, image: Path) -> Path:
     """Write the numbers of objects, 0 outside, as `write_mask` writes classes.  Returns the file."""
-    return write_values(path, objects.astype(np.uint8 if objects.max(initial=0) < 256 else np.int32), image)
+    whole = objects.astype(np.uint8 if objects.max(initial=0) < 256 else np.int32)
+    return write_values(path, whole, image, pages=is_stack(image))
 
 
-def write_values(path: Path, values: np.ndarray, image: Path) -> Path:
-    """Write integers in the format of an image; path: without a suffix.  Returns the file, whole or not there."""
-    if is_volume(image):
+def write_values(path: Path, values: np.ndarray, image: Path, pages: bool = False) -> Path:
+    """Write integers in the format of an image, of a volume NIfTI or, where `pages`, TIFF; path: without a suffix.
+
+    Returns the file, which is whole or not there.
+    """
+    if values.ndim == 3 and pages:
+        file = path.with_name(path.name + ".tif")
+        write_atomic(file, [stack_bytes(values, image)])
+        return file
+    if values.ndim == 3:
         compressed = not image.name.lower().endswith(".nii")
         file = path.with_name(path.name + (".nii.gz" if compressed else ".nii"))
         write_atomic(file, [volume_bytes(values, read_volume(image), compressed)])
