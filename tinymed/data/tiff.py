@@ -146,6 +146,11 @@ def remembered(name: str, _: int) -> Stack:
             )
         if told.channels < 1 or pages % told.channels:
             raise UserError(f"{path}: its description says {told.channels} channels, which do not divide {pages} pages")
+        if told.channels == pages:
+            raise UserError(
+                f"{path}: its description says {pages} channels of one slice, which are no volume; where they are "
+                "slices, say so in ImageJ (Image, Properties)"
+            )
         kind = check_page(path, image, 1)
         for page in range(2, pages + 1):
             image.seek(page - 1)
@@ -230,9 +235,12 @@ def described(text: str) -> Told:
     if text.startswith("ImageJ="):
         lines = (line.partition("=") for line in text.splitlines())
         found = {key.strip(): value.strip() for key, _, value in lines}
-        channels, frames = (whole(found.get(key)) or 1 for key in ("channels", "frames"))
+        channels, slices, frames = (whole(found.get(key)) or 1 for key in ("channels", "slices", "frames"))
         unit = plain_unit(found.get("unit", "").replace("\\u00B5", "u"))
-        return Told(whole(found.get("images")), channels, frames, False, unit, above_zero(found.get("spacing")))
+        between = above_zero(found.get("spacing"))
+        if between is not None and slices == 1:  # what has a distance are slices, whatever the program called them
+            channels = frames = 1
+        return Told(whole(found.get("images")), channels, frames, False, unit, between)
     pixels = re.search(r"<(?:\w+:)?Pixels\b([^>]*)>", text)
     if pixels is None or "<OME" not in text:
         return Told()
