@@ -81,7 +81,7 @@ def open_dataset(
     path = Path(path)
     sets = read(path, Columns(path_column, label_column, group_column, split_column, suffix), skip_bad, max_bytes)
     read_by(sets, Reading(white, window, page))
-    identify(path, sets)
+    identify(path, sets, group_column)
     for name, dataset in sets.items():
         merged = merge_classes(dataset, merge) if merge else dataset
         sets[name] = merged if classes is None else with_classes(merged, list(classes))

@@ -138,7 +138,7 @@ def open_segmentation(
     if len(channels) > 1:
         raise UserError(f"{path}: some cases have {min(channels)} modalities, others {max(channels)}; give all of each")
     read_by(sets, Reading(white, window, page))
-    identify(path, sets)
+    identify(path, sets, group_column)
     check_one_kind(path, sets)
     if verify:
         for dataset in sets.values():
@@ -204,8 +204,7 @@ def find_cases(path: Path, columns: Columns) -> dict[str, Part]:
         return read_list(path, columns)
     if (path / "splits.csv").is_file():
         return read_list(path / "splits.csv", columns)
-    if any(columns):
-        named = next(name for name in columns if name)
+    if named := next((name for name in columns._replace(group=None) if name), None):
         raise UserError(f"{path}: {named!r} was given, but there is no list with columns here; give a list")
     if pairs := listed_pairs(path):
         return {"all": read_pairs(path, pairs)}

@@ -132,7 +132,7 @@ def open_unlabelled(
     columns = Columns(path_column, None, group_column, split_column, suffix)
     sets = read(path, columns, skip_bad, page)
     read_by(sets, Reading(white, window, page))
-    identify(path, sets)
+    identify(path, sets, group_column)
     for part in sets.values():
         if not len(part):
             raise UserError(f"{path} [{part.split}]: no image; {len(part.skipped)} skipped; give {LAYOUTS}")

@@ -219,6 +219,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
             given,
             {
                 **dict.fromkeys(COLUMNS, (listed, "only a .csv given as --data has columns")),
+                "group_column": (listed or Path(data).is_dir(), "only a .csv has columns, and DICOM files fields"),
                 **dict.fromkeys(READING, ("data" in given, "the synthetic smears have 8 bits; give --data")),
                 "merge": ("data" in given, "the synthetic smears have two classes; give --data"),
                 "skip_bad": ("data" in given, "every synthetic smear can be read; give --data"),

@@ -142,6 +142,7 @@ class PictureTask(Task[C, D], Generic[C, D]):
             given,
             {
                 **dict.fromkeys(COLUMNS, (listed, "only a list has columns: a .csv, or a folder with splits.csv")),
+                "group_column": (listed or path.is_dir(), "only a list has columns, and DICOM files fields"),
                 **augmentation_rules(given),
                 **training_rules(given),
             },
