@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..data.image import prepare
 from ..errors import UserError
 from ..explain import (
     METHODS,
@@ -22,7 +21,7 @@ from ..explain import (
 from ..report.samples import save_picture
 from ..report.tables import number, table
 from ..tasks.base.options import refuse_idle
-from ..tasks.base.picture import read_picture
+from ..tasks.base.picture import read_picture, read_pixels
 from ..train.run import Run, choose_backend
 from .app import WRONG_INPUT, check_weights_name, complain, say
 from .options import Given
@@ -144,7 +143,7 @@ def explained(run: Run, model: Any, path: Path, methods: list[str], target: int 
     data, names = run.config.data, run.task.output_names(run.config)
     try:
         image = read_picture(path, data)
-        pixels = prepare(path, data.size, data.channels, data.white)
+        pixels = read_pixels(path, data)
     except UserError as error:
         raise UnreadableImage(str(error).partition("; ")[0]) from None
     cover = baseline_image(given.get("baseline", "black"), image, data)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import UserError, printable
 from .image import decode
+from .planes import NEEDED, array_planes, is_array_of_volumes, read_planes
 from .walk import Account
 
 Samples = Sequence[Path] | np.ndarray
@@ -44,6 +45,7 @@ class Dataset:
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel (white: 255) of pictures deeper than 8 bits that were decoded.
         contradictions: Pairs of names of one picture under two labels, where pixels were compared.
+        planes: The samples are volumes, of which images are the three middle planes, see `data/planes.py`.
 
     Raises:
         UserError: The parts do not fit: lengths, labels out of range, an array that is not an image.
@@ -72,6 +74,7 @@ class Dataset:
     divided: str = ""
     brightest: float | None = None
     contradictions: list[tuple[str, str]] = field(default_factory=list)
+    planes: bool = False
 
     def __repr__(self) -> str:
         """Return what it holds, in one line."""
@@ -103,13 +106,19 @@ class Dataset:
             self.check_array(where, self.samples)
 
     def check_array(self, where: str, samples: np.ndarray) -> None:
-        """Raise UserError unless the samples are uint8 images."""
+        """Raise UserError unless the samples are uint8 images, or volumes where their planes are read."""
         shape, dtype = samples.shape, samples.dtype
+        volumes = is_array_of_volumes(shape)
+        if dtype == np.uint8 and volumes and self.planes:
+            return
         if dtype != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
             raise UserError(
                 f"{where}: images of shape {shape} and type {dtype}; "
-                "expected uint8 [n, height, width] or [n, height, width, 1 or 3]"
+                "expected uint8 [n, height, width] or [n, height, width, 1 or 3]",
+                NEEDED if volumes and dtype == np.uint8 else {},
             )
+        if self.planes:
+            raise UserError(f"{where}: pictures of shape {shape}, and --planes is of volumes; leave it out")
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -117,6 +126,8 @@ class Dataset:
     def image(self, index: int) -> np.ndarray:
         """Return the decoded pixels of one image at its own size [height, width, 1 or 3], see `decode`."""
         sample = self.samples[index]
+        if self.planes:
+            return array_planes(sample) if isinstance(sample, np.ndarray) else read_planes(sample, self.window)
         if isinstance(sample, np.ndarray):
             return sample if sample.ndim == 3 else sample[:, :, None]
         return decode(sample, white=self.white, window=self.window, page=self.page)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import UserError, printable
+from .arrays import image_shapes
 from .box_formats import coco_files, yolo_folders
 from .boxes import BoxDataset, account_for_unlisted, open_boxes
 from .dataset import Dataset
@@ -26,6 +27,7 @@ from .findings import open_findings
 from .lists import LABELS, MASKS, read_table
 from .masks import MaskDataset, by
 from .patients import files_of, is_from_dicom
+from .planes import is_array_of_volumes
 from .readers import open_dataset
 from .remarks import contradictions, copies, split_text
 from .segmentation_layouts import has_pairs, is_image, open_segmentation
@@ -34,17 +36,29 @@ from .tiff import is_stack, stack_of
 from .unlabelled import open_unlabelled
 from .values import open_values
 from .volumes import is_volume, nibabel, open_image, read_volume
-from .walk import Account, total
+from .walk import Account, files_below, total
 
 Opened = Mapping[str, Any]
 KINDS: dict[str, Callable[[Path], Opened]] = {
-    "classes": lambda path: open_dataset(path, skip_bad=True, verify=False),
+    "classes": lambda path: open_dataset(path, skip_bad=True, verify=False, planes=holds_volumes(path)),
     "findings": lambda path: open_findings(path, skip_bad=True, verify=False),
     "numbers": lambda path: open_values(path, skip_bad=True, verify=False),
     "masks": lambda path: open_segmentation(path, verify=False),
     "boxes": lambda path: open_boxes(path, verify=False),
     "images": lambda path: open_unlabelled(path, skip_bad=True, verify=False),
 }
+
+
+def holds_volumes(path: Path) -> bool:
+    """Return whether class folders, or an archive of arrays, hold volumes and no pictures."""
+    if path.suffix.lower() == ".npz":
+        return any(is_array_of_volumes(shape) for shape in image_shapes(path))
+    if not path.is_dir() or (path / "splits.csv").is_file():
+        return False
+    files = files_below(path, is_image, Account())
+    return bool(files) and all(is_volume(file) for file in files)
+
+
 SHOWN = 5  # names of files for one reason
 CODES = {"unreadable": 1, "leaks": 1, "contradictions": 1}
 

@@ -39,6 +39,7 @@ def open_dataset(
     white: float | None = None,
     window: tuple[float, float] | None = None,
     page: int | None = None,
+    planes: bool = False,
 ) -> dict[str, Dataset]:
     """Open a set of labelled images; what a path holds is found out from what is there.
 
@@ -62,6 +63,7 @@ def open_dataset(
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
         window: Instead of white, (centre, width), see `decode`.
         page: Of TIFF and DICOM files of several pages, see `decode`.
+        planes: The set is of volumes: read their three middle planes as the channels of a picture.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
@@ -79,7 +81,8 @@ def open_dataset(
         {'benign': 1, 'malignant': 1}
     """
     path = Path(path)
-    sets = read(path, Columns(path_column, label_column, group_column, split_column, suffix), skip_bad, max_bytes)
+    columns = Columns(path_column, label_column, group_column, split_column, suffix)
+    sets = read(path, columns, skip_bad, max_bytes, planes)
     read_by(sets, Reading(white, window, page))
     identify(path, sets, group_column)
     for name, dataset in sets.items():
@@ -96,19 +99,24 @@ def open_dataset(
     return sets
 
 
-def read(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> dict[str, Dataset]:
+def read(path: Path, columns: Columns, skip_bad: bool, max_bytes: int, planes: bool = False) -> dict[str, Dataset]:
     """Choose the reader by what is at `path`."""
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
     table = path / "splits.csv" if path.is_dir() else path
     if table.suffix.lower() in LISTS and table.is_file():
-        return read_csv(table, columns, skip_bad, max_bytes)
+        return with_planes(read_csv(table, columns, skip_bad, max_bytes), planes)
     refuse_columns(path, columns)
     if path.is_dir():
-        return read_idx_directory(path, max_bytes) or read_class_folders(path)
+        return with_planes(read_idx_directory(path, max_bytes) or read_class_folders(path, planes), planes)
     if path.suffix.lower() == ".npz":
-        return read_npz(path, max_bytes)
+        return read_npz(path, max_bytes, planes)
     raise UserError(f"{path}: not a data set; give {LAYOUTS}")
+
+
+def with_planes(sets: dict[str, Dataset], planes: bool) -> dict[str, Dataset]:
+    """Return sets whose images are the middle planes of volumes, if asked; raise UserError for arrays of pictures."""
+    return {name: replace(dataset, planes=True) for name, dataset in sets.items()} if planes else sets
 
 
 def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:

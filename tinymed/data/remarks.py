@@ -99,7 +99,8 @@ def remark(where: object, sets: Mapping[str, Dataset]) -> None:
 
 def warn_of_unsaid_spacing(where: object, sets: Mapping[str, Dataset]) -> None:
     """Warn of volumes in TIFF that do not say how far their voxels are apart."""
-    files = [p for d in sets.values() if d.page is None and not isinstance(d.samples, np.ndarray) for p in d.samples]
+    spaced = [d for d in sets.values() if d.page is None and not d.tells_classes]
+    files = [path for d in spaced if not isinstance(d.samples, np.ndarray) for path in d.samples]
     if text := unsaid_text(map(Path, files)):
         warnings.warn(UserAdvice(f"{where}: {text}"), stacklevel=4)
 

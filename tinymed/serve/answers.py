@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from ..data.image import SUFFIXES, image_size, prepare
+from ..data.image import SUFFIXES, image_size
 from ..dispatch import use_backend
 from ..errors import UserError
 from ..explain import explain, overlay
 from ..metrics.clusters import proportion_interval
 from ..report.overlays import to_rgb
-from ..tasks.base.picture import read_picture
+from ..tasks.base.picture import read_picture, read_pixels
 from ..tasks.base.task import Predictions
 from ..tasks.results.rows import Cases
 from ..train.run import Run
@@ -123,7 +123,7 @@ class Answers:
     def explanation(self, path: Path, found: dict[str, Any]) -> dict[str, Any]:
         """Return the image as the network sees it, and Grad-CAM of the answer, where the network allows one."""
         data = self.run.config.data
-        pixels = prepare(path, data.size, data.channels, data.white)
+        pixels = read_pixels(path, data)
         seen = {"picture": data_url(png(np.rint(255 * to_rgb(pixels)).astype(np.uint8)))}
         target = self.outputs.index(found["label"]) if found.get("label") in self.outputs else None
         try:

@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ...data.image import prepare
 from ...errors import UserError
 from ...explain import METHODS, Settings, explain, panel
 from ...report.document import Block, Heading, Missing, Picture, Section, Table, Text
 from ...report.samples import png_bytes
-from ...tasks.base.picture import read_picture
+from ...tasks.base.picture import read_picture, read_pixels
 from .source import Source
 
 LEFT = {  # what tasks draw into a run's folder, beside what the report draws itself
@@ -103,7 +102,7 @@ class Explainer:
         root = Path(data.path)
         path = (root if root.is_dir() else root.parent) / name
         try:
-            image, pixels = read_picture(path, data), prepare(path, data.size, data.channels, data.white)
+            image, pixels = read_picture(path, data), read_pixels(path, data)
             found = explain(self.model, image, str(self.method), settings=Settings())
         except UserError as error:
             if not self.why:

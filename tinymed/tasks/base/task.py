@@ -306,7 +306,8 @@ class Task(Generic[C, Data]):
 def picture_preparation(config: RunConfig) -> dict[str, Any]:
     """Return how a picture is prepared for a network that sees it whole, for `export_metadata`."""
     data = config.data
-    return {
+    planes = {"planes": "of a volume in RAS+ the middle ones across z, y and x, as channels"}
+    return (planes if getattr(data, "planes", False) else {}) | {
         "layout": "N, channels, height, width",
         "channels": data.channels,
         "colour": {1: "grey", 3: "RGB"}.get(data.channels, "as stored"),
