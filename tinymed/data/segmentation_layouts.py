@@ -11,6 +11,7 @@ DIR/imagesTr and DIR/labelsTr    volumes of the Medical Segmentation Decathlon a
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from ..errors import UserError
 from .dataset import Reading, read_by
-from .dataset_json import listed_pairs, named_labels
+from .dataset_json import listed_pairs, named_labels, whole_regions
 from .dicom.files import is_dicom
 from .folders import SPLIT_NAMES, leave_folder
 from .image import SUFFIXES, is_picture
@@ -123,16 +124,17 @@ def open_segmentation(
     """
     path = Path(path)
     parts = find_cases(path, Columns(path_column, mask_column, group_column, split_column, suffix))
+    regions: Mapping[str, Sequence[str]] = {}
     if values is None:
         values, void = named_labels(path)
-        ignore = void if ignore is None else ignore
+        ignore, regions = void if ignore is None else ignore, whole_regions(path)
     known = [case.mask for name in ("train", "all") for case in parts.get(name, Part([])).cases]
     if values is None and not known:
         raise UserError(
             f"{path}: has {', '.join(parts)} but no train images to learn the values in masks from",
             {"values={0: 'NAME', ...}": "say what they mean with {}"},
         )
-    meaning = labels_of(path, values, ignore, known)
+    meaning = replace(labels_of(path, values, ignore, known), regions=regions)
     sets = {name: dataset_of(path, name, part, meaning) for name, part in parts.items()}
     channels = {len(case.images) for part in parts.values() for case in part.cases}
     if len(channels) > 1:

@@ -30,7 +30,7 @@ from ..postprocess.steps import Refinement
 from ..program import capture
 from .base.augmentation import augmentation_rules
 from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, parse_window, setting
-from .base.mask_config import MaskConfig, with_settings
+from .base.mask_config import MaskConfig, region_numbers, with_settings
 from .base.network import Outputs, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.patches import patch_sides, volume_patch
@@ -129,6 +129,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             wanted["epochs"] = None
         mask: dict[str, Any] = {"dimensions": first.dimensions, "modalities": len(first.more) + 1}
         mask["values"] = list(first.meaning.values.items())
+        mask["regions"] = dict(first.meaning.regions)
         if outlined:
             wanted.setdefault("contour", CONTOUR)
         if center:
@@ -364,8 +365,9 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     ) -> Iterator[Row]:
         """Yield the measures of each case; distances: those of surfaces too, in its unit."""
         head, plain = self.head(config, model, weighted=False), Refinement()
+        regions = region_numbers(config.mask.values, config.mask.regions)
         for case in scored_cases(self.predictor(config, model, forward), dataset):
-            yield measure_scored(case, head, plain, bool(config.mask.boundary), distances)
+            yield measure_scored(case, head, plain, bool(config.mask.boundary), distances, regions)
 
     def measure(self, config: SegmentationConfig, model: Any, dataset: MaskDataset) -> tuple[dict[str, Any], list[Row]]:
         rows = list(self.cases(config, model, dataset, distances=True, forward=recorded(model, dataset)))
@@ -392,7 +394,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         if choice.cases:
             save_choice(folder, choice)
         cases, classes = scored_cases(predict, dataset), measured_classes(config)
-        return measure_beside(choice, cases, head, classes, config.seed, boundary)
+        regions = region_numbers(config.mask.values, config.mask.regions)
+        return measure_beside(choice, cases, head, classes, config.seed, boundary, regions)
 
     # ---------------------------------------------------------------------------------------------- results
 

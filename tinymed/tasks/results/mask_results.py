@@ -32,7 +32,8 @@ def mask_text(result: dict[str, Any], title: str, volumes: bool = False) -> str:
     heads = [f"{name} {unit}" if name in ("hd95", "asd") else name for name in names]
     rows = [("class", *(cell for head in heads for cell in (head, "", "median")))]
     classes = {name: result["per_class"][name] for name in result["classes"]}
-    for name, row in {**classes, "mean without background": result}.items():
+    whole = {f"whole region {name}": row for name, row in result.get("per_region", {}).items()}
+    for name, row in {**classes, "mean without background": result, **whole}.items():
         cells = [(number(row[key]), interval(row[f"{key}_interval"]), number(row[f"{key}_median"])) for key in names]
         rows.append((name, *(cell for triple in cells for cell in triple)))
     lines.append(table(rows))
@@ -80,12 +81,19 @@ def write_cases(path: Path, rows: Sequence[Row], classes: Sequence[str], root: s
     names = [name for name, value in rows[0].items() if isinstance(value, list)]
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["name", "loss", "accuracy", *(f"{name} {label}" for name in names for label in classes)])
+    columns = [f"{name} {label}" for name in names for label in classes]
+    writer.writerow(["name", "loss", "accuracy", *columns, *of_regions(rows[0])])
     for row in rows:
-        values = [value for name in names for value in row[name]]
+        values = [*(value for name in names for value in row[name]), *of_regions(row).values()]
         shown = below(row["name"], root)
         writer.writerow([shown, row["loss"], row["accuracy"], *("" if v is None else v for v in values)])
     write_atomic(path, [text.getvalue().encode()])
+
+
+def of_regions(row: Row) -> Row:
+    """Return the measures of a case's whole regions, one column per measure and region."""
+    regions = row.get("regions", {})
+    return {f"{key} whole region {name}": value for name, found in regions.items() for key, value in found.items()}
 
 
 def case_files(cases: list[str], modalities: int, out: Path) -> dict[str, list[Path]]:
@@ -190,6 +198,7 @@ def mask_rows(folder: Path, config: Any, dataset: MaskDataset, details: Sequence
     for row in details:
         values = {f"{k} {label}": v for k in measured(row) for label, v in zip(names, row[k], strict=True)}
         means = {f"mean {name}": mean_over_labels(row[name]) for name in measured(row)}
+        values |= of_regions(row)
         listed.append({"path": below(row["name"], config.data.path), "accuracy": row["accuracy"], **means, **values})
     return listed
 
@@ -200,11 +209,14 @@ def measured(row: Row) -> list[str]:
 
 
 def mask_figures(config: Any, cases: Cases) -> dict[str, Measure]:
-    """Return the measures of a list of cases: of each the mean over its classes but the background, averaged."""
+    """Return the measures of a list of cases, averaged: of each the mean over its classes but the background.
+
+    Whole regions have figures of their own.
+    """
     found: dict[str, Measure] = {}
-    for column in (name for name in cases if name.startswith("mean ")):
+    for column in (name for name in cases if name.startswith("mean ") or " whole region " in name):
         name = column.removeprefix("mean ")
-        share = name in ("dice", "jaccard")
+        share = name.partition(" ")[0] in ("dice", "jaccard")
         found[name] = Mean(cases.numbers(column), (0, 1 if share else np.inf), lower_is_better=not share)
     return found | {"accuracy": Mean(cases.numbers("accuracy"), (0, 1))}
 
