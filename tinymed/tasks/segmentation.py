@@ -23,6 +23,7 @@ from ..data.splits import leak_check, split_dataset
 from ..data.volumes import case_name
 from ..data.weight_map import BorderWeights
 from ..errors import UserError
+from ..explain.places import Places
 from ..metrics.mask_cases import Row, averages, summarise
 from ..models import default_size, entry
 from ..nn.init import no_weights
@@ -439,6 +440,14 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     ) -> Predictions:
         refine = chosen_before(folder, Wanted(*wanted))
         return predict_masks(config, self.predictor(config, model), files, out, overlays, refine, masks)
+
+    def map_names(self, config: SegmentationConfig) -> list[str]:
+        """Return the classes but the background, where the network sees whole pictures."""
+        whole = config.mask.patch is None and config.mask.dimensions == 2 and config.mask.modalities == 1
+        return config.data.classes[1:] if whole and not classifies_middle(config.model) else []
+
+    def explained(self, config: SegmentationConfig, model: Any, image: np.ndarray) -> Any:
+        return Places(model, image, first=0 if config.head == "sigmoid" else 1)
 
     def export_metadata(self, config: SegmentationConfig) -> dict[str, Any]:
         steps, patch = picture_preparation(config), config.mask.patch
