@@ -352,7 +352,7 @@ def test_a_cross_validation(folds, capsys):
     assert f"{report['figures']['accuracy']['value']:.4f}" in page.text
     assert "fold-2" in page.text
     assert [value for tag, name, value in page.attributes if (tag, name) == ("h2", "id")] == ["contents", *SECTIONS]
-    for told in ("a temperature of each fold", "youden chose on each fold", "The worst cases", ": map for"):
+    for told in ("after a temperature", "youden chose on each fold", "The worst cases", ": map for"):
         assert told in page.text
     code, _, err = invoke(capsys, "report", folds, "--subgroup", "x", "--backend", "numpy")
     assert (code, "is no list with columns" in err) == (2, True)
@@ -385,6 +385,7 @@ def test_folds_without_lists_of_validation_say_so(folds, tmp_path):
         assert any("predictions-val.csv: is not there" in getattr(block, "reason", "") for block in section.blocks)
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore")
 def test_subgroups_and_maps_of_a_cross_validation_of_a_list(hostile_list, tmp_path, capsys):
     given = ["cv", hostile_list, "--folds", "2", "--out", tmp_path / "cv", "--positive", HOSTILE[0]]

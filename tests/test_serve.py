@@ -303,7 +303,7 @@ def fuzz(address, count, forms):
             body += b'"\r\n\r\n' + content + b"\r\n--" + boundary + b"--\r\n"
             if i % 3 == 0:
                 body = mutated(rng, body)  # the form itself
-            headers = BEARER | {"Content-Type": f"multipart/form-data; boundary=b{i}"}
+            headers = BEARER | {"Content-Type": f"multipart/form-data; boundary=b{i}", "Connection": "close"}
             response = client.post(f"{address}/predict", content=body, headers=headers)
             statuses[response.status_code] = statuses.get(response.status_code, 0) + 1
             assert response.status_code in (200, 400, 422), response.text

@@ -299,7 +299,8 @@ class Denoising(Task[DenoisingConfig, Dataset]):
                 pixels = decode(file, **config.data.reading())
                 noisy = to_float(with_channels(pixels, config.data.channels))
                 restored = restore(noisy)
-                made = write_restored(restored, out / name, pixels.dtype != np.uint8, config.data.white)
+                deep, data = pixels.dtype != np.uint8, config.data
+                made = write_restored(restored, out / name, deep, data.white, data.window)
             except UserError as error:
                 result.errors.append(str(error).partition("; ")[0])
                 continue
