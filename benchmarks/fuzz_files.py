@@ -2,8 +2,9 @@
 
     python benchmarks/fuzz_files.py [FORMAT ...]
 
-The files and the rules are those of tests/test_fuzz_files.py, and of tests/test_onnx_fuzz.py for ONNX.  A format that
-fails is written with what went wrong.  Written to benchmarks/results/fuzz_files.json, one line a format.
+The files and the rules are those of tests/test_fuzz_files.py, of tests/test_onnx_fuzz.py for ONNX, and of
+tests/test_serve.py for uploads to `tinymed serve` (every format and every name, the form itself damaged in a third).  A
+format that fails is written with what went wrong.  Written to benchmarks/results/fuzz_files.json, one line a format.
 """
 
 import argparse
@@ -19,8 +20,13 @@ import pytest
 from peers import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import serving
 import test_fuzz_files as files
 import test_onnx_fuzz as models
+import test_serve as served
+from commands import QUICK, write_images
+
+from tinymed.cli import main as main_of_tinymed
 
 RESULTS = Path(__file__).parent / "results" / "fuzz_files.json"
 
@@ -32,12 +38,28 @@ def onnx(count: int, folder: Path) -> Counter[str]:
     return Counter(read=ran, refused=refused)
 
 
+def uploads(count: int, folder: Path) -> dict[str, int]:
+    """Return how many uploads to a served run got an answer, and how many each refusal."""
+    run, cells = folder / "run", folder / "cells"
+    write_images(cells, ["clear", "parasite"], 16)
+    assert main_of_tinymed(["train", "--data", str(cells), "--out", str(run), "--recipe", "paper", *QUICK]) == 0
+    (folder / "whole").mkdir()
+    with serving.server(run) as address:
+        statuses = served.fuzz(address, count, served.whole_files(folder / "whole"))
+        assert served.ask(address).status_code == 200, "it no longer answers"
+    return {f"status {status}": number for status, number in sorted(statuses.items())}
+
+
+KINDS = {"onnx": onnx, "uploads": uploads}
+
+
 def row(name: str, count: int) -> dict[str, Any]:
     """Return what became of the files of a format."""
     start, found = time.process_time(), {"format": name, "files": count}
     with tempfile.TemporaryDirectory() as folder:
         try:
-            found |= onnx(count, Path(folder)) if name == "onnx" else files.try_format(name, Path(folder), count)
+            kind = KINDS.get(name)
+            found |= kind(count, Path(folder)) if kind else files.try_format(name, Path(folder), count)
         except AssertionError as error:
             found["failed"] = str(error)[:300]
     return found | {"cpu_s": round(time.process_time() - start, 1)}
@@ -52,7 +74,7 @@ def main() -> None:
     rows: dict[str, Any] = {}
     if options.formats and RESULTS.exists():
         rows = {kept["format"]: kept for kept in json.loads(RESULTS.read_text())["rows"]}
-    for name in options.formats or [*files.FORMATS, "onnx"]:
+    for name in options.formats or [*files.FORMATS, *KINDS]:
         rows[name] = row(name, options.count)
         print(rows[name], flush=True)
         lines = ",\n".join(json.dumps(line) for line in rows.values())

@@ -12,6 +12,7 @@ from tinymed.data import Loader, MaskLoader, PatchLoader, decode, open_dataset, 
 from tinymed.data.patches import Cases
 from tinymed.errors import UserError
 from tinymed.tasks.base.config import parse_window
+from tinymed.tasks.results.restoration_results import write_restored
 
 SIDE = 64
 RAMP = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE)  # 4,096 levels
@@ -104,3 +105,15 @@ def test_volumes_keep_their_depth(tmp_path):
 def test_windows_that_are_none_are_refused(text):
     with pytest.raises(UserError, match=f"--window '{text}'"):
         parse_window(text)
+
+
+@pytest.mark.parametrize(("window", "suffix"), [((2000, 400), ".png"), ((0, 400), ".tiff"), ((100, 200), ".tiff")])
+def test_what_is_restored_through_a_window_has_the_scale_of_the_file(tmp_path, window, suffix):
+    """What lay inside the window comes back as it was, not stretched over the depth of the new file."""
+    low, high = window[0] - window[1] / 2, window[0] + window[1] / 2
+    values = np.linspace(low, high, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.float32)
+    source = write_image(tmp_path / "float.tif", values)
+    seen = decode(source, window=window) / 255
+    made = write_restored(seen.astype(np.float32), tmp_path / "out", deep=True, white=None, window=window)
+    assert made.suffix == suffix
+    assert np.allclose(np.asarray(Image.open(made)), values, atol=0.51 if suffix == ".png" else 1e-2)

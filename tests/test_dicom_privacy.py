@@ -159,6 +159,40 @@ def test_no_command_on_pictures_tells_who_it_is(pictures, tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_no_cross_validation_index_or_registration_tells_who_it_is(pictures, tmp_path, capsys):
+    """cv by a field of the headers and its report, index, search and register: all files and all that is printed."""
+    network = ["lenet5_modern", "--grey", "--size", "32", "--epochs", "1", "--batch", "8", "--backend", "numpy"]
+    more = ["--positive", "sick", "--workers", 0, "--folds", 2, "--val-fraction", 0.4, "--out", tmp_path / "cv"]
+    first, second = sorted(file for file in pictures.rglob("*") if file.is_file())[:2]
+    archive = tmp_path / "archive"
+    scans = [tmp_path / f"{FOLDER}_{i}" for i in range(2)]
+    for i, scan in enumerate(scans):
+        own = {k: v for k, v in planted(2 * i).items() if k not in ("SOPInstanceUID", "SeriesInstanceUID")}
+        for file in save_series(scan, blob(i, (6, 10, 10))[0].astype(int), **own):
+            hide_in(file)
+    commands = [
+        ("cv", pictures, "--model", *network, *more, "--group-column", "AccessionNumber"),
+        ("cv", pictures, "--model", *network, *more[:-2], "--out", tmp_path / "by-patient"),
+        ("report", tmp_path / "by-patient", "--out", tmp_path / "report.html"),
+        ("index", tmp_path / "by-patient" / "fold-1", pictures, "--out", archive),
+        ("search", archive, first, "--out", tmp_path / "found.png", "--json"),
+        ("search", archive, first, second),
+        ("register", first, second, "--transform", "rigid", "--out", tmp_path / "pair", "--steps", 2),
+        ("register", *scans, "--transform", "rigid", "--out", tmp_path / "scans", "--json", "--steps", 2),
+    ]
+    for command in commands:
+        code, told, err = invoke(capsys, *command)
+        clean(told, err)
+        if command[0] == "cv" and "--group-column" in command:  # one value, so that no fold can be left out
+            assert code == 2
+            continue
+        assert code == 0, err
+    places = [tmp_path / name for name in ("by-patient", "report.html", "archive", "found.png", "pair", "scans")]
+    assert len(searched(*places)) > 15
+    assert "dicom-" in (archive / "names.csv").read_text()
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_no_error_tells_who_it_is(pictures, tmp_path, capsys):
     """Damaged, cut off, missing and contradictory files, and what the libraries say of them."""
     root = tmp_path / "data"

@@ -251,7 +251,7 @@ ELSEWHERE = {
     "export": {"run", "out", "opset", "weights", "backend", "as_json"},
     "generate": {"run", "count", "seed", "out", "weights", "backend", "as_json"},
     "models": {"network", "size", "as_json"},
-    "data": {"action", "path", "kind", "out", "as_json"},
+    "data": {"action", "path", "kind", "out", "among", "as_json"},
     "audit": {"file", "one_test_set", "decimals", "strict", "as_json"},
     "check": {"op", "samples", "seed"},
     "index": {

@@ -13,7 +13,9 @@ from datasets import write_image
 
 from tinymed.cli import main
 from tinymed.cli.cross_validation import measure_folds, write_report
+from tinymed.cli.reports.pooled import Folds, calibration_over_folds, open_runs, threshold_over_folds
 from tinymed.cli.reports.run import report_run
+from tinymed.metrics.decisions import choose_threshold
 from tinymed.report.claim import POINTS, checklist
 from tinymed.report.document import Document, Section, Table, Text, facts, visible
 from tinymed.report.page import to_html
@@ -350,10 +352,49 @@ def test_a_cross_validation(folds, capsys):
     assert f"{report['figures']['accuracy']['value']:.4f}" in page.text
     assert "fold-2" in page.text
     assert [value for tag, name, value in page.attributes if (tag, name) == ("h2", "id")] == ["contents", *SECTIONS]
-    for option in (["--cases", "2"], ["--explain", "grad_cam"], ["--subgroup", "x"], ["--backend", "numpy"]):
-        code, _, err = invoke(capsys, "report", folds, *option)
-        assert code == 2
-        assert "it is of one run" in err
+    for told in ("after a temperature", "youden chose on each fold", "The worst cases", ": map for"):
+        assert told in page.text
+    code, _, err = invoke(capsys, "report", folds, "--subgroup", "x", "--backend", "numpy")
+    assert (code, "is no list with columns" in err) == (2, True)
+    assert invoke(capsys, "report", folds, "--cases", "0", "--explain", "none")[0] == 0
+    assert ": map for" not in checked((folds / "report.html").read_text("utf-8")).text
+
+
+def test_thresholds_of_folds_are_those_of_their_own_validation_parts(folds):
+    """By hand from the lists: each image is decided by the threshold of the fold that tested it."""
+    names, pooled = ["fold-1", "fold-2"], read_cases(folds / "predictions.csv")
+    opened = Folds(open_runs(folds, names), pooled)
+    run = opened.first
+    positive = run.config.positive
+    k, right = run.config.data.classes.index(positive), 0
+    for name in names:
+        scores, labels = run.task.class_scores(run.config, read_cases(folds / name / "predictions-val.csv"))
+        threshold = choose_threshold(labels == k, (scores / scores.sum(axis=1, keepdims=True))[:, k])
+        scores, labels = run.task.class_scores(run.config, pooled)
+        called = (scores / scores.sum(axis=1, keepdims=True))[:, k] >= threshold
+        right += ((called == (labels == k)) & (pooled["fold"] == name)).sum()
+    table = threshold_over_folds(opened).blocks[0]
+    assert [row[0] for row in table.rows] == [*names, "all"]
+    assert table.rows[-1][-1].startswith(f"{right / len(pooled['path']):.3f}")
+
+
+def test_folds_without_lists_of_validation_say_so(folds, tmp_path):
+    folder = damaged(folds, tmp_path, lambda f: (f / "fold-2" / "predictions-val.csv").unlink())
+    opened = Folds(open_runs(folder, ["fold-1", "fold-2"]), read_cases(folder / "predictions.csv"))
+    for section in (threshold_over_folds(opened), calibration_over_folds(opened)):
+        assert any("predictions-val.csv: is not there" in getattr(block, "reason", "") for block in section.blocks)
+
+
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore")
+def test_subgroups_and_maps_of_a_cross_validation_of_a_list(hostile_list, tmp_path, capsys):
+    given = ["cv", hostile_list, "--folds", "2", "--out", tmp_path / "cv", "--positive", HOSTILE[0]]
+    assert invoke(capsys, *given, "--model", *QUICK[:-1], "1")[0] == 0
+    code, _, err = invoke(capsys, "report", tmp_path / "cv", "--subgroup", COLUMN, "--cases", 1)
+    assert code == 0, err
+    page = checked((tmp_path / "cv" / "report.html").read_text("utf-8"))
+    assert f"By {COLUMN}" in page.text
+    assert page.text.count(": map for") == 2
 
 
 def test_a_damaged_cross_validation_is_an_error_in_one_line(folds, tmp_path, capsys):

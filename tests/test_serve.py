@@ -277,20 +277,33 @@ NAMES = [
 ]
 
 
-def fuzz(address, count):
+def whole_files(folder):
+    """A file of each kind that readers know."""
+    import tifffile
+    from dicom_files import save
+    from masks import blob, write_nifti
+
+    files = [picture(1, form=form) for form in ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")]
+    values = blob(0, (40, 40))[0]
+    tifffile.imwrite(folder / "a.tif", np.stack([values] * 3), photometric="minisblack")
+    save(folder / "a.dcm", values.astype(np.uint16), 12, PatientID="ID1")
+    write_nifti(folder / "a.nii.gz", np.stack([values] * 3).astype(np.int16))
+    return files + [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+def fuzz(address, count, forms):
     """How many damaged uploads were answered with each status."""
     rng, statuses = np.random.default_rng(11), {}
-    forms = [picture(1, form=form) for form in ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")]
     with httpx.Client(timeout=60) as client:
         for i in range(count):
-            content, name = mutated(rng, forms[i % len(forms)]), NAMES[i % len(NAMES)]
+            content, name = mutated(rng, forms[i % len(forms)]), NAMES[i // len(forms) % len(NAMES)]
             boundary = f"b{i}".encode()
             told = name.encode().replace(b"\r\n", b"%0D%0A")
             body = b"--" + boundary + b'\r\nContent-Disposition: form-data; name="image"; filename="' + told
             body += b'"\r\n\r\n' + content + b"\r\n--" + boundary + b"--\r\n"
             if i % 3 == 0:
                 body = mutated(rng, body)  # the form itself
-            headers = BEARER | {"Content-Type": f"multipart/form-data; boundary=b{i}"}
+            headers = BEARER | {"Content-Type": f"multipart/form-data; boundary=b{i}", "Connection": "close"}
             response = client.post(f"{address}/predict", content=body, headers=headers)
             statuses[response.status_code] = statuses.get(response.status_code, 0) + 1
             assert response.status_code in (200, 400, 422), response.text
@@ -300,8 +313,10 @@ def fuzz(address, count):
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(2000, marks=pytest.mark.full)])
-def test_damaged_uploads_never_crash_it(address, count):
-    statuses = fuzz(address, count)
+def test_damaged_uploads_never_crash_it(address, count, tmp_path):
+    pytest.importorskip("tifffile", reason="the test writes TIFF by another library")
+    pytest.importorskip("pydicom", reason="pip install '.[medical]'")
+    statuses = fuzz(address, count, whole_files(tmp_path))
     assert statuses[422] > count / 5
     assert ask(address).status_code == 200
 
@@ -336,10 +351,56 @@ def test_a_segmenting_run_shows_its_mask(tmp_path):
     assert code == 0
     with server(folder) as where:
         found = ask(where).json()
-        assert httpx.get(f"{where}/about", headers=BEARER).json()["explains"] is False
+        about = httpx.get(f"{where}/about", headers=BEARER).json()
+        plain = ask(where, explain="0").json()
+    assert (about["explains"], about["draws"]) == (True, True)
+    assert found["explanation"]["class"] == "foreground"
+    assert found["explanation"]["picture"] != found["picture"] == plain["picture"]
+    assert "explanation" not in plain
     assert sum(found["pixels"].values()) == 40 * 40
     assert found["picture"].startswith("data:image/png;base64,")
     assert not {"mask", "overlay", "image"} & set(found)
+
+
+def test_a_detecting_run_shows_its_boxes_also_where_there_are_none(tmp_path):
+    from test_detection import box_tree
+
+    from tinymed.cli import main
+
+    data, folder = box_tree(tmp_path / "data", 8), tmp_path / "run"
+    options = [
+        "--option",
+        "base=2",
+        "--option",
+        "depth=1",
+        "--size",
+        "16",
+        "--steps",
+        "2",
+        "--batch",
+        "4",
+        "--least",
+        "0",
+    ]
+    arguments = ["train", "--task", "detection", "--data", str(data), "--out", str(folder), "--backend", "numpy"]
+    assert main([*arguments, "--workers", "0", *options]) == 0
+    answers = []
+    for least in (0.0, 2.0):  # scores from which on a box is shown
+        metrics = json.loads((folder / "metrics.json").read_text())
+        for row in metrics["val"]["per_class"].values():
+            row["threshold"] = least
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        with server(folder) as where:
+            response = ask(where)
+        assert response.status_code == 200, response.text
+        answers.append(response.json())
+    for found in answers:
+        assert sum(found["found"].values()) == len(found["things"])
+        assert found["picture"].startswith("data:image/png;base64,")
+        assert found["explanation"]["picture"].startswith("data:image/png;base64,")
+    assert answers[1]["things"] == []
+    assert answers[0]["things"]
+    assert all(set(box) == {"label", "xmin", "ymin", "xmax", "ymax", "score"} for box in answers[0]["things"])
 
 
 class TestCommand:

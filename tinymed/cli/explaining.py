@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..data.image import prepare
 from ..errors import UserError
 from ..explain import (
     METHODS,
@@ -22,7 +21,7 @@ from ..explain import (
 from ..report.samples import save_picture
 from ..report.tables import number, table
 from ..tasks.base.options import refuse_idle
-from ..tasks.base.picture import read_picture
+from ..tasks.base.picture import read_picture, read_pixels
 from ..train.run import Run, choose_backend
 from .app import WRONG_INPUT, check_weights_name, complain, say
 from .options import Given
@@ -35,13 +34,13 @@ def explain_command(given: Given) -> int:
     """Explain the images, and draw what else was asked for; returns the exit code."""
     check_weights_name(given.get("weights"))
     run = Run.open(given["run"])
-    names = run.task.output_names(run.config)
+    names = run.task.map_names(run.config)
     methods, images = methods_of(given), given.get("images", [])
     check_asked(run, names, methods, given)
     choose_backend(given.get("backend") or run.config.backend)
     model, folder = run.load_model(given.get("weights")), given.get("out") or run.folder / FOLDER
     if "all" in given.get("method", ()):
-        methods = serving(model, run.task.sees(run.config))
+        methods = serving(asked_of(run, model), run.task.sees(run.config))
         if left := [name for name in METHODS if name not in methods]:
             say(f"left out, since they do not serve this network: {', '.join(left)}")
     check_layers(run, model, methods, given)
@@ -88,8 +87,8 @@ def check_asked(run: Run, names: list[str], methods: list[str], given: Given) ->
     images = given.get("images")
     if not names and (images or not given.get("filters")):
         raise UserError(
-            f"{run.folder}: explanations are of runs with classes, grades, findings or a number for each image, and "
-            f"this is {run.task.name}; only --filters serves it"
+            f"{run.folder}: explanations are of runs with classes, grades, findings or a number for each image, and of "
+            f"masks and boxes of whole pictures; this is {run.task.name} of another kind; only --filters serves it"
         )
     if not images and not given.get("filters"):
         raise UserError("explain: name at least one image, or --filters")
@@ -118,9 +117,14 @@ def check_layers(run: Run, model: Any, methods: list[str], given: Given) -> None
     """Raise UserError for a layer that the network lacks, before anything is drawn."""
     shape = run.task.sees(run.config)
     if given.get("images") and any(METHODS[name].of_layer for name in methods):
-        choose_layer(model, shape, given.get("layer"))
+        choose_layer(asked_of(run, model), shape, given.get("layer"))
     if "features" in given:
         choose_layer(model, shape, given["features"])
+
+
+def asked_of(run: Run, model: Any) -> Any:
+    """Return the network as it is explained, before there is an image."""
+    return run.task.explained(run.config, model, np.zeros((1, *run.task.sees(run.config)), np.float32))
 
 
 def index_of(names: list[str], wanted: str) -> int:
@@ -141,12 +145,13 @@ def baseline_image(name: str, image: np.ndarray, config: Any) -> np.ndarray:
 
 def explained(run: Run, model: Any, path: Path, methods: list[str], target: int | None, given: Given) -> dict[str, Any]:
     """Return {"rows": one for each method, "panel": the picture, "image": as the network sees it}."""
-    data, names = run.config.data, run.task.output_names(run.config)
+    data, names = run.config.data, run.task.map_names(run.config)
     try:
         image = read_picture(path, data)
-        pixels = prepare(path, data.size, data.channels, data.white)
+        pixels = read_pixels(path, data)
     except UserError as error:
         raise UnreadableImage(str(error).partition("; ")[0]) from None
+    model = run.task.explained(run.config, model, image)
     cover = baseline_image(given.get("baseline", "black"), image, data)
     told = {key: given[key] for key in ("steps", "window", "stride") if key in given}
     rows, heats = [], []

@@ -61,7 +61,8 @@ def predict(
     check_weights_name(weights)
     opened = Run.open(run)
     choose_backend(backend or opened.config.backend)
-    model, given = opened.load_model(weights), (expand(images, len(opened.task.sees(opened.config)) > 3), out, overlays)
+    volumes = len(opened.task.sees(opened.config)) > 3 or getattr(opened.config.data, "planes", False)
+    model, given = opened.load_model(weights), (expand(images, volumes), out, overlays)
     if postprocess is None and crf is None and masks is None:
         found = opened.task.predict(opened.folder, opened.config, model, *given)
     else:

@@ -72,23 +72,18 @@ def gathered(
     """Return the report of a folder.  Raises UserError for what the folder has no use for."""
     from ..explain import METHODS
     from ..train.run import Run, choose_backend
-    from .reports.folds import is_cross_validation, report_folds
+    from .reports.folds import backend_of_folds, is_cross_validation, report_folds
     from .reports.run import report_run
 
-    if is_cross_validation(folder):
-        given = {"--cases": cases, "--explain": method, "--subgroup": subgroups or None, "--backend": backend}
-        for option, value in given.items():
-            if value is not None:
-                raise UserError(
-                    f"{option}: has no effect here: it is of one run; report a fold's folder, {folder}/fold-1"
-                )
-        return report_folds(folder)
     if cases is not None and not 0 <= cases <= MOST:
         raise UserError(f"--cases {cases}: 0 to {MOST} of each kind")
     if method is not None and method not in (*METHODS, "none"):
         raise UserError(f"--explain {method!r} is unknown; choose none or one of {', '.join(METHODS)}")
     if form != "html" and method is not None:
         raise UserError(f"--explain: has no effect here: --format {form} has tables alone")
-    choose_backend(backend or Run.open(folder).config.backend)
     drawn = None if form != "html" or method == "none" else method or "grad_cam"
+    if is_cross_validation(folder):
+        choose_backend(backend or backend_of_folds(folder))
+        return report_folds(folder, 4 if cases is None else cases, drawn, subgroups)
+    choose_backend(backend or Run.open(folder).config.backend)
     return report_run(folder, 4 if cases is None else cases, drawn, subgroups)

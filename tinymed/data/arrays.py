@@ -34,10 +34,10 @@ def is_archive(path: str | Path | None) -> bool:
     return path is not None and Path(path).suffix.lower() == ".npz"
 
 
-def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
+def read_npz(path: Path, max_bytes: int = MAX_BYTES, planes: bool = False) -> dict[str, Dataset]:
     """Read a MedMNIST-style archive: <split>_images uint8 [n, h, w(, 3)] and <split>_labels integers [n] or [n, 1].
 
-    Classes are named by their numbers.  Volumes are refused by their shape.
+    Classes are named by their numbers.  Volumes are refused by their shape, unless their planes are read.
 
     Raises:
         UserError: The archive is damaged, holds pickled objects or more than max_bytes, or labels do not fit.
@@ -45,7 +45,7 @@ def read_npz(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Dataset]:
     arrays = read_arrays(path, max_bytes)
     splits = [s for s in SPLITS if f"{s}_images" in arrays]
     labels = {s: flat_labels(path, s, arrays[f"{s}_labels"]) for s in splits}
-    return number_classes(path, {s: arrays[f"{s}_images"] for s in splits}, labels)
+    return number_classes(path, {s: arrays[f"{s}_images"] for s in splits}, labels, planes)
 
 
 def read_arrays(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
@@ -75,6 +75,26 @@ def read_arrays(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
     return arrays
 
 
+def image_shapes(path: Path) -> list[tuple[int, ...]]:
+    """Return the shapes of the images in an archive by their headers; nothing of one that cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [member_header(archive, name)[0] for name in archive.namelist() if name.endswith("_images.npy")]
+    except Exception:  # as in `read_arrays`, which says what is wrong
+        return []
+
+
+def member_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype, int]:
+    """Return (shape, type, bytes of the header) of an array in an archive."""
+    with archive.open(name) as member:
+        version = np.lib.format.read_magic(member)
+        reader: Callable[..., tuple[tuple[int, ...], bool, np.dtype]] = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = reader(member)
+        return shape, dtype, member.tell()
+
+
 def check_member(path: Path, archive: zipfile.ZipFile, key: str, budget: int) -> int:
     """Return the bytes an array will take by its headers alone; raise UserError for objects, lies, or too many."""
     info = archive.getinfo(f"{key}.npy")
@@ -84,13 +104,7 @@ def check_member(path: Path, archive: zipfile.ZipFile, key: str, budget: int) ->
         raise UserError(
             f"{path}: {key} claims {info.file_size:,} bytes, but holds {info.compress_size:,} compressed; make it again"
         )
-    with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        reader: Callable[..., tuple[tuple[int, ...], bool, np.dtype]] = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = reader(member)
-        header = member.tell()
+    shape, dtype, header = member_header(archive, info.filename)
     if dtype.hasobject:
         raise UserError(f"{path}: {key} holds pickled Python objects, which can run code; save it as a plain array")
     size = math.prod(shape) * dtype.itemsize
@@ -119,7 +133,9 @@ def flat_labels(where: Path, split: str, labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def number_classes(where: Path, images: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict[str, Dataset]:
+def number_classes(
+    where: Path, images: dict[str, np.ndarray], labels: dict[str, np.ndarray], planes: bool = False
+) -> dict[str, Dataset]:
     """Return data sets whose classes are 0 ... K - 1, K from train (or from all where there is no train)."""
     for name, values in labels.items():
         if values.size and values.min() < 0:
@@ -134,7 +150,10 @@ def number_classes(where: Path, images: dict[str, np.ndarray], labels: dict[str,
             f"{where}: no image of class {gap} although labels go up to {present[-1]}; number them 0 to K-1"
         )
     classes = [str(label) for label in present]
-    return {name: Dataset(images[name], labels[name], classes, split=name, source=str(where)) for name in images}
+    return {
+        name: Dataset(images[name], labels[name], classes, split=name, source=str(where), planes=planes)
+        for name in images
+    }
 
 
 def open_bytes(path: Path) -> BinaryIO:

@@ -178,7 +178,7 @@ def open_boxes(
         account_for_unlisted(path, {entry.file for entry in entries}, account)
         sets[order[0]].account = account
     read_by(sets, Reading(white, window, page))
-    identify(path, sets)
+    identify(path, sets, group_column)
     if verify:
         for part in sets.values():
             check_inside(part)

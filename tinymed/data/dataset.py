@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import UserError, printable
 from .decoded import FILE_HASH, Decoded
 from .image import decode, prepare, size_pair
+from .planes import NEEDED, array_planes, is_array_of_volumes, read_planes
 from .walk import Account
 
 Samples = Sequence[Path] | np.ndarray
@@ -46,6 +47,7 @@ class Dataset:
         brightest: The brightest pixel (white: 255) of pictures deeper than 8 bits that were decoded.
         contradictions: Pairs of names of one picture under two labels, where pixels were compared.
         decoded: Pictures that were decoded, which all parts share, or None.
+        planes: The samples are volumes, of which images are the three middle planes, see `data/planes.py`.
 
     Raises:
         UserError: The parts do not fit: lengths, labels out of range, an array that is not an image.
@@ -75,6 +77,7 @@ class Dataset:
     brightest: float | None = None
     contradictions: list[tuple[str, str]] = field(default_factory=list)
     decoded: Decoded | None = None
+    planes: bool = False
 
     def __repr__(self) -> str:
         """Return what it holds, in one line."""
@@ -106,13 +109,19 @@ class Dataset:
             self.check_array(where, self.samples)
 
     def check_array(self, where: str, samples: np.ndarray) -> None:
-        """Raise UserError unless the samples are uint8 images."""
+        """Raise UserError unless the samples are uint8 images, or volumes where their planes are read."""
         shape, dtype = samples.shape, samples.dtype
+        volumes = is_array_of_volumes(shape)
+        if dtype == np.uint8 and volumes and self.planes:
+            return
         if dtype != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
             raise UserError(
                 f"{where}: images of shape {shape} and type {dtype}; "
-                "expected uint8 [n, height, width] or [n, height, width, 1 or 3]"
+                "expected uint8 [n, height, width] or [n, height, width, 1 or 3]",
+                NEEDED if volumes and dtype == np.uint8 else {},
             )
+        if self.planes:
+            raise UserError(f"{where}: pictures of shape {shape}, and --planes is of volumes; leave it out")
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -121,11 +130,15 @@ class Dataset:
         """Return the decoded pixels of one image at its own size [height, width, 1 or 3], see `decode`."""
         sample = self.samples[index]
         if isinstance(sample, np.ndarray):
+            if self.planes:
+                return array_planes(sample)
             return sample if sample.ndim == 3 else sample[:, :, None]
         return self.read(sample) if self.decoded is None else self.decoded.image(sample, lambda: self.read(sample))
 
     def read(self, path: str | Path) -> np.ndarray:
         """Decode a file."""
+        if self.planes:
+            return read_planes(path, self.window)
         return decode(path, white=self.white, window=self.window, page=self.page)
 
     def prepared(self, index: int, size: int | tuple[int, int], channels: int) -> np.ndarray:

@@ -88,6 +88,22 @@ def regions(file: Path, labels: dict[str, Any], order: object) -> tuple[dict[int
     return result, void
 
 
+def whole_regions(path: Path) -> dict[str, list[str]]:
+    """Return region -> the classes inside it, of a dataset.json's regions that hold several; {} without."""
+    content = read_description(path)
+    if not any(isinstance(value, list) for value in content.get("labels", {}).values()):
+        return {}
+    file, labels = path / NAME, content["labels"]
+    classes = regions(file, labels, content.get("regions_class_order"))[0]
+    found: dict[str, list[str]] = {}
+    for name, value in labels.items():
+        held = members(file, name, value) if name.lower() != IGNORE else set()
+        inside = list(dict.fromkeys(classes[v] for v in sorted(held)))
+        if len(held) > 1 and inside != [name]:
+            found[name] = inside
+    return found
+
+
 def members(file: Path, name: str, value: object) -> set[int]:
     """Return the values of a region; raise UserError for what are none."""
     found = value if isinstance(value, list) else [value]

@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import UserError
 from .dataset import Dataset
 from .image import SUFFIXES, is_picture
+from .planes import NEEDED, is_readable, volume_files
 from .walk import Account, files_below, folders_in, loose_files
 
 SPLIT_NAMES = {
@@ -29,23 +30,28 @@ def sort_classes(names: set[str]) -> list[str]:
     return sorted(names)
 
 
-def read_class_folders(path: Path) -> dict[str, Dataset]:
-    """Read split folders if `path` has them, class folders otherwise; raise UserError for another layout."""
+def read_class_folders(path: Path, planes: bool = False) -> dict[str, Dataset]:
+    """Read split folders if `path` has them, class folders otherwise; raise UserError for another layout.
+
+    planes: The images are volumes, of which a folder of DICOM slices is one.
+    """
+    readable = is_readable if planes else is_picture
     splits = split_folders(path)
     accounts = {name: Account() for name in splits}
     first = accounts[next(iter(splits))]
     if "all" not in splits:
-        loose_files(path, is_picture, first, "images beside the split folders")
+        loose_files(path, readable, first, "images beside the split folders")
         for folder in folders_in(path):
             if folder not in splits.values():
                 leave_folder(folder, first, f"images in {folder.name}, beside {' and '.join(sorted(splits))}")
     found: dict[str, dict[str, list[Path]]] = {}
     for name, folder in splits.items():
-        loose = loose_files(folder, is_picture, accounts[name], "images outside the class folders")
+        loose = loose_files(folder, readable, accounts[name], "images outside the class folders")
         found[name] = {}
         for c in folders_in(folder):
             own = Account()
-            found[name][c.name] = files_below(c, is_picture, own)
+            files = files_below(c, readable, own)
+            found[name][c.name] = volume_files(c, files) if planes else files
             check_not_empty(c, own)
             accounts[name].add(own)
         if not found[name]:
@@ -87,7 +93,10 @@ def check_not_empty(folder: Path, account: Account) -> None:
         return
     kinds = " ".join(sorted(SUFFIXES))
     instead = f"; it holds {account.left()}" if account.left_out else ""
-    raise UserError(f"{folder}: class {folder.name!r} has no images ({kinds}){instead}; add some or remove the folder")
+    raise UserError(
+        f"{folder}: class {folder.name!r} has no images ({kinds}){instead}; add some or remove the folder",
+        NEEDED if {".nii", ".nii.gz"} & set(account.left_out) else {},
+    )
 
 
 def build(root: Path, folder: Path, split: str, found: dict[str, list[Path]], classes: list[str]) -> Dataset:

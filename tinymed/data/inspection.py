@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import UserError, printable
+from .arrays import image_shapes
 from .box_formats import coco_files, yolo_folders
 from .boxes import BoxDataset, account_for_unlisted, open_boxes
 from .dataset import Dataset
@@ -27,24 +28,38 @@ from .findings import open_findings
 from .lists import LABELS, MASKS, read_table
 from .masks import MaskDataset, by
 from .patients import files_of, is_from_dicom
+from .planes import is_array_of_volumes
 from .readers import open_dataset
 from .remarks import contradictions, copies, split_text
 from .segmentation_layouts import has_pairs, is_image, open_segmentation
 from .splits import find_leaks
+from .tiff import is_stack, stack_of
 from .unlabelled import open_unlabelled
 from .values import open_values
 from .volumes import is_volume, nibabel, open_image, read_volume
-from .walk import Account, total
+from .walk import Account, files_below, total
 
 Opened = Mapping[str, Any]
 KINDS: dict[str, Callable[[Path], Opened]] = {
-    "classes": lambda path: open_dataset(path, skip_bad=True, verify=False),
+    "classes": lambda path: open_dataset(path, skip_bad=True, verify=False, planes=holds_volumes(path)),
     "findings": lambda path: open_findings(path, skip_bad=True, verify=False),
     "numbers": lambda path: open_values(path, skip_bad=True, verify=False),
     "masks": lambda path: open_segmentation(path, verify=False),
     "boxes": lambda path: open_boxes(path, verify=False),
-    "images": lambda path: open_unlabelled(path, skip_bad=True, leaks="ignore"),
+    "images": lambda path: open_unlabelled(path, skip_bad=True, verify=False),
 }
+
+
+def holds_volumes(path: Path) -> bool:
+    """Return whether class folders, or an archive of arrays, hold volumes and no pictures."""
+    if path.suffix.lower() == ".npz":
+        return any(is_array_of_volumes(shape) for shape in image_shapes(path))
+    if not path.is_dir() or (path / "splits.csv").is_file():
+        return False
+    files = files_below(path, is_image, Account())
+    return bool(files) and all(is_volume(file) for file in files)
+
+
 SHOWN = 5  # names of files for one reason
 CODES = {"unreadable": 1, "leaks": 1, "contradictions": 1}
 
@@ -194,14 +209,16 @@ def packing_of(path: Path) -> str:
 
 
 def placement_of(dataset: Dataset, index: int) -> tuple[str, str]:
-    """Return (spacing, orientation) of a volume as they are in its file; nothing of a picture."""
+    """Return (spacing, orientation) of a volume in its file; nothing of a picture; TIFF has no orientation."""
     sample = dataset.samples[index]
     if isinstance(sample, np.ndarray) or not is_volume(Path(sample)):
         return "", ""
     affine = open_image(Path(sample)).affine
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    codes = "".join(code or "?" for code in nibabel().aff2axcodes(affine))
-    return " x ".join(f"{value:.3g}" for value in spacing) + " mm", codes
+    spacing = " x ".join(f"{value:.3g}" for value in np.linalg.norm(affine[:3, :3], axis=0)) + " mm"
+    if is_stack(Path(sample)):
+        unsaid = ", ".join(stack_of(Path(sample)).unsaid)
+        return spacing + (f" ({unsaid} not said: taken as 1)" if unsaid else ""), ""
+    return spacing, "".join(code or "?" for code in nibabel().aff2axcodes(affine))
 
 
 def keep_good(dataset: Any, seen: list[Seen]) -> Any:

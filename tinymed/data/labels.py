@@ -1,7 +1,7 @@
 """What the values of a label image mean: 0 and 255 in a mask, 0, 1, 2 in a volume, and one that is to be ignored."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class Labels:
     Args:
         values: Value in a mask -> name of its class; several values may share a name.
         ignore: The value of pixels that do not count, or None.
+        regions: Region -> the classes inside it, which are measured together too.
 
     Raises:
         UserError: Fewer than 2 or more than 254 classes, or a value that is ignored and yet means something.
@@ -31,6 +32,7 @@ class Labels:
 
     values: Mapping[int, str]
     ignore: int | None = None
+    regions: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.names) < 2 or len(self.names) >= IGNORED:

@@ -14,6 +14,7 @@ from .dataset import Dataset, Reading
 from .image import decode, decode_mask, image_size, with_channels
 from .labels import Labels
 from .organs import Organs, keep_inside
+from .tiff import check_pages
 from .volumes import case_name, check_grids, grid, is_volume, open_image, read_values, read_volume
 
 BOUNDARY = "boundary"  # the third class of objects whose boundary is told apart
@@ -68,7 +69,11 @@ class MaskDataset(Dataset):
     @property
     def dimensions(self) -> int:
         """Return 2 for pictures, 3 for volumes."""
-        return 3 if is_volume(Path(self.samples[0])) else 2
+        return 3 if self.is_volume(Path(self.samples[0])) else 2
+
+    def is_volume(self, path: Path) -> bool:
+        """Return whether a file is read as a volume."""
+        return is_volume(path, self.page)
 
     def files(self, index: int) -> list[Path]:
         """Return the image files of a case, one per modality."""
@@ -84,12 +89,14 @@ class MaskDataset(Dataset):
     def space(self, index: int) -> tuple[int, ...]:
         """Return the size of an image by its header: (height, width) as it lies in the file, or (x, y, z)."""
         path = self.files(index)[0]
-        return grid(open_image(path))[1] if is_volume(path) else image_size(path)
+        return grid(open_image(path))[1] if self.is_volume(path) else image_size(path)
 
     def check_headers(self, index: int) -> None:
-        """Raise UserError where a volume's mask lies on other voxels in space."""
+        """Raise UserError where a volume's mask lies on other voxels in space, or has another number of pages."""
         image, mask = self.files(index)[0], self.masks[index]
-        if is_volume(image) and is_volume(mask):
+        if self.page is None:
+            check_pages(image, mask)
+        if self.is_volume(image) and self.is_volume(mask):
             check_grids(image, mask, "mask")
 
     def label_text(self, index: int) -> str:
@@ -103,7 +110,7 @@ class MaskDataset(Dataset):
     def mask(self, index: int) -> np.ndarray:
         """Return class numbers, uint8 [height, width] or [x, y, z], IGNORED where they do not count."""
         path = self.masks[index]
-        raw = read_values(path)[0] if is_volume(path) else decode_mask(path)
+        raw = read_values(path)[0] if self.is_volume(path) else decode_mask(path)
         numbers = self.meaning.numbers(raw, path)
         if self.boundary:
             return mark_boundary(numbers, self.boundary)
@@ -152,7 +159,7 @@ def by(shape: Iterable[int]) -> str:
 
 def read_image(path: Path, reading: Reading) -> np.ndarray:
     """Return a picture as `decode` does, or the values of a volume: as they are, or 0 to 255 through a window."""
-    if not is_volume(path):
+    if not is_volume(path, reading.page):
         return decode(path, white=reading.white, window=reading.window, page=reading.page)
     values = read_volume(path).values
     if reading.window is None:
@@ -164,14 +171,15 @@ def read_image(path: Path, reading: Reading) -> np.ndarray:
 
 def read_case(files: list[Path], reading: Reading | None = None) -> np.ndarray:
     """Return the image of a case from its files, one per modality; raise UserError where sizes or places differ."""
-    images = [read_image(path, reading or Reading()) for path in files]
+    reading = reading or Reading()
+    images = [read_image(path, reading) for path in files]
     for path, image in zip(files[1:], images[1:], strict=True):
         if image.shape[:-1] != images[0].shape[:-1]:
             raise UserError(
                 f"{path}: {by(image.shape[:-1])} pixels, but the first modality {files[0]} has "
                 f"{by(images[0].shape[:-1])}; resample the modalities of a case to one grid"
             )
-        if is_volume(path) and is_volume(files[0]):
+        if is_volume(path, reading.page) and is_volume(files[0], reading.page):
             check_grids(files[0], path, "modality")
     if len(images) == 1:
         return images[0]

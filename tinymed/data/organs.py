@@ -15,7 +15,7 @@ from .contours import dilate
 from .image import decode_mask
 from .volumes import is_volume, read_values
 
-ENDINGS = (".nii.gz", ".nii", ".png")
+ENDINGS = (".nii.gz", ".nii", ".png", ".tif")
 
 
 @dataclass(frozen=True)

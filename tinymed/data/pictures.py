@@ -72,7 +72,7 @@ def open_pictures(
         sets = read_folder(path)
     else:
         raise UserError(f"{path}: not a set of pictures; give {LAYOUTS}")
-    return checked_sets(path, sets, skip_bad, verify, leaks, Reading(white, window, page))
+    return checked_sets(path, sets, skip_bad, verify, leaks, Reading(white, window, page), group_column)
 
 
 def read_list(path: Path, columns: Columns, skip_bad: bool) -> dict[str, Dataset]:

@@ -43,6 +43,7 @@ def open_dataset(
     window: tuple[float, float] | None = None,
     page: int | None = None,
     form: tuple[int, int] | None = None,
+    planes: bool = False,
 ) -> dict[str, Dataset]:
     """Open a set of labelled images; what a path holds is found out from what is there.
 
@@ -68,6 +69,7 @@ def open_dataset(
         window: Instead of white, (centre, width), see `decode`.
         page: Of TIFF and DICOM files of several pages, see `decode`.
         form: (side in pixels, channels) in which pictures will be asked for: so they are kept once decoded.
+        planes: The set is of volumes: read their three middle planes as the channels of a picture.
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
@@ -85,9 +87,10 @@ def open_dataset(
         {'benign': 1, 'malignant': 1}
     """
     path = Path(path)
-    sets = read(path, Columns(path_column, label_column, group_column, split_column, suffix), skip_bad, max_bytes)
+    columns = Columns(path_column, label_column, group_column, split_column, suffix)
+    sets = read(path, columns, skip_bad, max_bytes, planes)
     read_by(sets, Reading(white, window, page))
-    identify(path, sets)
+    identify(path, sets, group_column)
     for name, dataset in sets.items():
         merged = merge_classes(dataset, merge) if merge else dataset
         sets[name] = merged if classes is None else with_classes(merged, list(classes))
@@ -102,19 +105,24 @@ def open_dataset(
     return sets
 
 
-def read(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> dict[str, Dataset]:
+def read(path: Path, columns: Columns, skip_bad: bool, max_bytes: int, planes: bool = False) -> dict[str, Dataset]:
     """Choose the reader by what is at `path`."""
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
     table = path / "splits.csv" if path.is_dir() else path
     if table.suffix.lower() in LISTS and table.is_file():
-        return read_csv(table, columns, skip_bad, max_bytes)
+        return with_planes(read_csv(table, columns, skip_bad, max_bytes), planes)
     refuse_columns(path, columns)
     if path.is_dir():
-        return read_idx_directory(path, max_bytes) or read_class_folders(path)
+        return with_planes(read_idx_directory(path, max_bytes) or read_class_folders(path, planes), planes)
     if path.suffix.lower() == ".npz":
-        return read_npz(path, max_bytes)
+        return read_npz(path, max_bytes, planes)
     raise UserError(f"{path}: not a data set; give {LAYOUTS}")
+
+
+def with_planes(sets: dict[str, Dataset], planes: bool) -> dict[str, Dataset]:
+    """Return sets whose images are the middle planes of volumes, if asked; raise UserError for arrays of pictures."""
+    return {name: replace(dataset, planes=True) for name, dataset in sets.items()} if planes else sets
 
 
 def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
@@ -144,7 +152,8 @@ def verify_sets(
     `large_sets`, unless bad images are to be left out, or all is to be known at once.
     """
     wanted = None if form is None else (size_pair(form[0]), form[1])
-    if is_large(sets) and not (skip_bad or at_once):
+    volumes = any(part.planes for part in sets.values())  # whose headers are not those of pictures
+    if is_large(sets) and not (skip_bad or at_once or volumes):
         return check_files(sets, leaks, wanted)
     kept = Decoded(wanted)
     opened = {name: replace(dataset, decoded=kept) for name, dataset in sets.items()}

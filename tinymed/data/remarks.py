@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from ..errors import UserAdvice
 from .dataset import Dataset
 from .image import MAX_16_BIT
 from .lists import PATIENTS, canonical_name
+from .tiff import unsaid_text
 from .walk import total
 
 DARK = 1 / 8  # of the range, below which deep pictures are taken to have fewer bits than their files
@@ -77,6 +79,7 @@ def remark(where: object, sets: Mapping[str, Dataset]) -> None:
     account = total(dataset.account for dataset in sets.values())
     if account.remarkable:
         warnings.warn(UserAdvice(f"{where}: {account.line()}"), stacklevel=3)
+    warn_of_unsaid_spacing(where, sets)
     warn_of_alike(where, next(iter(sets.values())).classes)
     remark_on_pixels(where, sets)
 
@@ -97,6 +100,14 @@ def remark_on_pixels(where: object, sets: Mapping[str, Dataset]) -> None:
             stacklevel=4,
         )
     warn_of_dark(where, list(sets.values()))
+
+
+def warn_of_unsaid_spacing(where: object, sets: Mapping[str, Dataset]) -> None:
+    """Warn of volumes in TIFF that do not say how far their voxels are apart."""
+    spaced = [d for d in sets.values() if d.page is None and not d.tells_classes]
+    files = [path for d in spaced if not isinstance(d.samples, np.ndarray) for path in d.samples]
+    if text := unsaid_text(map(Path, files)):
+        warnings.warn(UserAdvice(f"{where}: {text}"), stacklevel=4)
 
 
 def contradictions(dataset: Dataset) -> list[tuple[str, str]]:

@@ -4,12 +4,14 @@ DIR/splits.csv or a .csv list    columns path, mask, perhaps split, patient; "a.
 DIR/images/* and DIR/masks/*     the same name, or the mask's with _mask, _segmentation, ... behind it
 DIR/{train,val,test}/images ...  the same, divided already
 DIR/images/<case>/* of DICOM     a series of slices a case, and its mask DIR/masks/<case>.nii.gz
+DIR/images/*.tif of many pages   volumes; their masks have as many pages
 DIR/imagesTr and DIR/labelsTr    volumes of the Medical Segmentation Decathlon and nnU-Net: case_0000, case_0001 are
                                  the modalities of a case; dataset.json names labels and regions, see `dataset_json`
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +19,7 @@ import numpy as np
 
 from ..errors import UserError
 from .dataset import Reading, read_by
-from .dataset_json import listed_pairs, named_labels
+from .dataset_json import listed_pairs, named_labels, whole_regions
 from .dicom.files import is_dicom
 from .folders import SPLIT_NAMES, leave_folder
 from .image import SUFFIXES, is_picture
@@ -29,6 +31,7 @@ from .patients import identify
 from .remarks import remark
 from .splits import image_hashes, leak_check
 from .tables import split_of
+from .tiff import is_stack
 from .volumes import SUFFIXES as VOLUMES
 from .volumes import is_volume, stem
 from .walk import Account, files_below, folders_in, loose_files
@@ -121,22 +124,24 @@ def open_segmentation(
     """
     path = Path(path)
     parts = find_cases(path, Columns(path_column, mask_column, group_column, split_column, suffix))
+    regions: Mapping[str, Sequence[str]] = {}
     if values is None:
         values, void = named_labels(path)
-        ignore = void if ignore is None else ignore
+        ignore, regions = void if ignore is None else ignore, whole_regions(path)
     known = [case.mask for name in ("train", "all") for case in parts.get(name, Part([])).cases]
     if values is None and not known:
         raise UserError(
             f"{path}: has {', '.join(parts)} but no train images to learn the values in masks from",
             {"values={0: 'NAME', ...}": "say what they mean with {}"},
         )
-    meaning = labels_of(path, values, ignore, known)
+    meaning = replace(labels_of(path, values, ignore, known), regions=regions)
     sets = {name: dataset_of(path, name, part, meaning) for name, part in parts.items()}
     channels = {len(case.images) for part in parts.values() for case in part.cases}
     if len(channels) > 1:
         raise UserError(f"{path}: some cases have {min(channels)} modalities, others {max(channels)}; give all of each")
     read_by(sets, Reading(white, window, page))
-    identify(path, sets)
+    identify(path, sets, group_column)
+    check_one_kind(path, sets)
     if verify:
         for dataset in sets.values():
             for index in range(len(dataset)):
@@ -146,6 +151,19 @@ def open_segmentation(
         leak_check(sets, rule=leaks)
         remark(path, sets)
     return sets
+
+
+def check_one_kind(path: Path, sets: Mapping[str, MaskDataset]) -> None:
+    """Raise UserError where some images are volumes and others pictures."""
+    first: dict[bool, Path] = {}
+    for dataset in sets.values():
+        for file in map(Path, dataset.samples):
+            first.setdefault(dataset.is_volume(file), file)
+    if len(first) > 1:
+        raise UserError(
+            f"{path}: {first[True]} is a volume and {first[False]} a picture; give a folder of one kind",
+            {"page=NUMBER": "or, of TIFF files, read one page of each with {}"} if is_stack(first[True]) else {},
+        )
 
 
 def labels_of(path: Path, values: Mapping[int, str] | None, ignore: int | None, masks: Sequence[Path]) -> Labels:
@@ -188,8 +206,7 @@ def find_cases(path: Path, columns: Columns) -> dict[str, Part]:
         return read_list(path, columns)
     if (path / "splits.csv").is_file():
         return read_list(path / "splits.csv", columns)
-    if any(columns):
-        named = next(name for name in columns if name)
+    if named := next((name for name in columns._replace(group=None) if name), None):
         raise UserError(f"{path}: {named!r} was given, but there is no list with columns here; give a list")
     if pairs := listed_pairs(path):
         return {"all": read_pairs(path, pairs)}

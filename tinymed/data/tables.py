@@ -96,12 +96,17 @@ def read_csv(path: Path, columns: Columns, skip_bad: bool, max_bytes: int) -> di
 
 
 def refuse_columns(path: Path, columns: Columns) -> None:
-    """Raise UserError for columns that are given where none can be chosen: what is given is honoured or refused."""
+    """Raise UserError for columns that are given where none can be chosen: what is given is honoured or refused.
+
+    That of the patient may be a field of DICOM headers in a folder, at which `identify` looks.
+    """
     if getattr(columns, "suffix", None) is not None:
         raise UserError(
             f"{path}: the suffix {columns.suffix!r} was given, but there is no list here whose names lack it"
         )
     for name, value in vars(columns).items():
+        if name == "group" and path.is_dir():
+            continue
         if value not in (None, name):  # path, label and split are what old configurations have without being asked
             raise UserError(
                 f"{path}: the column {value!r} was given for {'the patient' if name == 'group' else f'the {name}'}, "

@@ -30,8 +30,8 @@ from .volumes import is_volume, read_volume
 from .walk import Account, files_below, folders_in
 
 LAYOUTS = (
-    "a folder of pictures or volumes, perhaps in train, val and test; a .csv list with a column of paths; a folder "
-    "with splits.csv; a MedMNIST-style .npz; or the MNIST idx files"
+    "a folder of pictures or volumes, perhaps in train, val and test; one of them; a .csv list with a column of paths; "
+    "a folder with splits.csv; a MedMNIST-style .npz; or the MNIST idx files"
 )
 NAMES = ["image"]  # the one class of images that nothing tells apart
 PARTS = ("train", "val", "test", "all")
@@ -86,6 +86,7 @@ def open_unlabelled(
     split_column: str | None = None,
     suffix: str | None = None,
     skip_bad: bool = False,
+    verify: bool = True,
     leaks: str = "error",
     white: float | None = None,
     window: tuple[float, float] | None = None,
@@ -104,6 +105,7 @@ def open_unlabelled(
         split_column: Column of the part.
         suffix: Ending that the list leaves out of the names of images, such as ".jpg".
         skip_bad: Leave unreadable and missing files out and list them in `skipped`.
+        verify: Decode every picture now and compare the parts; without it volumes need not be cut into patches.
         leaks: "error", "warn" or "ignore" when an image or a patient is in two parts.
         white: The value that is white in pictures deeper than 8 bits, see `decode`.
         window: Instead of white, (centre, width), see `decode`.
@@ -128,16 +130,21 @@ def open_unlabelled(
     """
     path = Path(path)
     columns = Columns(path_column, None, group_column, split_column, suffix)
-    sets = read(path, columns, skip_bad)
+    sets = read(path, columns, skip_bad, page)
     read_by(sets, Reading(white, window, page))
-    identify(path, sets)
+    identify(path, sets, group_column)
     for part in sets.values():
         if not len(part):
             raise UserError(f"{path} [{part.split}]: no image; {len(part.skipped)} skipped; give {LAYOUTS}")
-    if not any(holds_volumes(part) for part in sets.values()):
+    if not verify:
+        pass
+    elif not any(holds_volumes(part) for part in sets.values()):
         sets = verify_sets(sets, skip_bad, leaks, at_once=True)  # type: ignore[arg-type, assignment]
     elif patches is None:
-        raise UserError(f"{path}: holds volumes, which are learnt in patches: say how many of each with --patches")
+        raise UserError(
+            f"{path}: holds volumes, which are learnt in patches: say how many of each with --patches",
+            {"page=NUMBER": "or, of TIFF files, read one page of each with {}"},
+        )
     elif any(value is not None for value in (white, window, page)):
         raise UserError(
             "--white, --window, --page: have no effect here: volumes are scaled by their own values; leave them out"
@@ -154,10 +161,10 @@ def open_unlabelled(
 
 def holds_volumes(part: Dataset) -> bool:
     """Return whether a set's files are volumes."""
-    return not isinstance(part.samples, np.ndarray) and any(is_volume(file) for file in part.samples)
+    return not isinstance(part.samples, np.ndarray) and any(is_volume(file, part.page) for file in part.samples)
 
 
-def read(path: Path, columns: Columns, skip_bad: bool) -> dict[str, UnlabelledDataset]:
+def read(path: Path, columns: Columns, skip_bad: bool, page: int | None) -> dict[str, UnlabelledDataset]:
     """Choose the reader by what is at `path`."""
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
@@ -169,9 +176,11 @@ def read(path: Path, columns: Columns, skip_bad: bool) -> dict[str, UnlabelledDa
     refuse_columns(path, columns)
     if path.is_dir():
         idx = any(path.glob("*-images-idx3-ubyte*"))
-        return stripped(read_labelled(path, columns, skip_bad, MAX_BYTES)) if idx else read_folder(path)
+        return stripped(read_labelled(path, columns, skip_bad, MAX_BYTES)) if idx else read_folder(path, page)
     if path.suffix.lower() == ".npz":
         return stripped(read_npz(path))
+    if is_picture(path) or is_volume(path):
+        return {"all": UnlabelledDataset([path], np.zeros(1, np.int64), NAMES, source=str(path))}
     raise UserError(f"{path}: not a data set; give {LAYOUTS}")
 
 
@@ -200,7 +209,7 @@ def read_list(path: Path, columns: Columns, skip_bad: bool) -> dict[str, Unlabel
     return found
 
 
-def read_folder(path: Path) -> dict[str, UnlabelledDataset]:
+def read_folder(path: Path, page: int | None) -> dict[str, UnlabelledDataset]:
     """Return all pictures, or all volumes, below a folder, by the part that its own folders are named for."""
     named = {SPLIT_NAMES[f.name.lower()]: f for f in folders_in(path) if f.name.lower() in SPLIT_NAMES}
     folders = {part: named[part] for part in PARTS if part in named} or {"all": path}
@@ -208,7 +217,7 @@ def read_folder(path: Path) -> dict[str, UnlabelledDataset]:
     for part, folder in folders.items():
         account = Account()
         files = files_below(folder, lambda file: is_picture(file) or is_volume(file), account)
-        volumes = [file for file in files if is_volume(file)]
+        volumes = [file for file in files if is_volume(file, page)]
         if volumes and len(volumes) < len(files):
             pictures = len(files) - len(volumes)
             raise UserError(
@@ -262,7 +271,7 @@ def slices_of(part: UnlabelledDataset, index: int, channels: int) -> np.ndarray:
     sample = part.samples[index]
     if isinstance(sample, np.ndarray):
         return with_channels(part.image(index), channels)[None]
-    if not is_volume(sample):
+    if not is_volume(sample, part.page):
         return with_channels(part.image(index), channels)[None]
     values = read_volume(sample).values[..., 0]
     low, high = np.percentile(values, PERCENTILES)

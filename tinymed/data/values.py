@@ -137,7 +137,7 @@ def open_values(
         sets = read_folders(path)
     else:
         raise UserError(f"{path}: not a set of images with numbers; give {LAYOUTS}")
-    return checked_sets(path, sets, skip_bad, verify, leaks, Reading(white, window, page))
+    return checked_sets(path, sets, skip_bad, verify, leaks, Reading(white, window, page), group_column)
 
 
 def read_list(path: Path, columns: Columns, skip_bad: bool) -> dict[str, ValueDataset]:
@@ -226,11 +226,17 @@ def read_folders(path: Path) -> dict[str, ValueDataset]:
 
 
 def checked_sets(
-    path: Path, sets: Mapping[str, Any], skip_bad: bool, verify: bool, leaks: str, reading: Reading
+    path: Path,
+    sets: Mapping[str, Any],
+    skip_bad: bool,
+    verify: bool,
+    leaks: str,
+    reading: Reading,
+    group: str | None = None,
 ) -> dict[str, Any]:
     """Return the parts with every image decoded once, if asked; raise UserError for a part without images."""
     read_by(sets, reading)
-    identify(path, sets)
+    identify(path, sets, group)
     checked = verify_sets(dict(sets), skip_bad, leaks) if verify else dict(sets)
     for name, part in checked.items():
         if not len(part):

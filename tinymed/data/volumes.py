@@ -1,9 +1,9 @@
-"""Volumes in NIfTI or DICOM: read into one orientation, and label volumes written back into the file's own.
+"""Volumes in NIfTI, DICOM or TIFF: read into one orientation, and label volumes written back into the file's own.
 
 Arrays have the axes x, y, z from left to right, back to front, foot to head (RAS+), whatever the order in the file, so
 that a network sees every patient the same way up; what is written has the order, affine and spacing of its image.
 nibabel reads the format: `pip install "tinymed[medical]"`.  A DICOM series is a folder, or a file of several frames,
-see `data/dicom/series.py`.
+see `data/dicom/series.py`; a TIFF of several pages is a volume too, see `data/tiff.py`.
 """
 
 import gzip
@@ -23,6 +23,7 @@ from ..errors import UserAdvice, UserError
 from .dicom.files import is_dicom
 from .dicom.privacy import safe_name
 from .dicom.series import Voxels, geometry, is_series
+from .tiff import Pages, is_stack, stack_of
 
 SUFFIXES = (".nii.gz", ".nii")
 MAX_VOXELS = 1 << 28
@@ -31,9 +32,12 @@ DEFLATE = 1032  # bytes that a byte of a gzip file can stand for at most
 SAME = 1e-3  # of a voxel, and of a direction's cosine: what rounding in headers comes to
 
 
-def is_volume(path: Path) -> bool:
-    """Return whether a file's name is that of a NIfTI volume, or a path holds a DICOM series."""
-    return path.name.lower().endswith(SUFFIXES) or is_series(path)
+def is_volume(path: Path, page: int | None = None) -> bool:
+    """Return whether a file's name is that of a NIfTI volume, or a path holds a DICOM series or a TIFF of pages.
+
+    page: Of files of several pages the one that is read, which makes them pictures; None: all.
+    """
+    return path.name.lower().endswith(SUFFIXES) or is_series(path) or (page is None and is_stack(path))
 
 
 def stem(path: Path) -> str:
@@ -59,7 +63,7 @@ def nibabel() -> Any:
     try:
         import nibabel
     except ImportError:
-        raise UserError('NIfTI volumes need nibabel: pip install "tinymed[medical]"') from None
+        raise UserError('volumes need nibabel: pip install "tinymed[medical]"') from None
     if LISTENER not in nibabel.imageglobals.logger.filters:
         nibabel.imageglobals.logger.addFilter(LISTENER)
     return nibabel
@@ -117,6 +121,8 @@ def open_image(path: Path) -> Any:
     nib = nibabel()
     if is_series(path):
         return check_voxels(path, series_image(path))
+    if is_stack(path):
+        return check_voxels(path, stack_image(path))
     if not path.is_file():
         raise UserError(f"{path}: no such file; correct the path or the list that names it")
     try:
@@ -149,6 +155,14 @@ def series_image(path: Path) -> Any:
     """Return a DICOM series as an image of nibabel, its voxels not read yet."""
     found = geometry(path)
     return nibabel().Nifti1Image(Voxels(found.slices, found.shape), found.affine)
+
+
+def stack_image(path: Path) -> Any:
+    """Return a TIFF of several pages as an image of nibabel, its voxels not read yet."""
+    stack = stack_of(path)
+    image = nibabel().Nifti1Image(Pages(path, stack), np.diag([*stack.spacing, 1.0]))
+    image.header.set_xyzt_units("mm")
+    return image
 
 
 def one_line(error: Exception) -> str:
@@ -186,7 +200,7 @@ def check_grids(first: Path, second: Path, what: str) -> None:
     sides = [np.linalg.norm(m[:3, :3], axis=0) for m in (a, b)]
     off = {
         "direction": np.abs(a[:3, :3] / sides[0] - b[:3, :3] / sides[1]).max(),
-        "spacing": (np.abs(sides[0] - sides[1]) / sides[0]).max(),
+        "spacing": (np.abs(sides[0] - sides[1]) / sides[0])[known_spacing(first, second)].max(initial=0),
         "origin": np.abs(np.linalg.solve(a[:3, :3], a[:3, 3] - b[:3, 3])).max(),
     }
     wrong = [name for name, error in off.items() if not error <= SAME]
@@ -198,6 +212,12 @@ def check_grids(first: Path, second: Path, what: str) -> None:
             f"{second}: the {what} lies elsewhere in space than its image {first}: they differ in "
             f"{' and '.join(wrong)} ({two}; the image {one}); give both the same affine, or resample the {what}"
         )
+
+
+def known_spacing(*paths: Path) -> list[bool]:
+    """Return of each axis whether all volumes say their spacing: TIFF need not."""
+    unsaid = {axis for path in paths if is_stack(path) for axis in stack_of(path).unsaid}
+    return [axis not in unsaid for axis in "xyz"]
 
 
 def grid(image: Any) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -244,12 +264,13 @@ def canonical(path: Path, image: Any) -> tuple[np.ndarray, tuple[float, float, f
 
 
 def read_volume(path: str | Path) -> Volume:
-    """Read a NIfTI file or a DICOM series as float32 in RAS+ orientation.
+    """Read a NIfTI file, a DICOM series or a TIFF of several pages as float32 in RAS+ orientation.
 
     The axes x, y, z go from left to right, from back to front, from foot to head.
 
     Args:
-        path: A .nii or .nii.gz file, a folder with the slices of a DICOM series, or a DICOM file of several frames.
+        path: A .nii or .nii.gz file, a folder with the slices of a DICOM series, a DICOM file of several frames, or a
+            TIFF of several pages, which has no orientation: its columns are x, its rows y, its pages z.
 
     Returns:
         A Volume: values float32 [x, y, z, channels], spacing in millimetres, origin.

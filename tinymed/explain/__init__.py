@@ -3,6 +3,7 @@
     from tinymed.explain import explain, overlay
     found = explain(model, image, "grad_cam", target=1)     # image [1, channels, *space]
     picture = overlay(pixels, found.heat)                   # uint8 RGB
+    found = explain(Places(unet, image, first=1), image)    # of masks and boxes
 
 A map says what moved this network's output, not what causes a disease; `randomisation` tells whether a map depends on
 what was learnt at all.
@@ -15,6 +16,7 @@ from .layers import Layer, choose_layer, spatial_layers
 from .methods import METHODS, Explanation, explain, serving
 from .occlusion import occlusion
 from .pictures import overlay, panel
+from .places import Places
 from .sanity import Randomised, randomisation, rank_correlation
 from .settings import Settings
 
@@ -22,6 +24,7 @@ __all__ = [
     "METHODS",
     "Explanation",
     "Layer",
+    "Places",
     "Randomised",
     "Settings",
     "choose_layer",

@@ -1,5 +1,6 @@
 """Which layers of a network have an extent in space, and what one of them computes for an image."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -138,7 +139,7 @@ def choose_layer(model: Module, shape: tuple[int, ...], name: str | None = None)
         model: The network.
         shape: (channels, *space) of an image.
         name: The layer, or None for the last one with at least 4 pixels a side; if there is none, the last one with
-            more than one pixel.
+            more than one pixel.  Of a network that answers for every place (see `Places`) the last of the coarsest.
 
     Returns:
         The layer's name.
@@ -159,8 +160,11 @@ def choose_layer(model: Module, shape: tuple[int, ...], name: str | None = None)
             "integrated_gradients and occlusion need none"
         )
     if name is None:
-        wide = [layer.name for layer in layers if min(layer.space) >= LEAST]
-        return (wide or names)[-1]
+        wide = [layer for layer in layers if min(layer.space) >= LEAST] or layers
+        if getattr(model, "in_space", False):  # its last layer is the answer itself: the coarsest sees the most
+            least = min(math.prod(layer.space) for layer in wide)
+            wide = [layer for layer in wide if math.prod(layer.space) == least]
+        return wide[-1].name
     if name not in names:
         near = get_close_matches(name, names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""

@@ -4,7 +4,7 @@ A case is an image, or a patient's volume.  Averages are over the cases where a 
 segmentation report them; intervals are percentiles of a bootstrap over cases (Efron and Tibshirani 1993, chapter 13).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ def measure_case(
     prediction: np.ndarray,
     classes: int,
     spacing: Sequence[float] | None = None,
+    regions: Mapping[str, Sequence[int]] | None = None,
 ) -> Row:
     """Measure one segmented image or volume.
 
@@ -36,9 +37,11 @@ def measure_case(
         classes: Number of classes.
         spacing: Distance between neighbouring pixels along each axis, such as mm; with it also the distances between
             surfaces, in its unit.
+        regions: Region -> numbers of the classes inside it, which are measured as one.
 
     Returns:
-        {"name", "loss", "accuracy", "pixels", and of `label_metrics` one list per metric with a value per class}.
+        {"name", "loss", "accuracy", "pixels", and of `label_metrics` one list per metric with a value per class}; with
+        regions also "regions": {region: {metric: value}}.
 
     Raises:
         ValueError: The shapes differ, or the arrays do not hold integers.
@@ -60,7 +63,23 @@ def measure_case(
         distances=spacing is not None,
     )
     accuracy = right / max(int(counted.sum()), 1)
-    return {"name": name, "loss": loss, "accuracy": accuracy, "pixels": pixels.tolist(), **metrics}
+    row: Row = {"name": name, "loss": loss, "accuracy": accuracy, "pixels": pixels.tolist(), **metrics}
+    if regions:
+        row["regions"] = {
+            region: measure_region(truth, prediction, inside, spacing) for region, inside in regions.items()
+        }
+    return row
+
+
+def measure_region(
+    truth: np.ndarray, prediction: np.ndarray, inside: Sequence[int], spacing: Sequence[float] | None
+) -> dict[str, float | None]:
+    """Return {metric: value} of classes that are taken for one."""
+    real = np.where(truth == IGNORED, IGNORED, np.isin(truth, inside)).astype(np.uint8)
+    found = np.isin(prediction, inside).astype(np.uint8)
+    space = 1.0 if spacing is None else tuple(spacing)
+    values = label_metrics(real, found, 2, space, ignored=IGNORED, distances=spacing is not None)
+    return {metric: both[1] for metric, both in values.items()}
 
 
 def averages(rows: Sequence[Row]) -> dict[str, Any]:
@@ -93,7 +112,7 @@ def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level:
 
     Returns:
         A dictionary of `<name>` (mean over the cases where it is defined, None if nowhere), `<name>_interval`,
-        `<name>_median`, `<name>_n`, "per_class" and "warnings".
+        `<name>_median`, `<name>_n`, "per_class", "warnings", and "per_region" where cases have regions.
 
     Example:
         >>> truth = np.array([[0, 1], [1, 1]])
@@ -117,7 +136,22 @@ def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level:
             per_class[label] |= with_interval(name, [row[name][k] for row in rows], seed, level, notes, label)
     for name in measures:  # of a case: the mean over its classes
         result |= with_interval(name, [mean_over_labels(row[name]) for row in rows], seed, level, notes)
+    regions = {
+        region: with_intervals([row["regions"][region] for row in rows], measures, seed, level, notes, region)
+        for region in rows[0].get("regions", {})
+    }
+    result |= {"per_region": regions} if regions else {}
     return result | {"per_class": per_class, "warnings": list(dict.fromkeys(notes))}
+
+
+def with_intervals(
+    rows: Sequence[Row], names: Sequence[str], seed: int, level: float, notes: list[str], label: str
+) -> dict[str, Any]:
+    """Return the mean of each measure over cases, with what `with_interval` gives beside it."""
+    found: dict[str, Any] = {}
+    for name in names:
+        found |= with_interval(name, [row[name] for row in rows], seed, level, notes, label)
+    return found
 
 
 def paired_difference(

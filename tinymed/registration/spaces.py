@@ -83,10 +83,10 @@ class Image:
 
 
 def read_image(path: str | Path) -> Image:
-    """Read a picture, or a NIfTI volume in RAS+ orientation.
+    """Read a picture, or a volume in RAS+ orientation.
 
     Args:
-        path: A picture (.png, .jpg, .tif, ...) or a volume (.nii, .nii.gz).
+        path: A picture (.png, .jpg, .tif, ...), or a volume: .nii, .nii.gz, a folder of DICOM slices, a TIFF of pages.
 
     Returns:
         An Image.  A picture's world is (row, column) in pixels, a volume's (x, y, z) in millimetres.
@@ -95,15 +95,15 @@ def read_image(path: str | Path) -> Image:
         UserError: The file is missing, damaged, of no known kind, or has one value everywhere.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give a picture or a NIfTI volume (.nii, .nii.gz)")
+    if not path.exists():
+        raise UserError(f"{path}: no such file; give a picture or a volume (.nii, .nii.gz, a folder of DICOM slices)")
     if is_volume(path):
         volume = read_volume(path)
         values, place = volume.values, grid(volume.origin)[0]
     elif is_picture(path):
         volume, values, place = None, decode(path), np.eye(3)
     else:
-        raise UserError(f"{path}: neither a picture nor a NIfTI volume (.nii, .nii.gz); convert it")
+        raise UserError(f"{path}: neither a picture nor a volume (.nii, .nii.gz, a folder of DICOM slices); convert it")
     values = values if values.ndim == len(place) else values[..., None]
     return Image(values, grey_values(values, path), Space(values.shape[:-1], place), volume, path)
 

@@ -9,12 +9,13 @@ import numpy as np
 from ..data.dataset import Dataset
 from ..data.decoded import pixel_hash
 from ..data.dicom.privacy import is_hidden
-from ..data.image import decode, prepare
+from ..data.image import prepare
 from ..data.loader import Loader
 from ..data.transform import normalise, to_float, to_nchw
 from ..errors import UserError
 from ..report.paths import below
 from ..tasks.base.network import output_shapes
+from ..tasks.base.picture import read_file
 from ..tasks.inference.embedding import Layer, as_rows, embed, find_layer, last_features, layer_outputs, unit_rows
 from .index import Entry, Index, model_digest
 
@@ -98,7 +99,7 @@ def entry(part: Dataset, index: int, root: str | None) -> Entry:
 
 def read_query(path: Path, data: Any) -> Arrays:
     """Return the pixels of a picture and their hash.  Raises UserError for one that cannot be read."""
-    pixels = decode(path, **data.reading())
+    pixels = read_file(path, data)
     return pixels, pixel_hash(pixels).hex()
 
 

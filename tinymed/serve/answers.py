@@ -8,19 +8,20 @@ import base64
 import io
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..data.image import SUFFIXES, image_size, prepare
+from ..data.image import SUFFIXES, image_size
 from ..dispatch import use_backend
 from ..errors import UserError
 from ..explain import explain, overlay
 from ..metrics.clusters import proportion_interval
 from ..report.overlays import to_rgb
-from ..tasks.base.picture import read_picture
+from ..tasks.base.picture import read_picture, read_pixels
 from ..tasks.base.task import Predictions
 from ..tasks.results.rows import Cases
 from ..train.run import Run
@@ -57,7 +58,7 @@ class Answers:
     ):
         self.run, self.model, self.limits, self.backend, self.decide = run, model, limits, backend, decide
         self.classes: list[str] = list(run.config.data.classes)
-        self.outputs = run.task.output_names(run.config)
+        self.outputs, self.maps = run.task.output_names(run.config), run.task.map_names(run.config)
         self.precision = [] if cases is None or called is None else precisions(run, cases, called)
 
     def about(self) -> dict[str, Any]:
@@ -70,7 +71,8 @@ class Answers:
             "classes": self.classes,
             "positive": getattr(config, "positive", ""),
             "size": list(self.run.task.sees(config)[1:]),
-            "explains": bool(self.outputs),
+            "explains": bool(self.maps),
+            "draws": not self.outputs,
             "precision": self.precision,
             "limits": self.limits._asdict(),
             "notice": NOTICE,
@@ -93,7 +95,7 @@ class Answers:
             path.write_bytes(content)
             try:
                 found = self.predicted(path, Path(folder) / "out")
-                found |= self.explanation(path, found) if explained and self.outputs else {}
+                found = (self.explanation(path, found) if explained and self.maps else {}) | found
             except UserError as error:
                 raise UserError(told_without(str(error), folder)) from None
         milliseconds = round(1000 * (time.perf_counter() - start))
@@ -111,7 +113,8 @@ class Answers:
             found = self.decide(found)
         if found.errors:
             raise UserError(found.errors[0])
-        row = {key: value for key, value in found.rows[0].items() if not names_file(value, path.parent)}
+        rows = [{k: v for k, v in row.items() if not names_file(v, path.parent)} for row in found.rows]
+        row = things_of(rows) if self.run.task.several else rows[0]
         label = row.get("label")
         if label in self.classes and self.precision:
             row["precision"] = self.precision[self.classes.index(label)]
@@ -123,15 +126,26 @@ class Answers:
     def explanation(self, path: Path, found: dict[str, Any]) -> dict[str, Any]:
         """Return the image as the network sees it, and Grad-CAM of the answer, where the network allows one."""
         data = self.run.config.data
-        pixels = prepare(path, data.size, data.channels, data.white)
+        pixels = read_pixels(path, data)
         seen = {"picture": data_url(png(np.rint(255 * to_rgb(pixels)).astype(np.uint8)))}
         target = self.outputs.index(found["label"]) if found.get("label") in self.outputs else None
         try:
-            told = explain(self.model, read_picture(path, data), "grad_cam", target)
+            image = read_picture(path, data)
+            told = explain(self.run.task.explained(self.run.config, self.model, image), image, "grad_cam", target)
         except UserError as error:
             return seen | {"explanation": {"error": str(error)}}
-        shown = {"method": "Grad-CAM", "class": self.outputs[told.target], "layer": told.layer}
+        shown = {"method": "Grad-CAM", "class": self.maps[told.target], "layer": told.layer}
         return seen | {"explanation": shown | {"picture": data_url(png(overlay(pixels, told.heat)))}}
+
+
+def things_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what was found in an image: how many of each class, and each thing.
+
+    Example:
+        >>> things_of([{"label": "cell", "xmin": 1.0, "score": 0.9}])
+        {'found': {'cell': 1}, 'things': [{'label': 'cell', 'xmin': 1.0, 'score': 0.9}]}
+    """
+    return {"found": dict(Counter(str(row["label"]) for row in rows)), "things": list(rows)}
 
 
 def suffix_of(name: str) -> str:

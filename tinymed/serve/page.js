@@ -89,7 +89,7 @@ function showScores(found, about) {
 // What other tasks than classification say: numbers, grades, sizes of masks, boxes.
 function showNumbers(found) {
   const left = new Set(["scores", "label", "percentage", "precision", "explanation", "picture", "notice", "milliseconds",
-    "decided_by"]);
+    "decided_by", "things"]);
   const rows = Object.entries(found).filter(([key]) => !left.has(key));
   const body = find("numbers").tBodies[0];
   body.replaceChildren();
@@ -112,7 +112,7 @@ function show(found, about) {
   find("decided").textContent = (found.decided_by || []).join("; ");
   find("pictures").replaceChildren();
   const told = found.explanation;
-  if (found.picture) showPicture(found.picture, about.explains ? "as the network sees it" : "what was found", !about.explains);
+  if (found.picture) showPicture(found.picture, about.draws ? "what was found" : "as the network sees it", about.draws);
   if (told && told.picture) showPicture(told.picture, `${told.method} of ${told.layer} for ${told.class}`);
   if (told && told.error) add(find("pictures"), "p", `No explanation: ${told.error}`, "hint");
   showScores(found, about);

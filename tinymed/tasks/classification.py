@@ -74,6 +74,7 @@ class ClassificationData(DataConfig):
         setting({}, "Put classes together: NEW=OLD,OLD; for every new class.", repeat=True)
     )
     skip_bad: bool = setting(False, "Leave unreadable images out and list them.")
+    planes: bool = setting(False, "The images are volumes: learn from their three middle planes, as three channels.")
     synthetic_images: int = setting(3600, "How many synthetic smears there are.", ge=8, le=1_000_000)
     difficulty: float = setting(DIFFICULTY, "Of the synthetic smears, 0 to 1.", ge=0, le=1)
 
@@ -154,6 +155,7 @@ def read_sets(data: ClassificationData, seed: int) -> Sets:
         data.path,
         **named_columns(data, "label_column"),
         **data.reading(),
+        planes=data.planes,
         merge=data.merge or None,
         classes=data.classes or None,
         skip_bad=data.skip_bad,
@@ -208,6 +210,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
         chosen = recipe_model_options(recipe, model, entry(model).options) | model_options(given)
         grey = given.get("grey")
         channels = default_channels(model) if grey is None else 1 if grey else 3
+        channels = 3 if given.get("planes") else channels
         wanted["detected"] = {"model_options": chosen, "data": {"channels": channels, **INPUTS.get(model, {})}}
         config: ClassificationConfig = config_from_options(ClassificationConfig, options, wanted)
         return self.try_model(config, fixed="head" in given)  # a wrong option is refused before images are read
@@ -216,16 +219,25 @@ class Classification(Task[ClassificationConfig, Dataset]):
         """Raise UserError for an option that the others leave without effect."""
         data = str(given.get("data", ""))
         listed = "data" in given and Path(data).suffix.lower() == ".csv"
+        planes = bool(given.get("planes"))
         refuse_idle(
             given,
             {
                 **dict.fromkeys(COLUMNS, (listed, "only a .csv given as --data has columns")),
+                "group_column": (listed or Path(data).is_dir(), "only a .csv has columns, and DICOM files fields"),
                 **dict.fromkeys(READING, ("data" in given, "the synthetic smears have 8 bits; give --data")),
                 "merge": ("data" in given, "the synthetic smears have two classes; give --data"),
+                "planes": ("data" in given, "a synthetic smear is a picture; give --data"),
+                "grey": (not planes, "--planes are three channels"),
+                **(
+                    dict.fromkeys(("white", "page"), (False, "volumes have values; --window cuts them off"))
+                    if planes
+                    else {}
+                ),
                 "skip_bad": ("data" in given, "every synthetic smear can be read; give --data"),
                 "difficulty": ("data" not in given, "it is of the synthetic smears, without --data"),
                 "synthetic_images": ("data" not in given, "it is of the synthetic smears, without --data"),
-                **augmentation_rules(given),
+                **augmentation_rules(given, volumes=planes),
                 "sampling": ("balanced" not in given, "--balanced is --sampling over; leave one out"),
                 "effective_beta": (given.get("sampling") == "effective", "it is of --sampling effective"),
                 **training_rules(given),
@@ -281,8 +293,9 @@ class Classification(Task[ClassificationConfig, Dataset]):
         if copies := len(hashes) - len(set(hashes)):
             lines.append(f"note: {copies} images are copies of others, pixel for pixel")
         shown = ", ".join(f"{name} {len(dataset)}" for name, dataset in sets.items())
+        kind = "volumes, their three middle planes" if config.data.planes else "images"
         lines.append(
-            f"{config.model}, {shown} images of {config.data.size} px, classes {', '.join(config.data.classes)}"
+            f"{config.model}, {shown} {kind} of {config.data.size} px, classes {', '.join(config.data.classes)}"
         )
         if config.augment.mixing.any:
             lines.append(
@@ -309,6 +322,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
             path,
             **named_columns(data, "label_column"),
             **data.reading(),
+            planes=data.planes,
             merge=data.merge or None,
             classes=data.classes,
             skip_bad=skip_bad,

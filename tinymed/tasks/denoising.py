@@ -129,6 +129,7 @@ class Denoising(Task[DenoisingConfig, Dataset]):
             given,
             {
                 **dict.fromkeys(COLUMNS, (listed, "only a list has columns: a .csv, or a folder with splits.csv")),
+                "group_column": (listed or path.is_dir(), "only a list has columns, and DICOM files fields"),
                 **augmentation_rules(given),
                 "size": (False, "pictures keep their own size, and the network sees patches of --patch-side"),
                 "normalise": (False, "pictures go in and come out as 0 to 1"),
@@ -298,7 +299,8 @@ class Denoising(Task[DenoisingConfig, Dataset]):
                 pixels = decode(file, **config.data.reading())
                 noisy = to_float(with_channels(pixels, config.data.channels))
                 restored = restore(noisy)
-                made = write_restored(restored, out / name, pixels.dtype != np.uint8, config.data.white)
+                deep, data = pixels.dtype != np.uint8, config.data
+                made = write_restored(restored, out / name, deep, data.white, data.window)
             except UserError as error:
                 result.errors.append(str(error).partition("; ")[0])
                 continue

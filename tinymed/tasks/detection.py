@@ -21,6 +21,7 @@ from ..data.splits import leak_check, split_dataset
 from ..data.transform import normalise, to_float, to_nchw
 from ..data.volumes import case_name
 from ..errors import UserError, printable
+from ..explain.places import Places
 from ..files import read_json
 from ..metrics.boxes import Detections
 from ..metrics.detection import evaluate_detections
@@ -99,6 +100,7 @@ class Detection(Task[DetectionConfig, BoxDataset]):
     """Boxes round objects."""
 
     name = "detection"
+    several = True
     needs = "a folder with boxes.csv"
     marks = ("boxes.csv", "xmin")
     wants = "detection (a score for every pixel of the image)"
@@ -370,6 +372,12 @@ class Detection(Task[DetectionConfig, BoxDataset]):
         boxes, found, right = (cases.numbers(name) for name in ("boxes", "found", "right"))
         errors: np.ndarray = boxes + found - 2 * right  # missed, and found where none is
         return errors
+
+    def map_names(self, config: DetectionConfig) -> list[str]:
+        return config.data.classes
+
+    def explained(self, config: DetectionConfig, model: Any, image: np.ndarray) -> Any:
+        return Places(model, image, first=1, classes=len(config.data.classes))
 
     def export_metadata(self, config: DetectionConfig) -> dict[str, Any]:
         boxes = config.boxes.model_dump(include={"reference", "smooth", "least", "suppress"})

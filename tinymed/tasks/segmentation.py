@@ -23,6 +23,7 @@ from ..data.splits import leak_check, split_dataset
 from ..data.volumes import case_name
 from ..data.weight_map import BorderWeights
 from ..errors import UserError
+from ..explain.places import Places
 from ..metrics.mask_cases import Row, averages, summarise
 from ..models import default_size, entry
 from ..nn.init import no_weights
@@ -30,7 +31,7 @@ from ..postprocess.steps import Refinement
 from ..program import capture
 from .base.augmentation import augmentation_rules
 from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, parse_window, setting
-from .base.mask_config import MaskConfig, with_settings
+from .base.mask_config import MaskConfig, region_numbers, with_settings
 from .base.network import Outputs, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.patches import patch_sides, volume_patch
@@ -129,6 +130,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             wanted["epochs"] = None
         mask: dict[str, Any] = {"dimensions": first.dimensions, "modalities": len(first.more) + 1}
         mask["values"] = list(first.meaning.values.items())
+        mask["regions"] = dict(first.meaning.regions)
         if outlined:
             wanted.setdefault("contour", CONTOUR)
         if center:
@@ -364,8 +366,9 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     ) -> Iterator[Row]:
         """Yield the measures of each case; distances: those of surfaces too, in its unit."""
         head, plain = self.head(config, model, weighted=False), Refinement()
+        regions = region_numbers(config.mask.values, config.mask.regions)
         for case in scored_cases(self.predictor(config, model, forward), dataset):
-            yield measure_scored(case, head, plain, bool(config.mask.boundary), distances)
+            yield measure_scored(case, head, plain, bool(config.mask.boundary), distances, regions)
 
     def measure(self, config: SegmentationConfig, model: Any, dataset: MaskDataset) -> tuple[dict[str, Any], list[Row]]:
         rows = list(self.cases(config, model, dataset, distances=True, forward=recorded(model, dataset)))
@@ -392,7 +395,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         if choice.cases:
             save_choice(folder, choice)
         cases, classes = scored_cases(predict, dataset), measured_classes(config)
-        return measure_beside(choice, cases, head, classes, config.seed, boundary)
+        regions = region_numbers(config.mask.values, config.mask.regions)
+        return measure_beside(choice, cases, head, classes, config.seed, boundary, regions)
 
     # ---------------------------------------------------------------------------------------------- results
 
@@ -436,6 +440,14 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     ) -> Predictions:
         refine = chosen_before(folder, Wanted(*wanted))
         return predict_masks(config, self.predictor(config, model), files, out, overlays, refine, masks)
+
+    def map_names(self, config: SegmentationConfig) -> list[str]:
+        """Return the classes but the background, where the network sees whole pictures."""
+        whole = config.mask.patch is None and config.mask.dimensions == 2 and config.mask.modalities == 1
+        return config.data.classes[1:] if whole and not classifies_middle(config.model) else []
+
+    def explained(self, config: SegmentationConfig, model: Any, image: np.ndarray) -> Any:
+        return Places(model, image, first=0 if config.head == "sigmoid" else 1)
 
     def export_metadata(self, config: SegmentationConfig) -> dict[str, Any]:
         steps, patch = picture_preparation(config), config.mask.patch

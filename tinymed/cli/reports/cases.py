@@ -1,16 +1,17 @@
 """The worst and the typical cases, with what the network looked at, and the pictures that the run left."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...data.image import prepare
 from ...errors import UserError
 from ...explain import METHODS, Settings, explain, panel
 from ...report.document import Block, Heading, Missing, Picture, Section, Table, Text
 from ...report.samples import png_bytes
-from ...tasks.base.picture import read_picture
+from ...tasks.base.picture import read_picture, read_pixels
+from ...train.run import Run
 from .source import Source
 
 LEFT = {  # what tasks draw into a run's folder, beside what the report draws itself
@@ -26,8 +27,11 @@ LEFT = {  # what tasks draw into a run's folder, beside what the report draws it
 LARGEST = 8 << 20  # bytes of a picture that is taken into the report
 
 
-def case_section(source: Source, count: int, method: str | None) -> Section:
-    """Return the worst and the typical cases, each with its map where the task has one."""
+def case_section(source: Source, count: int, method: str | None, folds: Mapping[str, Run] | None = None) -> Section:
+    """Return the worst and the typical cases, each with its map where the task has one.
+
+    folds: The run that tested each fold, of a list with a column of folds; None: all are of one run.
+    """
     title, errors = "Worst and typical cases", None
     if count:
         errors = source.run.task.case_errors(source.config, source.cases)
@@ -39,7 +43,7 @@ def case_section(source: Source, count: int, method: str | None) -> Section:
     worst = order[:count]
     typical = [i for i in order[max(0, middle - count // 2) :][:count] if i not in set(worst.tolist())]
     blocks: list[Block] = []
-    explainer = Explainer(source, method)
+    explainer = Explainer(source, method, folds)
     if explainer.why:
         blocks.append(Missing(f"maps: {explainer.why}"))
     else:
@@ -68,43 +72,52 @@ def short(text: str) -> str:
 class Explainer:
     """Draws the maps of images of a run, or says why it cannot."""
 
-    def __init__(self, source: Source, method: str | None):
-        self.source, self.method = source, method
-        self.names = source.run.task.output_names(source.config)
+    def __init__(self, source: Source, method: str | None, folds: Mapping[str, Run] | None = None):
+        self.source, self.method, self.folds = source, method, folds
+        self.names = source.run.task.map_names(source.config)
         self.why, self.layer = "", ""
-        self.model: Any = None
+        self.models: dict[Path, Any] = {}
         if method is None:
             self.why = "none were asked for (--explain none)"
         elif not self.names:
-            self.why = f"{source.run.task.name} gives no row of outputs that a map could be of"
+            self.why = f"{source.run.task.name} of patches or pictures gives nothing that a map could be of"
         elif source.config.data.path is None:
             self.why = "the images are synthetic and have no files"
         else:
             try:
-                self.model = source.run.load_model()
+                self.load(source.run)
             except UserError as error:
                 self.why = str(error)
+
+    def load(self, run: Run) -> Any:
+        """Return the network of a run, read once."""
+        if run.folder not in self.models:
+            self.models[run.folder] = run.load_model()
+        return self.models[run.folder]
 
     def told(self) -> str:
         """Return what the maps are, and what they are not."""
         method = METHODS[str(self.method)]
         return (
-            f"Maps: {method.title}, for the largest output, over the image as the network sees it. They say what moved "
+            f"Maps: {method.title}, for the largest output (of masks and boxes: the mean score of a class where it is "
+            "the answer, of the class with the largest), over the image as the network sees it. They say what moved "
             "this network's output, not what causes a disease; tinymed explain RUN IMAGE --sanity tells whether they "
             "depend on what was learnt."
         )
 
     def picture(self, index: int) -> Picture | None:
         """Return an image of the list beside its map; None where it cannot be read."""
-        if self.model is None:
+        if not self.models:
             return None
-        data = self.source.config.data
+        run = self.folds[str(self.source.cases["fold"][index])] if self.folds else self.source.run
+        data = run.config.data
         name = str(self.source.cases["path"][index])
         root = Path(data.path)
         path = (root if root.is_dir() else root.parent) / name
         try:
-            image, pixels = read_picture(path, data), prepare(path, data.size, data.channels, data.white)
-            found = explain(self.model, image, str(self.method), settings=Settings())
+            image, pixels = read_picture(path, data), read_pixels(path, data)
+            model = run.task.explained(run.config, self.load(run), image)
+            found = explain(model, image, str(self.method), settings=Settings())
         except UserError as error:
             if not self.why:
                 self.why = str(error)

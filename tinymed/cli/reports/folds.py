@@ -1,5 +1,6 @@
 """The report of a cross-validation: pooled and per-fold figures, and where the folds' own reports are."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,25 +8,21 @@ import numpy as np
 
 from ...errors import UserError
 from ...files import read_json
-from ...metrics.classification import normalise_rows
 from ...report.claim import checklist
 from ...report.document import Block, Document, Missing, Picture, Section, Table, Text, facts
 from ...report.tables import interval, number
 from ...tasks.results.rows import Cases, read_cases
 from ...train.run import Run
 from .answers import initial, network, preparation
+from .cases import case_section
 from .data_card import source_name
-from .results import NO_CLASSES, calibration_blocks, scores_section, spaced
-from .source import as_written, file_hash
+from .pooled import Folds, calibration_over_folds, open_runs, subgroups_over_folds, threshold_over_folds
+from .results import NO_CLASSES, scores_section, spaced
+from .source import Source, as_written, file_hash
 from .training import configuration_section, environment_section, model_rows
 
 CV, PREDICTIONS = "cv.json", "predictions.csv"
-OF_ONE_RUN = (
-    ("threshold", "Decision threshold"),
-    ("subgroups", "Subgroups"),
-    ("cases", "Worst and typical cases"),
-    ("pictures", "Pictures of the run"),
-)
+PICTURES = ("pictures", "Pictures of the run")
 CURVES = ("curves", "Training curves")
 Report = dict[str, Any]
 
@@ -35,8 +32,27 @@ def is_cross_validation(folder: Path) -> bool:
     return (folder / CV).is_file()
 
 
-def report_folds(folder: Path) -> Document:
-    """Return the report of a cross-validation.  Raises UserError naming a missing or damaged file."""
+def backend_of_folds(folder: Path) -> str:
+    """Return the backend of the first fold that is there.  Raises UserError where there is none."""
+    found = sorted(path.parent for path in folder.glob("*/config.json"))
+    if not found:
+        raise UserError(f"{folder}: holds no folds; repeat `tinymed cv` with --out {folder}")
+    backend: str = Run.open(found[0]).config.backend
+    return backend
+
+
+def report_folds(folder: Path, cases: int, method: str | None, subgroups: Sequence[str]) -> Document:
+    """Return the report of a cross-validation.
+
+    Args:
+        folder: Of the cross-validation.
+        cases: How many of the worst and of the typical cases.
+        method: Which maps; None for none.
+        subgroups: Columns of the list.
+
+    Raises:
+        UserError: A file is missing or damaged; the message names it.
+    """
     report = read_json(folder / CV)
     remedy = f"repeat `tinymed cv` with --out {folder}"
     with as_written(folder / CV, remedy):
@@ -47,13 +63,16 @@ def report_folds(folder: Path) -> Document:
         figures = figure_table(report, names)
     pooled = read_cases(folder / PREDICTIONS)
     with as_written(folder / PREDICTIONS, remedy):
-        rest = [data_section(report, pooled), *score_sections(run, pooled)]
+        folds = Folds(open_runs(folder, names), pooled)
+        rest = [data_section(report, pooled), score_section(run, pooled), calibration_over_folds(folds)]
+        rest += [threshold_over_folds(folds), subgroups_over_folds(folds, subgroups)]
+        rest.append(case_section(Source(run, {}, pooled, "all folds"), cases, method, folds.runs))
     with as_written(folder / CV, remedy):
         picture = fold_picture(folder)
         notes = [Text(f"Note: {note}") for note in report["warnings"]]
         lead = [f"Division of the images: {report['division']}.", headline(report)]
         sections = [rest[0], Section("results", "Results with intervals", [figures, *notes, picture]), *rest[1:]]
-        sections += [of_one_run(folder / names[0], *which) for which in OF_ONE_RUN]
+        sections.append(of_one_run(folder / names[0], *PICTURES))
         sections += [configuration(run, report), of_one_run(folder / names[0], *CURVES)]
         sections.append(fold_section(folder, names))
         sections.append(environment_section([folder / name for name in names]))
@@ -151,26 +170,16 @@ def groups_in_two(pooled: Cases) -> str:
     return str(sum(len(folds) > 1 for folds in seen.values()))
 
 
-def score_sections(run: Run, pooled: Cases) -> list[Section]:
-    """Return curves, confusion and calibration of the scores of all folds together."""
+def score_section(run: Run, pooled: Cases) -> Section:
+    """Return curves and confusion of the scores of all folds together."""
     found = run.task.class_scores(run.config, pooled)
     if found is None:
-        return [
-            Section("curves-of-scores", "ROC, precision and recall, confusion", [Missing(NO_CLASSES)]),
-            Section("calibration", "Calibration", [Missing(NO_CLASSES)]),
-        ]
+        return Section("curves-of-scores", "ROC, precision and recall, confusion", [Missing(NO_CLASSES)])
     scores, labels = found
-    classes, positive = run.config.data.classes, run.config.positive
-    of_scores = scores_section(scores, labels, classes, positive)
+    of_scores = scores_section(scores, labels, run.config.data.classes, run.config.positive)
     mixed = "The scores of different networks stand in one list here: the AUC of the table counts pairs within a fold."
     of_scores.blocks.append(Text(mixed))
-    rows = normalise_rows(scores)
-    k = classes.index(positive)
-    blocks: list[Block] = [Missing(NO_CLASSES)]
-    if rows is not None:
-        blocks = calibration_blocks(labels == k, {"as trained, all folds": rows[:, k]}, positive)
-        blocks.append(Missing("after a temperature: each fold has its own; see the reports of the folds"))
-    return [of_scores, Section("calibration", "Calibration", blocks)]
+    return of_scores
 
 
 def fold_section(folder: Path, names: list[str]) -> Section:

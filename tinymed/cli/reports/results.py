@@ -42,7 +42,12 @@ def results_section(source: Source) -> Section:
     parts = {name: found for name in ("test", "val") if isinstance(found := source.metrics.get(name), dict)}
     blocks.append(parts_table(parts))
     found = source.measured
-    for key, title in (("per_class", "each class"), ("per_finding", "each finding"), ("at_least", "each threshold")):
+    for key, title in (
+        ("per_class", "each class"),
+        ("per_region", "each whole region"),
+        ("per_finding", "each finding"),
+        ("at_least", "each threshold"),
+    ):
         if isinstance(found.get(key), dict) and found[key]:
             blocks.append(nested_table(f"{source.part}: {title}", found[key], bool(found.get("groups"))))
     if isinstance(found.get("floors"), dict) and found["floors"]:

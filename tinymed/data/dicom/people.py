@@ -3,13 +3,14 @@
 Only what comes from a closed list of the standard's terms is passed on as it is; free text never is.
 """
 
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import UserError
 from .files import of_frame, read
-from .library import guarded
+from .library import guarded, library
 from .privacy import pseudonym
 from .series import is_series, series_files
 
@@ -86,6 +87,61 @@ def facts_in(header: Any) -> Facts:
         age_of(text_of(header, "PatientAge")),
         {"YES": "yes", "NO": "no"}.get(text_of(header, "BurnedInAnnotation").upper(), ""),
     )
+
+
+# --------------------------------------------------------------------------------------------- any other field
+
+NO_TEXT = frozenset(("SQ", "OB", "OW", "OD", "OF", "OL", "OV", "UN"))  # kinds of fields that are no value to group by
+SEPARATOR = "\\"  # of several values of a field, as the standard has it
+
+
+def check_keyword(keyword: str) -> None:
+    """Raise UserError unless the standard knows a field by that name, and it holds text or numbers."""
+    names = library("pydicom.datadict", "DICOM files")
+    tag = names.tag_for_keyword(keyword)
+    if tag is None:
+        near = get_close_matches(keyword, names.keyword_dict, 3, 0.7)
+        hint = " or ".join(near) if near else "one such as StudyInstanceUID, AccessionNumber or InstitutionName"
+        raise UserError(f"--group-column {keyword!r}: DICOM has no field of that keyword; give {hint}")
+    if names.dictionary_VR(tag).split(" ")[0] in NO_TEXT:
+        raise UserError(f"--group-column {keyword!r}: holds no text or number to group by; give another field")
+
+
+def field_pseudonym(path: Path, keyword: str) -> str:
+    """Return what stands for the value of a field in the header of a file, or of the first of a series; "" of none."""
+    file = series_files(path)[0] if is_series(path) else path
+    return remembered_field(str(file), file.stat().st_mtime_ns if file.is_file() else 0, keyword)
+
+
+@lru_cache(1 << 16)
+def remembered_field(path: str, _: int, keyword: str) -> str:
+    """Return the pseudonym of a field of a file whose time of change is part of the question."""
+    try:
+        header = read(Path(path), pixels=False)
+        with guarded(Path(path), "its header"):
+            return hashed_field(keyword, field_text(header, keyword))
+    except UserError:
+        return ""
+
+
+def field_text(header: Any, keyword: str) -> str:
+    """Return a field of a header as text, several values with the standard's separator between them."""
+    value = header.get(keyword)
+    if (
+        value is None
+        or isinstance(value, str | bytes)
+        or not hasattr(value, "__iter__")
+        or hasattr(value, "family_name")
+    ):
+        return text_of(header, keyword)
+    return SEPARATOR.join(str(each).strip() for each in value)
+
+
+def hashed_field(keyword: str, text: str) -> str:
+    """Return the pseudonym of a field's value: of a study the one that lists have; "" of an empty one."""
+    if not text:
+        return ""
+    return pseudonym("study", text) if keyword == "StudyInstanceUID" else pseudonym("group", f"{keyword}\0{text}")
 
 
 def text_of(header: Any, name: str) -> str:

@@ -81,7 +81,9 @@ class DataConfig(Strict):
     path_column: str | None = setting(None, "Column of the image's file in a list; by default found by usual names.")
     split_column: str | None = setting(None, "Column of train, val or test in a list; by default found by its name.")
     group_column: str | None = setting(
-        None, "Column of the patient in a list, whom no split divides; by default found by usual names."
+        None,
+        "Column of the patient in a list, whom no split divides (by default found by usual names), or, of a folder of "
+        "DICOM files, the keyword of a field of their headers.",
     )
     suffix: str | None = setting(None, "Ending that a list leaves out of the names of images, such as .jpg.")
     white: float | None = setting(

@@ -1,5 +1,6 @@
 """What a configuration says of masks: what they mean, how they are learnt, how images are cut and put together."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -17,6 +18,7 @@ class MaskConfig(Strict):
 
     panel: ClassVar[str] = "Segmentation"
     values: list[tuple[int, str]] = []  # what the values in the masks mean, in the order of the classes
+    regions: dict[str, list[str]] = {}  # of a dataset.json -> the classes inside each, which are measured together too
     ignore: int | None = setting(None, "Value of pixels that do not count.")
     dimensions: Literal[2, 3] = 2
     modalities: int = Field(default=1, ge=1)  # files of a case
@@ -49,6 +51,12 @@ class MaskConfig(Strict):
         shown="2",
     )
     border_class: str | None = setting(None, "The class that cells have; without it all but the background.")
+
+
+def region_numbers(values: Sequence[tuple[int, str]], regions: Mapping[str, Sequence[str]]) -> dict[str, list[int]]:
+    """Return region -> the numbers of the classes inside it."""
+    names = list(dict.fromkeys(name for _, name in values))
+    return {region: [names.index(name) for name in inside] for region, inside in regions.items()}
 
 
 def with_settings(sets: dict[str, MaskDataset], mask: MaskConfig) -> dict[str, MaskDataset]:

@@ -14,8 +14,9 @@ import numpy as np
 from ...data.augment import Mixing
 from ...data.dataset import Dataset
 from ...data.device_batches import as_array, as_tensors, device_of
-from ...data.image import prepare
+from ...data.image import decode, prepare
 from ...data.loader import Loader
+from ...data.planes import read_planes
 from ...data.transform import normalise, to_float, to_nchw
 from ...errors import UserError, printable
 from ...models import default_size
@@ -82,9 +83,21 @@ def picture_loader(
     )
 
 
+def read_file(path: Path, data: DataConfig) -> np.ndarray:
+    """Return a file at its own size [height, width, 1 or 3], see `decode`; of a volume the middle planes, if asked."""
+    if getattr(data, "planes", False):
+        return read_planes(path, data.window)
+    return decode(path, **data.reading())
+
+
+def read_pixels(path: Path, data: DataConfig) -> np.ndarray:
+    """Return a file at the network's size and channels [size, size, channels], on the scale 0 to 255."""
+    return prepare(read_file(path, data), data.size, data.channels)
+
+
 def read_picture(path: Path, data: DataConfig) -> np.ndarray:
     """Return a file as the network sees it, float32 [1, channels, size, size]: read, resized, /255, normalised."""
-    pixels = to_float(prepare(path, data.size, data.channels, **data.reading()))[None]
+    pixels = to_float(read_pixels(path, data))[None]
     if data.mean is not None or data.std is not None:
         pixels = normalise(pixels, data.mean or 0.0, data.std or 1.0)
     return to_nchw(pixels)
@@ -142,6 +155,7 @@ class PictureTask(Task[C, D], Generic[C, D]):
             given,
             {
                 **dict.fromkeys(COLUMNS, (listed, "only a list has columns: a .csv, or a folder with splits.csv")),
+                "group_column": (listed or path.is_dir(), "only a list has columns, and DICOM files fields"),
                 **augmentation_rules(given),
                 **training_rules(given),
             },

@@ -65,6 +65,7 @@ class Task(Generic[C, Data]):
     """A task.  Methods take the configuration, so that one object serves all runs."""
 
     name: ClassVar[str]
+    several: ClassVar[bool] = False  # whether `predict` gives a row for each thing in an image, not one for the image
     needs: ClassVar[str] = ""  # what --data must be, where there is no built-in set
     wants: ClassVar[str]  # what it asks of a network, for messages
     marks: ClassVar[tuple[str, ...]] = ()  # columns of a list, or names in a folder, that speak for this task
@@ -298,6 +299,14 @@ class Task(Generic[C, Data]):
         """Return what each number that the network gives for an image stands for; [] where it gives something else."""
         return []
 
+    def map_names(self, config: C) -> list[str]:
+        """Return what explanations can be of: numbers of an image, classes of its mask or boxes; [] of nothing."""
+        return self.output_names(config)
+
+    def explained(self, config: C, model: Any, image: np.ndarray) -> Any:
+        """Return the network as one with an output for each of `map_names`, asked about an image as it sees it."""
+        return model
+
     def export_metadata(self, config: C) -> dict[str, Any]:
         """Return what a program must know to use the exported network: {"preparation": ..., "scores": text, ...}."""
         raise NotImplementedError
@@ -306,7 +315,8 @@ class Task(Generic[C, Data]):
 def picture_preparation(config: RunConfig) -> dict[str, Any]:
     """Return how a picture is prepared for a network that sees it whole, for `export_metadata`."""
     data = config.data
-    return {
+    planes = {"planes": "of a volume in RAS+ the middle ones across z, y and x, as channels"}
+    return (planes if getattr(data, "planes", False) else {}) | {
         "layout": "N, channels, height, width",
         "channels": data.channels,
         "colour": {1: "grey", 3: "RGB"}.get(data.channels, "as stored"),

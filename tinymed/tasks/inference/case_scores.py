@@ -1,6 +1,6 @@
 """One segmented image or volume after the other: the network's scores, refined perhaps, and their measures."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +54,12 @@ def merge_boundary(labels: np.ndarray) -> np.ndarray:
 
 
 def measure_scored(
-    case: ScoredCase, head: MaskHead, refine: Refinement, boundary: bool = False, distances: bool = False
+    case: ScoredCase,
+    head: MaskHead,
+    refine: Refinement,
+    boundary: bool = False,
+    distances: bool = False,
+    regions: Mapping[str, Sequence[int]] | None = None,
 ) -> Row:
     """Return the measures of a case.
 
@@ -64,6 +69,7 @@ def measure_scored(
         refine: What is done before a pixel is given its class, and to the classes.
         boundary: Whether class 2 is the boundary of class 1; the two are measured as one.
         distances: Measure distances between surfaces too, in the unit of the spacing.
+        regions: See `measure_case`.
     """
     scores = refine.scores(case.scores, case.image, case.spacing)
     with no_grad():
@@ -76,4 +82,4 @@ def measure_scored(
     if boundary:
         labels, truth, classes = merge_boundary(labels), merge_boundary(truth), 2
     spacing = case.spacing if distances else None
-    return measure_case(case.name, loss, truth, labels, classes, spacing) | more
+    return measure_case(case.name, loss, truth, labels, classes, spacing, regions) | more

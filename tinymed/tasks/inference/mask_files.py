@@ -10,7 +10,7 @@ from ...data.dataset import Reading
 from ...data.labels import Labels
 from ...data.masks import read_case
 from ...data.organs import Organs, keep_inside, nothing_outside
-from ...data.volumes import is_volume, read_volume
+from ...data.volumes import read_volume
 from ...errors import UserError, printable
 from ...metrics.mask_cases import Row
 from ...postprocess.steps import Refinement
@@ -55,7 +55,7 @@ def predict_masks(
             image = read_case(case, Reading(**config.data.reading()))
             region = organs.region(name, image.shape[:-1]) if organs else None
             image = image if region is None else keep_inside(image, region)
-            spacing = read_volume(case[0]).spacing if is_volume(case[0]) else (1.0, 1.0)
+            spacing = read_volume(case[0]).spacing if image.ndim == 4 else (1.0, 1.0)
             scores = predict(image, printable(case[0]))
             scores = refine.scores(scores if region is None else nothing_outside(scores, region), image, spacing)
             found = refine.labels(scores)

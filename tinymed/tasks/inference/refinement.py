@@ -7,7 +7,7 @@ is looked at once, with what was chosen.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,6 +142,7 @@ def measure_beside(
     classes: Sequence[str],
     seed: int,
     boundary: bool = False,
+    regions: Mapping[str, Sequence[int]] | None = None,
 ) -> dict[str, Any]:
     """Return the measures of the refined cases, with those without the refinement and paired differences."""
     refine = choice.refine
@@ -149,8 +150,8 @@ def measure_beside(
     rows: list[Row] = []
     without: list[Row] = []
     for case in cases:
-        rows.append(measure_scored(case, head, refine, boundary, distances=True))
-        without.append(measure_scored(case, head, plain, boundary, distances=True))
+        rows.append(measure_scored(case, head, refine, boundary, distances=True, regions=regions))
+        without.append(measure_scored(case, head, plain, boundary, distances=True, regions=regions))
     result, before = summarise(rows, classes, seed), summarise(without, classes, seed)
     names = [name for name in ("dice", "hd95", "aji") if name in result]
     differences = {

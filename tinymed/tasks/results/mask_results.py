@@ -11,7 +11,8 @@ import numpy as np
 from ...data.dicom.segmentations import segmentation_bytes
 from ...data.labels import Labels
 from ...data.masks import MaskDataset
-from ...data.volumes import as_stored, case_name, is_volume, picture_bytes, read_volume, stem, volume_bytes
+from ...data.tiff import is_stack, stack_bytes
+from ...data.volumes import as_stored, case_name, picture_bytes, read_volume, stem, volume_bytes
 from ...errors import UserError
 from ...files import write_atomic
 from ...metrics.measures import Mean, Measure
@@ -31,7 +32,8 @@ def mask_text(result: dict[str, Any], title: str, volumes: bool = False) -> str:
     heads = [f"{name} {unit}" if name in ("hd95", "asd") else name for name in names]
     rows = [("class", *(cell for head in heads for cell in (head, "", "median")))]
     classes = {name: result["per_class"][name] for name in result["classes"]}
-    for name, row in {**classes, "mean without background": result}.items():
+    whole = {f"whole region {name}": row for name, row in result.get("per_region", {}).items()}
+    for name, row in {**classes, "mean without background": result, **whole}.items():
         cells = [(number(row[key]), interval(row[f"{key}_interval"]), number(row[f"{key}_median"])) for key in names]
         rows.append((name, *(cell for triple in cells for cell in triple)))
     lines.append(table(rows))
@@ -79,12 +81,19 @@ def write_cases(path: Path, rows: Sequence[Row], classes: Sequence[str], root: s
     names = [name for name, value in rows[0].items() if isinstance(value, list)]
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["name", "loss", "accuracy", *(f"{name} {label}" for name in names for label in classes)])
+    columns = [f"{name} {label}" for name in names for label in classes]
+    writer.writerow(["name", "loss", "accuracy", *columns, *of_regions(rows[0])])
     for row in rows:
-        values = [value for name in names for value in row[name]]
+        values = [*(value for name in names for value in row[name]), *of_regions(row).values()]
         shown = below(row["name"], root)
         writer.writerow([shown, row["loss"], row["accuracy"], *("" if v is None else v for v in values)])
     write_atomic(path, [text.getvalue().encode()])
+
+
+def of_regions(row: Row) -> Row:
+    """Return the measures of a case's whole regions, one column per measure and region."""
+    regions = row.get("regions", {})
+    return {f"{key} whole region {name}": value for name, found in regions.items() for key, value in found.items()}
 
 
 def case_files(cases: list[str], modalities: int, out: Path) -> dict[str, list[Path]]:
@@ -118,7 +127,7 @@ def write_mask(meaning: Labels, path: Path, labels: np.ndarray, image: Path, for
         path: Without a suffix.
         labels: Class numbers, of a volume in RAS+.
         image: The file, or the folder of a DICOM series, that was segmented.
-        form: One of FORMS; None: PNG of a picture, NIfTI of a volume.
+        form: One of FORMS; None: PNG of a picture, TIFF of a TIFF of several pages, NIfTI of other volumes.
 
     Returns:
         The file, which is whole or not there.
@@ -128,26 +137,34 @@ def write_mask(meaning: Labels, path: Path, labels: np.ndarray, image: Path, for
     """
     if form == "dicom-seg":
         file = path.with_name(path.name + ".dcm")
-        stored = as_stored(labels, read_volume(image)) if is_volume(image) else labels.T[:, :, None]
+        stored = as_stored(labels, read_volume(image)) if labels.ndim == 3 else labels.T[:, :, None]
         write_atomic(file, [segmentation_bytes(image, stored, meaning.names)])
         return file
-    if form == "nifti" and not is_volume(image):
+    if form == "nifti" and labels.ndim == 2:
         file = path.with_name(path.name + ".nii.gz")
         write_atomic(file, [picture_bytes(meaning.written(labels), image)])
         return file
-    if form == "png" and is_volume(image):
+    if form == "png" and labels.ndim == 3:
         raise UserError(f"{image}: is a volume, whose mask is no PNG; leave --masks out, or give --masks nifti")
-    return write_values(path, meaning.written(labels), image)
+    return write_values(path, meaning.written(labels), image, pages=form is None and is_stack(image))
 
 
 def write_objects(path: Path, objects: np.ndarray, image: Path) -> Path:
     """Write the numbers of objects, 0 outside, as `write_mask` writes classes.  Returns the file."""
-    return write_values(path, objects.astype(np.uint8 if objects.max(initial=0) < 256 else np.int32), image)
+    whole = objects.astype(np.uint8 if objects.max(initial=0) < 256 else np.int32)
+    return write_values(path, whole, image, pages=is_stack(image))
 
 
-def write_values(path: Path, values: np.ndarray, image: Path) -> Path:
-    """Write integers in the format of an image; path: without a suffix.  Returns the file, whole or not there."""
-    if is_volume(image):
+def write_values(path: Path, values: np.ndarray, image: Path, pages: bool = False) -> Path:
+    """Write integers in the format of an image, of a volume NIfTI or, where `pages`, TIFF; path: without a suffix.
+
+    Returns the file, which is whole or not there.
+    """
+    if values.ndim == 3 and pages:
+        file = path.with_name(path.name + ".tif")
+        write_atomic(file, [stack_bytes(values, image)])
+        return file
+    if values.ndim == 3:
         compressed = not image.name.lower().endswith(".nii")
         file = path.with_name(path.name + (".nii.gz" if compressed else ".nii"))
         write_atomic(file, [volume_bytes(values, read_volume(image), compressed)])
@@ -181,6 +198,7 @@ def mask_rows(folder: Path, config: Any, dataset: MaskDataset, details: Sequence
     for row in details:
         values = {f"{k} {label}": v for k in measured(row) for label, v in zip(names, row[k], strict=True)}
         means = {f"mean {name}": mean_over_labels(row[name]) for name in measured(row)}
+        values |= of_regions(row)
         listed.append({"path": below(row["name"], config.data.path), "accuracy": row["accuracy"], **means, **values})
     return listed
 
@@ -191,11 +209,14 @@ def measured(row: Row) -> list[str]:
 
 
 def mask_figures(config: Any, cases: Cases) -> dict[str, Measure]:
-    """Return the measures of a list of cases: of each the mean over its classes but the background, averaged."""
+    """Return the measures of a list of cases, averaged: of each the mean over its classes but the background.
+
+    Whole regions have figures of their own.
+    """
     found: dict[str, Measure] = {}
-    for column in (name for name in cases if name.startswith("mean ")):
+    for column in (name for name in cases if name.startswith("mean ") or " whole region " in name):
         name = column.removeprefix("mean ")
-        share = name in ("dice", "jaccard")
+        share = name.partition(" ")[0] in ("dice", "jaccard")
         found[name] = Mean(cases.numbers(column), (0, 1 if share else np.inf), lower_is_better=not share)
     return found | {"accuracy": Mean(cases.numbers("accuracy"), (0, 1))}
 

@@ -53,16 +53,21 @@ def save_restored_examples(show: Callable[[int], Triple], psnr: Sequence[float],
     write_png(figure, path)
 
 
-def write_restored(picture: np.ndarray, path: Path, deep: bool, white: float | None) -> Path:
+def write_restored(
+    picture: np.ndarray, path: Path, deep: bool, white: float | None, window: tuple[float, float] | None = None
+) -> Path:
     """Write a restored picture at the depth that its file had; return the file, which is whole or not there.
 
     8 bits become an 8-bit PNG, deeper integers a 16-bit PNG on their own scale, floating-point pixels a 32-bit TIFF.
+    Through a window values keep the scale of the file too: what a PNG cannot hold, below 0 or no more than 255 levels,
+    is a 32-bit TIFF.
 
     Args:
         picture: float32 [height, width, channels] in 0...1.
         path: Where, without a suffix.
         deep: Whether the picture was deeper than 8 bits.
         white: The value that was white in it; None: 65535.
+        window: Instead of white, (centre, width) of what was black and white in it.
 
     Raises:
         UserError: A picture in colours is deeper than 8 bits, which a PNG of ours does not hold.
@@ -70,16 +75,18 @@ def write_restored(picture: np.ndarray, path: Path, deep: bool, white: float | N
     from PIL import Image
 
     flat = picture[..., 0] if picture.shape[-1] == 1 else picture
-    top = float(MAX_16_BIT) if white is None else white
-    whole = 255 < top <= MAX_16_BIT
+    low, top = 0.0, float(MAX_16_BIT) if white is None else white
+    if window is not None:
+        low, top = window[0] - window[1] / 2, window[0] + window[1] / 2
+    whole = low >= 0 and 255 < top <= MAX_16_BIT
     if deep and flat.ndim == 3:
         raise UserError(f"{path.name}: a picture in colours deeper than 8 bits cannot be written; train with --grey")
     if not deep:
         made, kind = Image.fromarray(np.rint(255 * flat).astype(np.uint8)), "png"
     elif whole:
-        made, kind = Image.fromarray(np.rint(top * flat).astype(np.uint16)), "png"
+        made, kind = Image.fromarray(np.rint(low + (top - low) * flat).astype(np.uint16)), "png"
     else:
-        made, kind = Image.fromarray((top * flat).astype(np.float32)), "tiff"
+        made, kind = Image.fromarray((low + (top - low) * flat).astype(np.float32)), "tiff"
     buffer = io.BytesIO()
     made.save(buffer, kind)
     file = path.with_name(f"{path.name}.{kind}")
