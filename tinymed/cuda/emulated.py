@@ -62,10 +62,10 @@ def load() -> None:
 
 
 def opened(name: str) -> Any:
-    """Return a module of csrc/ that was compiled beforehand, or one that compiles each file when it is first called."""
+    """Return a module of csrc/: what was compiled beforehand, and what is compiled when it is first called."""
     path = modules.find(name)
     if path is not None:
-        return modules.load(name, path)
+        return on_demand.OnDemand(name, whole=modules.load(name, path))
     why = on_demand.why_not()
     if why:
         raise BackendError(f"tinymed.{name} was not built, and cannot be built when it is used: {why}")
@@ -74,7 +74,7 @@ def opened(name: str) -> Any:
 
 def parts(library: Any) -> list[ModuleType]:
     """Return the compiled modules of what holds launchers: itself, or those of its files that are loaded."""
-    return list(library.parts.values()) if isinstance(library, on_demand.OnDemand) else [library]
+    return library.loaded() if isinstance(library, on_demand.OnDemand) else [library]
 
 
 def launch(name: str, args: tuple[Any, ...]) -> None:
