@@ -1,5 +1,6 @@
 """Every rung of every ladder computes the same, under the checker; and the ladder's table says what its rungs gain."""
 
+import functools
 import json
 import re
 from contextlib import nullcontext
@@ -22,10 +23,11 @@ from tinymed.cuda import build, emulated, ladders
 pytestmark = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
 RUNGS = [(name, rung) for name, one in ladders.LADDERS.items() for rung in one.rungs]
 OWN = [rung.label for _, rung in RUNGS if rung.source.startswith("ladders/")]
+# Those of CI: each rung is compiled for its test.
 SLICE = {
     *np.random.default_rng(17).choice(OWN, 5, replace=False).tolist(),
     "matmul_15_raster",
-}  # of CI: each rung is compiled for its test
+}
 SLICED = [
     pytest.param(name, rung, id=rung.label, marks=() if rung.label in SLICE or "," in rung.label else pytest.mark.full)
     for name, rung in RUNGS
@@ -150,21 +152,23 @@ def test_the_last_rung_is_the_engines():
     assert all(r.source.startswith("ladders/") == (r.kernel not in engines) for _, r in RUNGS)
 
 
+@functools.cache
+def all_counted():
+    """{ladder: its rungs}, counted by the emulator alone."""
+    steps = {}
+    for name, one in ladders.LADDERS.items():
+        steps[name] = [command.Step(rung.label) for rung in one.rungs]
+        assert command.count_accesses(one, steps[name]) == ""
+    return steps
+
+
 class TestTable:
     """`tinymed ladder`."""
 
-    @pytest.fixture(scope="class")
-    def climbed(self):
-        """{ladder: its rungs}, counted by the emulator alone."""
-        steps = {}
-        for name, one in ladders.LADDERS.items():
-            steps[name] = [command.Step(rung.label) for rung in one.rungs]
-            assert command.count_accesses(one, steps[name]) == ""
-        return steps
-
     @pytest.mark.full
-    def test_each_rung_of_the_product_asks_memory_for_less(self, climbed):
+    def test_each_rung_of_the_product_asks_memory_for_less(self):
         """What the comments of the rungs promise, counted."""
+        climbed = all_counted()
         for name in ("matmul", "conv2d"):
             traffic = [step.traffic for step in climbed[name][:6]]
             assert traffic == sorted(traffic, reverse=True)
@@ -179,8 +183,9 @@ class TestTable:
         assert max(pool[1:]) < 1.1
 
     @pytest.mark.full
-    def test_each_rung_keeps_the_promise_of_its_comment(self, climbed):
+    def test_each_rung_keeps_the_promise_of_its_comment(self):
         """The counts that a rung's comment claims, beside those of the rung before."""
+        climbed = all_counted()
         rungs = {step.rung: step for steps in climbed.values() for step in steps}
         for op in ("matmul", "conv2d"):
             requests = {n: rungs[f"{op}_{n}"] for n in ("6_float4", "7_swizzle", "8_double_buffer", "9_warp_tile")}
@@ -222,7 +227,8 @@ class TestTable:
         assert steps[1].moved is None
 
     @pytest.mark.full
-    def test_the_shipped_kernels_waste_no_sector_and_hardly_a_bank(self, climbed):
+    def test_the_shipped_kernels_waste_no_sector_and_hardly_a_bank(self):
+        climbed = all_counted()
         for exact in (step for steps in climbed.values() for step in steps if "exact" in step.rung):
             assert exact.waste < 1.05
             assert exact.conflicts < 1.2  # 1.15 in the weight gradient

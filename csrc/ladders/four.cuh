@@ -28,7 +28,7 @@ __device__ __forceinline__ float4 four_of_b(const P& p, int k, int n) {
 }
 
 // sum[i][j] += a[i] b[j]
-__device__ __forceinline__ void multiply_four(float (*sum)[4], const float4& a, const float4& b) {
+__device__ __forceinline__ void multiply_four(float (*sum)[4], float4 a, float4 b) {
     const float x[4] = {a.x, a.y, a.z, a.w}, w[4] = {b.x, b.y, b.z, b.w};
 #pragma unroll
     for (int i = 0; i < 4; ++i)
@@ -39,9 +39,15 @@ __device__ __forceinline__ void multiply_four(float (*sum)[4], const float4& a, 
 template <class P>
 __device__ __forceinline__ void write_four(const P& p, int m, int n, const float (*sum)[4]) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < 4; ++i) {
+        if (m + i >= p.rows || n >= p.columns) return;
+        if (p.wide) {
+            *reinterpret_cast<float4*>(&p.y(m + i, n)) = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+        } else {
 #pragma unroll
-        for (int j = 0; j < 4; ++j)
-            if (m + i < p.rows && n + j < p.columns) p.y(m + i, n + j) = sum[i][j];
+            for (int j = 0; j < 4; ++j)
+                if (n + j < p.columns) p.y(m + i, n + j) = sum[i][j];
+        }
+    }
 }
 }  // namespace ladder

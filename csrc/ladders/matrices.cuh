@@ -16,7 +16,7 @@ struct Matrices {
     __device__ const float* b_at(int k, int n) const { return right + size_t(k) * columns + n; }
 };
 inline Matrices matrices(const Out<float>& y, const In<float>& a, const In<float>& b) {
-    bool wide = a.length(1) % 4 == 0 && b.length(1) % 4 == 0 && a.aligned(16) && b.aligned(16);
+    bool wide = a.length(1) % 4 == 0 && b.length(1) % 4 == 0 && a.aligned(16) && b.aligned(16) && y.aligned(16);
     return {a.data, b.data, y.data, a.length(0), b.length(1), a.length(1), wide};
 }
 }  // namespace ladder

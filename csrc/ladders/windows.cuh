@@ -18,7 +18,8 @@ struct Windows {
     __device__ const float* b_at(int k, int o) const { return right + k * columns + o; }
 };
 inline Windows windows(const Out<float>& y, const In<float>& x, const In<float>& weight, const Conv& s) {
-    bool wide = s.channels % 4 == 0 && s.filters % 4 == 0 && x.aligned(16) && weight.aligned(16);
+    bool wide =
+        s.channels % 4 == 0 && s.filters % 4 == 0 && x.aligned(16) && weight.aligned(16) && y.aligned(16);
     return {x.data, weight.data, y.data, s, s.places(), s.filters, s.taps(), wide};
 }
 }  // namespace ladder

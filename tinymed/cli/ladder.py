@@ -18,6 +18,7 @@ from ..errors import UserError
 from ..memory import ALIGNMENT
 from ..report.tables import table
 from .app import app, examples, say
+from .predicting_rungs import PREDICTED, known_gpu, predict_rungs, predicted_cells
 from .rung_sources import chosen_ladder, difference_of_rungs
 
 WHOLE = 1 << 20  # blocks of a launch to count accesses in: all of them
@@ -30,7 +31,9 @@ COPIED = 1 << 27  # floats, to find the bandwidth of memory: more than a cache h
 
 @app.command(
     epilog=examples(
-        "tinymed ladder matmul", "tinymed ladder reduction --plot reduction.png", "tinymed ladder matmul --diff 6 7"
+        "tinymed ladder matmul",
+        "tinymed ladder reduction --predict a100 --plot reduction.png",
+        "tinymed ladder matmul --diff 6 7",
     )
 )
 def ladder(
@@ -39,15 +42,19 @@ def ladder(
         tuple[int, int] | None, typer.Option(help="Print what changes in the source between two rungs, by number.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw what the rungs move into this PNG file.")] = None,
+    predict: Annotated[str, typer.Option(help="Predict times on a GPU that need not be here: a100, h100, ...")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the rungs as JSON.")] = False,
 ) -> None:
     """Compare an op's CUDA kernels, naive to shipped: memory traffic, bank conflicts, registers; time on a GPU."""
     if diff is not None:
-        if plot or as_json:
-            raise UserError("--diff prints text alone: leave out --plot and --json")
+        if plot or as_json or predict:
+            raise UserError("--diff prints text alone: leave out --plot, --predict and --json")
         print(difference_of_rungs(op, *diff), end="")
         return
+    gpu = known_gpu(predict) if predict else None
     climbed, notes = climb(op)
+    if gpu is not None:
+        notes += predict_rungs(chosen_ladder(op), climbed, gpu)
     if plot is not None:
         from ..report.ladder_plot import save_ladder
 
@@ -56,7 +63,10 @@ def ladder(
     if as_json:
         print(json.dumps({"ladder": op, "rungs": [asdict(step) for step in climbed], "notes": notes}, indent=1))
         return
-    print(table([HEADER, *(step.cells() for step in climbed)]))
+    rows = [HEADER, *(step.cells() for step in climbed)]
+    if gpu is not None:
+        rows = [(*row, *more) for row, more in zip(rows, [PREDICTED, *map(predicted_cells, climbed)], strict=True)]
+    print(table(rows))
     print("\n".join(["", *LEGEND, *notes]))
 
 
@@ -85,7 +95,7 @@ class Step:
 
     sectors: of global memory for each request; waste: by the least that the same bytes need.  traffic: sectors for each
     1000 operations.  passes: over the banks of shared memory for each request; conflicts: by the least.  moved, waited:
-    all sectors and passes.
+    all sectors and passes.  predicted_us, bound, waves: what the timing model says on a large problem.
     """
 
     rung: str
@@ -100,6 +110,9 @@ class Step:
     roof: float | None = None
     moved: int | None = None
     waited: int | None = None
+    predicted_us: float | None = None
+    bound: str = ""
+    waves: float | None = None
 
     def cells(self) -> tuple[str, ...]:
         """Return a row of the table."""

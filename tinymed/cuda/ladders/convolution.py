@@ -11,7 +11,7 @@ from ...ops.space import slides
 from ..conv import forward_flops, forward_out
 from .rung import EXACT, TF32, Ladder, Problem, engine, normal, own, parts_work, products, widened
 
-SMALL, LARGE = (1, 16, 8, 8, 32, 3, 1, 1), (128, 64, 32, 32, 128, 3, 1, 1)
+SMALL, LARGE = (2, 16, 8, 8, 64, 3, 1, 1), (128, 64, 32, 32, 128, 3, 1, 1)
 STRIDED = (1, 16, 8, 8, 32, 3, 2, 1), (128, 64, 32, 32, 128, 3, 2, 1)
 
 

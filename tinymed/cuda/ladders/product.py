@@ -119,7 +119,7 @@ MATMUL = Ladder(
         engine("matrix_product", "tf32 128x64", f"{TF32}.*ProductILb0ELb0E", "matmul.cu", plain),
     ),
     factors,
-    (64, 64, 64),
+    (128, 128, 64),
     (4096, 4096, 4096),
     lambda a, b: widened(a) @ widened(b),
 )
