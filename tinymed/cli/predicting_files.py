@@ -27,9 +27,7 @@ def file_code(file: Path, gpu: "GPU", options: "Options") -> "list[Kernel]":
     try:
         return compiled(file, gpu.arch, flags)
     except Absent as reason:
-        raise UserError(
-            f"--predict needs nvcc and nvdisasm for the kernels' machine code: {reason}; {INSTALL}"
-        ) from None
+        raise UserError(f"--predict needs the kernels' machine code: {reason}; {INSTALL}") from None
     except Failed as reason:
         raise UserError(f"--predict: {str(reason)[:2000]}") from None
 

@@ -32,7 +32,7 @@ def predicted_cells(step: Any) -> tuple[str, ...]:
 
 
 def predict_rungs(chosen: Any, steps: Sequence[Any], gpu: "GPU") -> list[str]:
-    """Fill in what the timing model says of each rung on the ladder's large problem; return what is to be said of it."""
+    """Fill in what the timing model says of each rung on the ladder's large problem; return what to say of it."""
     from ..cuda import emulated
     from ..cuda.build import Absent, Failed
     from ..cuda.ladders import ready

@@ -16,8 +16,8 @@ class GPU:
         l1: Bytes of a multiprocessor's first-level cache and shared memory together.
         shared: Of these, at most for shared memory.
         threads, blocks: That a multiprocessor can hold.
-        fp32, fp64, mufu, tensor: Cycles of one of the four parts of a multiprocessor for an instruction of a warp; tensor:
-            for an mma.m16n8k8 in tf32.
+        fp32, fp64, mufu, tensor: Cycles of one of the four parts of a multiprocessor for an instruction of a warp;
+            tensor: for an mma.m16n8k8 in tf32.
     """
 
     name: str

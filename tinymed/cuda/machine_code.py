@@ -17,19 +17,11 @@ from typing import Any
 from .build import Absent, find_nvcc, run
 from .ptxas import Usage, usage
 
-# Cycles until a result can be used, of a warp alone.  Measured by Jia et al. 2018 (arXiv:1804.06826, Volta), Abdelkhalik
-# et al. 2022 (arXiv:2208.11174, Ampere) and Luo et al. 2024 (arXiv:2402.13499, Hopper): 4 for arithmetic on any of them.
+# Cycles until a result can be used, of a warp alone.  After Jia et al. 2018 (arXiv:1804.06826, Volta), Abdelkhalik et
+# al. 2022 (arXiv:2208.11174, Ampere) and Luo et al. 2024 (arXiv:2402.13499, Hopper), rounded: 4 for arithmetic on all.
 LATENCY = {"fp32": 4, "int": 4, "move": 4, "mufu": 18, "fp64": 16, "tensor": 18, "shared": 23, "shuffle": 23}
-LATENCY |= {
-    "convert": 14,
-    "special": 20,
-    "barrier": 20,
-    "branch": 8,
-    "constant": 30,
-    "atomic": 60,
-    "store": 4,
-    "local": 33,
-}
+LATENCY |= {"convert": 14, "special": 20, "barrier": 20, "branch": 8, "constant": 30, "atomic": 60, "store": 4}
+LATENCY |= {"local": 33}
 CLASSES = (  # of instructions by how their names begin, the first that fits
     ("tensor", ("HMMA", "IMMA", "BMMA", "DMMA", "HGMMA")),
     ("mufu", ("MUFU",)),
@@ -264,8 +256,8 @@ def scoreboard(group: Sequence[Instruction]) -> tuple[float, list[float], dict[s
 def later_waits(groups: Sequence[Sequence[Instruction]], blocks: Sequence[BasicBlock], i: int) -> list[float]:
     """Return the slacks of a block's loads that other blocks wait for, and of the copies that it waits for itself.
 
-    The blocks that follow are searched for the first that reads what was loaded, from the end of the innermost loop on at
-    its beginning.  A wait for all but n groups of cp.async has the time of n + 1 rounds of the loop.
+    The blocks that follow are searched for the first that reads what was loaded, from the end of the innermost loop on
+    at its beginning.  A wait for all but n groups of cp.async has the time of n + 1 rounds of the loop.
     """
     total, _, flying = scoreboard(groups[i])
     inside = [j for j, b in enumerate(blocks) if b.loops[: len(blocks[i].loops)] == blocks[i].loops]
@@ -277,8 +269,8 @@ def later_waits(groups: Sequence[Sequence[Instruction]], blocks: Sequence[BasicB
                 slacks.append(gone - flying.pop(register) + position)
         gone += blocks[j].alone
     slacks = [min(slacks)] if slacks else []  # one wait for all of them
-    for one in groups[i]:
-        if one.name.startswith("DEPBAR.LE") and (match := re.search(r",\s*(0x[0-9a-f]+|\d+)", one.operands)):
-            if any(other.name.startswith("LDGSTS") for group in groups for other in group):
+    if any(one.name.startswith("LDGSTS") for group in groups for one in group):
+        for one in groups[i]:
+            if one.name.startswith("DEPBAR.LE") and (match := re.search(r",\s*(0x[0-9a-f]+|\d+)", one.operands)):
                 slacks.append((int(match[1], 0) + 1) * sum(blocks[j].alone for j in inside))
     return slacks

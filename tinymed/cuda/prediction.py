@@ -75,8 +75,8 @@ def distance(kernel: Kernel, launch: Launch) -> float:
             widths[key] = min(width, widths.get(key, width))
     total = 0.0
     for file, line, shared, write, requests, moved in launch.rows:
-        width = widths.get((file, line, shared, write))
-        total += 8.0 if width is None else abs(log(max(1.0, width) / max(1.0, moved / requests)))
+        found = widths.get((file, line, shared, write))
+        total += 8.0 if found is None else abs(log(max(1.0, found) / max(1.0, moved / requests)))
     return total
 
 

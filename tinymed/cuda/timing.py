@@ -8,13 +8,14 @@ waves follow each other, and the memory of the whole GPU bounds them all.
 
 It is a prediction: its error on published measurements is in docs/timing.md.
 
-References: Williams, Waterman and Patterson 2009, Roofline, CACM 52(4); Volkov 2016, Understanding Latency Hiding on GPUs,
-UC Berkeley; Little 1961, Operations Research 9(3); Hong and Kim 2009, ISCA 36.
+References: Williams, Waterman and Patterson 2009, Roofline, CACM 52(4); Volkov 2016, Understanding Latency Hiding on
+GPUs, UC Berkeley; Little 1961, Operations Research 9(3); Hong and Kim 2009, ISCA 36.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, exp, prod
 from statistics import median
 from typing import Any
@@ -36,10 +37,10 @@ CACHES = (8, 16, 32, 64, 128)  # KiB, of which the emulator counts misses
 class Constants:
     """What no white paper says, fitted on one public ladder (benchmarks/timing.py) and held for all others.
 
-    corner: the exponent that joins two bounds: (a^p + b^p)^(1/p).  dram, l2: the shares of the peak that a kernel reaches
-    of memory and of the second-level cache.  l2_bytes: of that cache, to a multiprocessor, a cycle.  load: cycles of the
-    load unit for a request to global memory.  l1, l2_latency, dram_latency: cycles until a load's result is there.
-    launch: seconds.
+    corner: the exponent that joins two bounds: (a^p + b^p)^(1/p).  dram: the share of the memory's peak that a kernel
+    reaches.  l2_bytes: of the second-level cache, to a multiprocessor, a cycle.  load: cycles of the load unit for a
+    request to global memory.  l1_latency, l2_latency, dram_latency: cycles until a load's result is there.  launch:
+    seconds.
     """
 
     corner: float = 3.0
@@ -185,16 +186,13 @@ def from_neighbours(blocks: Sequence[BasicBlock], known: Sequence[float | None],
 def l1_misses(launch: Launch, kib: float) -> float:
     """Return the sectors that a block asks the second-level cache for, with so much of the first for itself.
 
-    Between the sizes that the emulator counts, in proportion to the logarithm.
+    Between the sizes that the emulator counts, in proportion.
     """
-    sizes, misses = (0.5, *CACHES), (launch.numbers["load_sectors"], *(launch.numbers[f"l1_{c}"] for c in CACHES))
-    for (small, more), (large, less) in zip(
-        zip(sizes, misses, strict=True), list(zip(sizes, misses, strict=True))[1:], strict=False
-    ):
+    counted = [(0.5, launch.numbers["load_sectors"]), *((size, launch.numbers[f"l1_{size}"]) for size in CACHES)]
+    for (small, more), (large, less) in pairwise(counted):
         if kib <= large:
-            share = max(0.0, (kib - small) / (large - small))
-            return more + (less - more) * share
-    return misses[-1]
+            return more + (less - more) * max(0.0, (kib - small) / (large - small))
+    return counted[-1][1]
 
 
 def throughputs(kernel: Kernel, launch: Launch, gpu: GPU, resident: int, c: Constants) -> dict[str, float]:
@@ -246,8 +244,8 @@ def union(launch: Launch, blocks: int) -> float:
 def dram_bytes(launch: Launch, gpu: GPU, resident: int, l2_sectors: float) -> float:
     """Return the bytes that a launch moves between memory and the second-level cache.
 
-    What all blocks read is brought once if the cache holds it; else what each wave reads, since it shares it; never more
-    than is asked for.  What is written is written once.
+    What all blocks read is brought once if the cache holds it; else what each wave reads, since it shares it; never
+    more than is asked for.  What is written is written once.
     """
     blocks = prod(launch.grid)
     wave = gpu.sms * resident
