@@ -21,15 +21,21 @@ INSTALL = "pip install nvidia-cuda-nvcc nvidia-cuda-nvdisasm brings both, no GPU
 def file_code(file: Path, gpu: "GPU", options: "Options") -> "list[Kernel]":
     """Return the machine code of a file's kernels; UserError that says what to install where a tool is missing."""
     from ..cuda.build import Absent, Failed
-    from ..cuda.machine_code import compiled
 
     flags = [f"-I{folder}" for folder in (file.parent, *options.folders)] + [f"-D{name}" for name in options.defines]
     try:
-        return compiled(file, gpu.arch, flags)
+        return compiled_code(file, gpu, flags)
     except Absent as reason:
         raise UserError(f"--predict needs the kernels' machine code: {reason}; {INSTALL}") from None
     except Failed as reason:
         raise UserError(f"--predict: {str(reason)[:2000]}") from None
+
+
+def compiled_code(file: Path, gpu: "GPU", flags: list[str]) -> "list[Kernel]":
+    """Return what nvcc makes of a file."""
+    from ..cuda.machine_code import compiled
+
+    return compiled(file, gpu.arch, flags)
 
 
 def tell_predictions(kernels: "list[Kernel]", report: "Report", gpu: "GPU", as_json: bool) -> None:
