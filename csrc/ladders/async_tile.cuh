@@ -1,8 +1,8 @@
 // mma_tile.cuh's product, its tiles copied by cp.async, STAGES - 1 steps ahead; P as in four.cuh.
 //
-// A load brings numbers to registers, and a thread that stores them waits for them.  cp.async goes from global to shared
-// memory by itself: no register is held, and the thread multiplies what has come while the next tiles are on their way.
-// Groups of copies land in order, so a thread waits until all but the newest STAGES - 2 are there.
+// A load brings numbers to registers, and a thread that stores them waits for them.  cp.async goes from global to
+// shared memory by itself: no register is held, and the thread multiplies what has come while the next tiles are on
+// their way. Groups of copies land in order, so a thread waits until all but the newest STAGES - 2 are there.
 #pragma once
 #include "fragments.cuh"
 

@@ -1,8 +1,8 @@
 // swizzle_tile.cuh's product with two buffers: the next tiles are on their way while these are multiplied; P as in
 // four.cuh.
 //
-// The loads of the next step are issued first and stored last, so that the multiplications hide their latency; and since
-// they are stored in the other buffer, one barrier a step suffices.
+// The loads of the next step are issued first and stored last, so that the multiplications hide their latency; and
+// since they are stored in the other buffer, one barrier a step suffices.
 #pragma once
 #include "four.cuh"
 

@@ -1,7 +1,8 @@
 // Convolution, rung 15: tiles visited in squares, raster_tile.cuh.
 //
-// Blocks that run together share more of what they read, so that more of it is found in the L2 cache.  The next rungs are
-// the shipped kernels: tables in the place of divisions, larger tiles, transposed operands, and a choice among them.
+// Blocks that run together share more of what they read, so that more of it is found in the L2 cache.  The next rungs
+// are the shipped kernels: tables in the place of divisions, larger tiles, transposed operands, and a choice among
+// them.
 #include "raster_tile.cuh"
 
 #include "windows.cuh"

@@ -1,8 +1,8 @@
 // register_tile.cuh's product, its tiles brought by loads of 16 bytes; P as in four.cuh.
 //
-// A thread brings four neighbours of a and four of b by two instructions, where register_tile.cuh needs eight, each with
-// an address of its own.  What it costs: a lies along the depth and its tile across, so that four stores scatter what
-// one load brought, and neighbouring lanes store to the same bank.
+// A thread brings four neighbours of a and four of b by two instructions, where register_tile.cuh needs eight, each
+// with an address of its own.  What it costs: a lies along the depth and its tile across, so that four stores scatter
+// what one load brought, and neighbouring lanes store to the same bank.
 #pragma once
 #include "four.cuh"
 

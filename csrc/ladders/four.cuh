@@ -1,4 +1,5 @@
-// Four neighbouring numbers of an operand at once, and the product of four by four: what the rungs from float4 on share.
+// Four neighbouring numbers of an operand at once, and the product of four by four: what the rungs from float4 on
+// share.
 //
 // Operands as in matrices.cuh and windows.cuh: a lies along the depth, b along the columns.
 #pragma once

@@ -1,4 +1,5 @@
-// What the rungs on tensor cores share: a block of 4 warps owns 64 x 64 sums, a warp 32 x 32 of them as tiles of 16 x 8.
+// What the rungs on tensor cores share: a block of 4 warps owns 64 x 64 sums, a warp 32 x 32 of them as tiles of 16 x
+// 8.
 //
 // An operand's tile is [64][16 + 4] along the depth for a, [16][64 + 8] for b: with these paddings the 32 lanes of a
 // fragment meet 32 banks.  Which lane holds which number is in ptx.cuh, at mma_m16n8k8_tf32.

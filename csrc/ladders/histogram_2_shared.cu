@@ -1,7 +1,7 @@
 // Histogram of bytes, rung 2: a block counts 4096 bytes in shared memory, then adds its counts.
 //
-// 256 additions in global memory for 4096 bytes where rung 1 needs 4096.  Lanes of a warp that meet the same value still
-// wait for each other.
+// 256 additions in global memory for 4096 bytes where rung 1 needs 4096.  Lanes of a warp that meet the same value
+// still wait for each other.
 #include "histogram.cuh"
 
 namespace {

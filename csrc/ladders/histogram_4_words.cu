@@ -1,7 +1,7 @@
 // Histogram of bytes, rung 4: sixteen bytes a load.
 //
-// One load of 16 bytes where rung 3 has sixteen of one byte.  Memory that does not begin at 16 bytes is read byte by byte,
-// as are the last few.
+// One load of 16 bytes where rung 3 has sixteen of one byte.  Memory that does not begin at 16 bytes is read byte by
+// byte, as are the last few.
 #include "histogram.cuh"
 
 namespace {

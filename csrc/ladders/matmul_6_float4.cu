@@ -1,7 +1,7 @@
 // Matrix product, rung 6: 16 bytes at once, float4_tile.cuh.
 //
-// A quarter of rung 5's loads and stores, for the same bytes.  Lengths that are no multiples of 4, and arrays that do not begin at
-// 16 bytes, are read number by number.  What is left: stores to the tile of a collide in a bank.
+// A quarter of rung 5's loads and stores, for the same bytes.  Lengths that are no multiples of 4, and arrays that do
+// not begin at 16 bytes, are read number by number.  What is left: stores to the tile of a collide in a bank.
 #include "float4_tile.cuh"
 
 #include "matrices.cuh"

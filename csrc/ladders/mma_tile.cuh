@@ -1,8 +1,8 @@
 // A product on tensor cores, tiles of shared memory filled by loads of 16 bytes; P as in four.cuh, Read as in
 // fragments.cuh.
 //
-// One mma.sync of a warp is 1024 multiplications, where an FFMA of a warp is 32; numbers are rounded to tf32, 10 bits of
-// mantissa, and summed in float32.
+// One mma.sync of a warp is 1024 multiplications, where an FFMA of a warp is 32; numbers are rounded to tf32, 10 bits
+// of mantissa, and summed in float32.
 #pragma once
 #include "fragments.cuh"
 

@@ -1,7 +1,7 @@
 // Sum of all numbers, rung 1: neighbours are added first, by threads that are multiples of 2, 4, 8, ....
 //
-// Half of the lanes of every warp add, then a quarter, then an eighth; the others wait with them, so that all eight warps
-// of a block work to the end.  And % is a division.
+// Half of the lanes of every warp add, then a quarter, then an eighth; the others wait with them, so that all eight
+// warps of a block work to the end.  And % is a division.
 #include "levels.cuh"
 
 namespace {

@@ -1,7 +1,7 @@
 // Sum of all numbers, rung 7: four numbers a load.
 //
-// A quarter of the loads for the same bytes.  Memory that does not begin at 16 bytes is read number by number, as are the
-// last few numbers.  The next rung is the shipped kernel (reduce.cu): sums in float64, by at most 1024 blocks.
+// A quarter of the loads for the same bytes.  Memory that does not begin at 16 bytes is read number by number, as are
+// the last few numbers.  The next rung is the shipped kernel (reduce.cu): sums in float64, by at most 1024 blocks.
 #include "levels.cuh"
 
 namespace {

@@ -1,8 +1,8 @@
 // Softmax of rows, rung 3: the largest and the sum in one pass.
 //
-// A sum of e^(x - top) is corrected by e^(old top - new top) when a larger number comes, so nothing has to be known before
-// the pass begins (Milakov and Gimelshein 2018).  A row is read twice where rung 2 reads it three times, and there is one
-// tree instead of two.
+// A sum of e^(x - top) is corrected by e^(old top - new top) when a larger number comes, so nothing has to be known
+// before the pass begins (Milakov and Gimelshein 2018).  A row is read twice where rung 2 reads it three times, and
+// there is one tree instead of two.
 #include "launch.h"
 
 namespace {

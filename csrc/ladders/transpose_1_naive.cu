@@ -1,7 +1,7 @@
 // Transpose, rung 1: a thread for each number, neighbours in a row of x, as the formula is written.
 //
-// A warp reads 32 neighbours of x, 4 sectors of 32 bytes, and writes them a whole row of y apart: 32 sectors, of which it
-// uses 4 bytes each.
+// A warp reads 32 neighbours of x, 4 sectors of 32 bytes, and writes them a whole row of y apart: 32 sectors, of which
+// it uses 4 bytes each.
 #include "launch.h"
 
 namespace {

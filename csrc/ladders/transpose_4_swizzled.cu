@@ -21,7 +21,7 @@ __global__ void swizzled_kernel(float* y, const float* x, int rows, int columns)
 void transpose_4_swizzled(Out<float> y, In<float> x, cudaStream_t stream) {
     int rows = x.length(1), columns = x.length(2);
     require(x.shape[0] == 1, "transpose_4_swizzled: takes one matrix, got ", x.shape);
-    LAUNCH(swizzled_kernel, dim3(blocks(columns, TILE), blocks(rows, TILE)), dim3(TILE, LINES), 0, stream, y.data, x.data,
-           rows, columns);
+    LAUNCH(swizzled_kernel, dim3(blocks(columns, TILE), blocks(rows, TILE)), dim3(TILE, LINES), 0, stream, y.data,
+           x.data, rows, columns);
 }
 BIND(transpose_4_swizzled, "y x");

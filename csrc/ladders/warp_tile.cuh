@@ -1,8 +1,8 @@
 // buffer_tile.cuh's product, its sums dealt out by warps: 8 x 8 a thread, 32 x 64 a warp; P as in four.cuh.
 //
 // In a step of the depth a warp reads 32 numbers of a and 64 of b, all different, and multiplies 2048 times; in
-// buffer_tile.cuh it reads 8 and 64 and multiplies 512 times.  Lanes that read the same numbers of a are neighbours, and
-// those that read neighbours of b as well, so no read waits for another.
+// buffer_tile.cuh it reads 8 and 64 and multiplies 512 times.  Lanes that read the same numbers of a are neighbours,
+// and those that read neighbours of b as well, so no read waits for another.
 #pragma once
 #include "four.cuh"
 
