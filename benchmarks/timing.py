@@ -1,6 +1,6 @@
 """The timing model beside published measurements of three public ladders of matrix products; no GPU is asked.
 
-    python benchmarks/timing.py SOURCES [--work FOLDER] [--jobs N] [--fit]
+    python benchmarks/timing.py SOURCES [--work FOLDER] [--only NAME] [--fit]
 
 SOURCES holds checkouts of the repositories of PUBLIC, owner+name each; they are read, compiled and run in the emulator
 there, and nothing of them is kept but names, commits and figures.  Needs g++, nvcc and nvdisasm.  --fit looks for the
@@ -12,7 +12,6 @@ import itertools
 import json
 import re
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -46,16 +45,18 @@ MAIN = """#include <cstdint>
 #include <cstdlib>
 #include <cassert>
 #include <cuda_runtime.h>
-#include "{file}"
+{includes}
 {before}
-int main(int, char** given) {{
+int main() {{
     float *a, *b, *c;
-    const int n = {n}, depth = atoi(given[1]);
+    const int n = {n};
     const size_t bytes = sizeof(float) * n * n;
     cudaMalloc(&a, bytes), cudaMalloc(&b, bytes), cudaMalloc(&c, bytes);
     cudaMemset(a, 0, bytes), cudaMemset(b, 0, bytes), cudaMemset(c, 0, bytes);
-    {launch}
-    cudaDeviceSynchronize();
+    for (int depth : {{{depths}}}) {{
+        {launches}
+        cudaDeviceSynchronize();
+    }}
 }}
 """
 
@@ -69,6 +70,7 @@ class Public(NamedTuple):
     folder: str
     rows: dict[str, tuple[str, str, float]]  # label: (file, launch, TFLOP/s)
     before: str = ""
+    together: bool = True  # its files can be included in one
 
 
 def tiles(name: str, columns: int, rows: int, threads: str) -> str:
@@ -79,12 +81,12 @@ def tiles(name: str, columns: int, rows: int, threads: str) -> str:
 def by_launcher(version: str) -> str:
     """Return the call of the second ladder's own launcher."""
     arguments = "n, n, depth, &one, a, depth, b, n, &zero, c, n, 0"
-    return f"float one = 1, zero = 0; launch_gemm_kernel_{version}<float>({arguments});"
+    return f"{{ float one = 1, zero = 0; launch_gemm_kernel_{version}<float>({arguments}); }}"
 
 
 def by_parameters(launcher: str) -> str:
     """Return the call of the third ladder's own launcher."""
-    return f"GemmParams p{{}}; p.dA = a, p.dB = b, p.dC = c, p.M = p.N = n, p.K = depth; {launcher}(p);"
+    return f"{{ GemmParams p{{}}; p.dA = a, p.dB = b, p.dC = c, p.M = p.N = n, p.K = depth; {launcher}(p); }}"
 
 
 FLOPS_2048 = 2 * 2048**3 / 1e9  # the third ladder publishes milliseconds: TFLOP/s are these by them
@@ -196,6 +198,7 @@ PUBLIC = (
                 ("05_bank_pad_vec", 5.85),
             )
         },
+        together=False,
     ),
 )
 
@@ -224,27 +227,32 @@ def stretched(small: dict[str, Any], large: dict[str, Any], depth: int) -> dict[
     return result
 
 
-def observed(ladder: Public, label: str, sources: Path, work: Path) -> tuple[list[Any], list[Any]]:
-    """Return (the machine code, the sampled launches) of one kernel, kept in the work folder."""
-    file, launch, _ = ladder.rows[label]
+def observed(ladder: Public, labels: tuple[str, ...], sources: Path, work: Path) -> tuple[list[Any], list[Any]]:
+    """Return (the machine code, a sampled launch for each label) of some kernels, kept in the work folder."""
     checkout = sources / ladder.repository.replace("/", "+")
-    stem = re.sub(r"\W+", "_", f"{ladder.repository}_{label}".lower())
+    stem = re.sub(r"\W+", "_", f"{ladder.repository}_{labels[0]}".lower())
     wrapper, kept = work / f"{stem}.cu", work / f"{stem}.json"
     if kept.exists():
         found = json.loads(kept.read_text())
         return [from_table(table) for table in found["code"]], found["launches"]
-    text = MAIN.format(file=checkout / ladder.folder / file, before=ladder.before, n=ladder.n, launch=launch)
+    rows = [ladder.rows[label] for label in labels]
+    text = MAIN.format(
+        includes="\n".join(f'#include "{checkout / ladder.folder / file}"' for file, _, _ in rows),
+        before=ladder.before,
+        n=ladder.n,
+        depths=", ".join(map(str, DEPTHS)),
+        launches="\n        ".join(launch for _, launch, _ in rows),
+    )
     wrapper.write_text(text)
     folders = (work, checkout / ladder.folder, checkout / "include", checkout)
-    options = emulate.Options(sample=True, arch=86, folders=folders)
-    runs = [emulate.run(wrapper, options, [str(depth)]) for depth in DEPTHS]
-    wrong = [run.what for run in runs if run.code]
-    if wrong:
-        raise SystemExit(f"{ladder.repository} {label}: {wrong[0]}")
-    launches = [stretched(a, b, ladder.n) for a, b in zip(runs[0].launches, runs[1].launches, strict=True)]
+    run = emulate.run(wrapper, emulate.Options(sample=True, arch=86, folders=folders))
+    if run.code:
+        raise SystemExit(f"{ladder.repository} {labels[0]}: {run.what}")
+    half = len(labels)
+    launches = [stretched(a, b, ladder.n) for a, b in zip(run.launches[:half], run.launches[half:], strict=True)]
+    print(f"{ladder.repository} {labels[0]}: sampled", flush=True)
     code = machine_code.compiled(wrapper, GPUS[ladder.gpu].arch, [f"-I{folder}" for folder in folders])
     kept.write_text(json.dumps({"code": [as_table(kernel) for kernel in code], "launches": launches}))
-    print(f"{ladder.repository} {label}: sampled", flush=True)
     return code, launches
 
 
@@ -293,18 +301,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", type=Path)
     parser.add_argument("--work", type=Path, default=Path("timing-work"))
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", default="", help="only sample the ladder with this in its name, for another run")
     parser.add_argument("--fit", action="store_true")
     o = parser.parse_args()
     o.work.mkdir(parents=True, exist_ok=True)
     for name, text in STUBS.items():
         (o.work / name).write_text(text)
-    every = [(ladder, label) for ladder in PUBLIC for label in ladder.rows]
-    with ThreadPoolExecutor(o.jobs) as pool:
-        found = list(pool.map(lambda one: observed(*one, o.sources, o.work), every))
+    groups = [
+        (ladder, labels)
+        for ladder in PUBLIC
+        for labels in ([tuple(ladder.rows)] if ladder.together else [(label,) for label in ladder.rows])
+        if o.only in ladder.repository
+    ]
     seen: dict[str, dict[str, Any]] = {ladder.repository: {} for ladder in PUBLIC}
-    for (ladder, label), one in zip(every, found, strict=True):
-        seen[ladder.repository][label] = one
+    for ladder, labels in groups:
+        code, launches = observed(ladder, labels, o.sources, o.work)
+        seen[ladder.repository] |= {label: (code, [launch]) for label, launch in zip(labels, launches, strict=True)}
+    if o.only:
+        return
     constants = fitted(PUBLIC[0], seen[PUBLIC[0].repository]) if o.fit else FITTED
     result: dict[str, Any] = {"date": str(date.today()), "constants": asdict(constants), "ladders": {}}
     held_out = []

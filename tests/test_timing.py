@@ -260,9 +260,10 @@ class TestMachineCode:
 
     def test_a_load_that_the_next_block_waits_for(self):
         text = LISTING.replace("FADD R8, R8, R7", "FADD R8, R8, R11").replace("STG.E [R2.64], R8", "STG.E [R2.64], R7")
-        _, loop, _ = blocks_of(text.splitlines())
-        assert len(loop.slacks) == 1
-        assert loop.slacks[0] > 30  # the barrier and the branch lie between
+        text = text.replace("`(.L_x_0)", "`(.L_x_1)").replace(".L_x_0:", "")
+        first, last = blocks_of(text.splitlines())
+        assert (len(first.slacks), last.slacks) == (1, [])
+        assert first.slacks[0] > 30  # the barrier and the branch lie between
 
     def test_tables(self):
         one = kernel(*blocks_of(LISTING.splitlines()))
@@ -351,7 +352,7 @@ class TestCommands:
         times = [rung["predicted_us"] for rung in found["rungs"]]
         assert all(t > 0 for t in times)
         assert times[0] >= max(times[2:])  # sectors wasted
-        assert any("predicted: a model's, off by" in note and "no GPU was asked" in note for note in found["notes"])
+        assert any("predicted: a model's, " in note and "no GPU was asked" in note for note in found["notes"])
 
     def test_a_file(self, capsys, monkeypatch, tmp_path):
         """A copy moves 8 MB: 5.4 us of an A100's memory, which the model may only exceed."""
