@@ -34,7 +34,9 @@ STUBS = {
 typedef void* cublasHandle_t;
 enum cublasStatus_t { CUBLAS_STATUS_SUCCESS = 0 };
 enum { CUBLAS_OP_N, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT };
-#ifndef __CUDACC__
+#if __has_include(<library_types.h>)
+#include <library_types.h>
+#else
 #define CUDA_R_32F 0
 #endif
 template <class... T>
@@ -90,6 +92,7 @@ def by_parameters(launcher: str) -> str:
 
 
 FLOPS_2048 = 2 * 2048**3 / 1e9  # the third ladder publishes milliseconds: TFLOP/s are these by them
+REFUSED = {"siboehm/SGEMM_CUDA 11 double buffer": "divergence: halves of its block wait at different __syncthreads"}
 PUBLIC = (
     Public(
         "siboehm/SGEMM_CUDA",
@@ -142,11 +145,6 @@ PUBLIC = (
                 "10_kernel_warptiling.cuh",
                 tiles("sgemmWarptiling<128, 128, 16, 64, 64, 4, 8, 4, 128>", 32, 32, "128"),
                 21.7793,
-            ),
-            "11 double buffer": (
-                "11_kernel_double_buffering.cuh",
-                tiles("sgemmDoubleBuffering<128, 256, 16, 128, 32, 1, 8, 8, 256>", 16, 32, "256"),
-                17.2783,
             ),
         },
     ),
@@ -266,7 +264,7 @@ def predicted(ladder: Public, seen: tuple[list[Any], list[Any]], constants: Cons
 def fitted(ladder: Public, seen: dict[str, Any]) -> Constants:
     """Return the constants of a grid that fit the first ladder best: the smallest mean of |log ratio|."""
     grid = {
-        "corner": (1.0, 1.25, 1.5, 2.0, 3.0, 4.0),
+        "corner": (1.5, 2.0, 2.5, 3.0, 4.0, 6.0),
         "l2_bytes": (32.0, 48.0, 64.0),
         "load": (1.0, 2.0, 4.0),
         "l2_latency": (200.0, 260.0, 320.0),
@@ -339,7 +337,7 @@ def main() -> None:
         for row in rows:
             measured, ours = (f"{row[key]:8.3f}" for key in ("measured", "predicted"))
             print(f"  {row['kernel']:18} {measured} {ours} {row['log_ratio']:+.2f} {row['bound']}")
-    result["held_out"] = summary(held_out)
+    result |= {"held_out": summary(held_out), "refused": REFUSED}
     print("held out:", result["held_out"], "\nconstants:", result["constants"])
     RESULT.write_text(json.dumps(result, separators=(",", ":")) + "\n")
 

@@ -128,9 +128,9 @@ class TestUnits:
         assert found == 2 * (70 + waiting + waiting - 150)
 
     def test_corner(self):
-        assert timing.joined(3, 4, 2) == pytest.approx(5)
-        assert timing.joined(0, 4, 9) == 4
-        assert timing.joined(0, 0, 3) == 0
+        assert timing.joined([3, 4], 2) == pytest.approx(5)
+        assert timing.joined([0, 4], 9) == 4
+        assert timing.joined([0, 0], 3) == 0
 
 
 class TestMemory:
@@ -166,12 +166,13 @@ class TestPrediction:
     def test_waves_and_tail(self):
         """85 blocks, 8 on each of 10 multiprocessors: a whole wave, and 5 blocks on 5 of them."""
         found = timing.predict(kernel(self.BLOCK), self.SEEN, ROUND, C)
-        work = 8 * 1000 * 2 / 4
+        units = timing.throughputs(kernel(self.BLOCK), self.SEEN, ROUND, 8, C)
+        assert units["fp32"] == max(units.values()) == 8 * 1000 * 2 / 4
         assert found.resident == 8
         assert found.waves == 85 / 80
         assert found.tail == 85 / 160
-        on_chip = (8 * work + work) / 1e9
-        assert found.seconds == pytest.approx(timing.joined(on_chip, 85 * 32 * 32 / (0.5 * 1e12), 4), rel=1e-3)
+        waves = [timing.joined([100, *(held * unit for unit in units.values())], 4) for held in (8, 1)]
+        assert found.seconds == pytest.approx(timing.joined([sum(waves) / 1e9, 85 * 32 * 32 / (0.5 * 1e12)], 4))
         assert found.bound == "fp32"
 
     @pytest.mark.parametrize(

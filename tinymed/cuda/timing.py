@@ -3,7 +3,7 @@
 The emulator counts what a few blocks ask of the memories (csrc/emulator/traffic.cpp), nvcc says what the instructions
 are (machine_code.py), gpus.py what a GPU can do.  Each unit of a multiprocessor then needs so many cycles for a block
 (`throughputs`); a warp alone needs so many for its dependent instructions and loads (`alone`).  Blocks that share a
-multiprocessor hide each other's waiting, so that a wave of blocks takes the larger of the two, rounded at the corner;
+multiprocessor hide each other's waiting, so that a wave of blocks takes the largest of them all, rounded at the corner;
 waves follow each other, and the memory of the whole GPU bounds them all.
 
 It is a prediction: its error on published measurements is in docs/timing.md.
@@ -13,7 +13,7 @@ GPUs, UC Berkeley; Little 1961, Operations Research 9(3); Hong and Kim 2009, ISC
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, exp, prod
@@ -37,18 +37,18 @@ CACHES = (8, 16, 32, 64, 128)  # KiB, of which the emulator counts misses
 class Constants:
     """What no white paper says, fitted on one public ladder (benchmarks/timing.py) and held for all others.
 
-    corner: the exponent that joins two bounds: (a^p + b^p)^(1/p).  dram: the share of the memory's peak that a kernel
+    corner: the exponent that joins bounds: (a^p + b^p + ...)^(1/p).  dram: the share of the memory's peak that a kernel
     reaches.  l2_bytes: of the second-level cache, to a multiprocessor, a cycle.  load: cycles of the load unit for a
     request to global memory.  l1_latency, l2_latency, dram_latency: cycles until a load's result is there.  launch:
     seconds.
     """
 
-    corner: float = 3.0
+    corner: float = 2.0
     dram: float = 0.85
-    l2_bytes: float = 48.0
+    l2_bytes: float = 32.0
     load: float = 2.0
     l1_latency: float = 33.0
-    l2_latency: float = 220.0
+    l2_latency: float = 320.0
     dram_latency: float = 480.0
     launch: float = 3e-6
 
@@ -203,7 +203,7 @@ def throughputs(kernel: Kernel, launch: Launch, gpu: GPU, resident: int, c: Cons
     """Return the cycles that each unit of a multiprocessor is busy with one block.
 
     issue: instructions of warps, by four schedulers.  fp32, int, mufu, fp64, tensor: their pipes.  shared: passes over
-    the banks.  tags: lines of 128 bytes looked up, one a cycle.  load: requests to the load unit.  l1: sectors, four a
+    the banks, fewer by as much as nvcc brought neighbouring accesses of a thread together.  tags: lines of 128 bytes looked up, one a cycle.  load: requests to the load unit.  l1: sectors, four a
     cycle.  l2: bytes from and to the second-level cache.
     """
     counts: dict[str, float] = {}
@@ -216,11 +216,13 @@ def throughputs(kernel: Kernel, launch: Launch, gpu: GPU, resident: int, c: Cons
     missed = l1_misses(launch, cache)
     requests = sum(row[4] for row in launch.rows if not row[2])
     near = sum(counts.get(kind, 0.0) for kind in ("shared", "shuffle"))
+    asked = sum(row[4] for row in launch.rows if row[2])
+    merged = min(1.0, counts.get("shared", 0.0) / asked) if asked else 1.0  # accesses that nvcc made one
     per_part = {"fp32": gpu.fp32, "int": 2.0, "mufu": gpu.mufu, "fp64": gpu.fp64, "tensor": gpu.tensor, "convert": 8.0}
     cycles = {kind: counts.get(kind, 0.0) * cost / SCHEDULERS for kind, cost in per_part.items()}
     return cycles | {
         "issue": sum(counts.values()) / SCHEDULERS,
-        "shared": n["load_merged"] + n["store_merged"],
+        "shared": merged * (n["load_merged"] + n["store_merged"]),
         "tags": n["load_tags"] + n["store_tags"],
         "load": c.load * requests + near,
         "l1": (n["load_sectors"] + n["store_sectors"]) / 4,
@@ -271,15 +273,18 @@ def alone(kernel: Kernel, launch: Launch, c: Constants, l1_hits: float, l2_hits:
     return total
 
 
-def joined(a: float, b: float, corner: float) -> float:
-    """Return the larger of two bounds, more where both are near: (a^p + b^p)^(1/p).
+def joined(bounds: Iterable[float], corner: float) -> float:
+    """Return the largest of several bounds, more where others are near.
+
+    It is their p-norm: units that are both busy cannot always be so at the same time.
 
     Example:
-        >>> round(joined(3.0, 4.0, 2.0), 6)
+        >>> round(joined([3.0, 4.0], 2.0), 6)
         5.0
     """
-    largest = max(a, b)
-    return largest * ((a / largest) ** corner + (b / largest) ** corner) ** (1 / corner) if largest else 0.0
+    values = list(bounds)
+    largest = max(values)
+    return float(largest * sum((v / largest) ** corner for v in values) ** (1 / corner)) if largest else 0.0
 
 
 # ---------------------------------------------------------------------------------------------------- all together
@@ -317,13 +322,13 @@ def predict(kernel: Kernel, launch: Launch, gpu: GPU, constants: Constants = FIT
     whole, rest = divmod(blocks, gpu.sms * resident)
 
     def wave(held: int) -> float:
-        return joined(held * cycles[busiest], waiting, c.corner)
+        return joined([waiting, *(held * unit for unit in cycles.values())], c.corner)
 
     spent = whole * wave(resident) + (wave(ceil(rest / gpu.sms)) if rest else 0.0)
     on_chip, in_memory = spent / gpu.clock, moved / (c.dram * gpu.dram)
     waves = blocks / (gpu.sms * resident)
     bound = "dram" if in_memory > on_chip else "latency" if waiting > resident * cycles[busiest] else busiest
-    seconds = joined(on_chip, in_memory, c.corner) + c.launch
+    seconds = joined([on_chip, in_memory], c.corner) + c.launch
     return Prediction(
         launch.kernel,
         seconds,
