@@ -133,7 +133,7 @@ struct SiteRow {
 };
 std::vector<SiteRow> profile_rows();  // since the last call
 
-// A sample of each launch's traffic, all numbers over the blocks that ran but those of the middle one: from FOOTPRINT on.
+// A sample of each launch's traffic: numbers of all blocks that ran; from FOOTPRINT on of the middle one.
 enum Number {
     LOAD_SECTORS, STORE_SECTORS, LOAD_TAGS, STORE_TAGS, ATOMIC_LANES,
     LOAD_PASSES, STORE_PASSES, LOAD_MERGED, STORE_MERGED,

@@ -1,9 +1,9 @@
-// What a few blocks of each launch ask of a GPU's memories, for a prediction of time (tinymed/cuda/timing.py): tags of 128
-// bytes, sectors of 32 that miss a first-level cache of several sizes, passes over the banks of shared memory, and how
-// much of what a block reads its neighbours have read.
+// What a few blocks of each launch ask of a GPU's memories, for a prediction of time (tinymed/cuda/timing.py): tags of
+// 128 bytes, sectors of 32 that miss a first-level cache of several sizes, passes over the banks of shared memory, and
+// how much of what a block reads its neighbours have read.
 //
-// Only a block in the middle of the grid and its neighbours along x and y run, unchecked, so that a problem of full size
-// can be asked.  Warps are taken to go in step: the n-th accesses of all warps to a line come before the n + 1st.
+// Only a block in the middle of the grid and its neighbours along x and y run, unchecked, so that a problem of full
+// size can be asked.  Warps are taken to go in step: the n-th accesses of all warps to a line come before the n + 1st.
 #include <dlfcn.h>
 
 #include <algorithm>

@@ -203,8 +203,9 @@ def throughputs(kernel: Kernel, launch: Launch, gpu: GPU, resident: int, c: Cons
     """Return the cycles that each unit of a multiprocessor is busy with one block.
 
     issue: instructions of warps, by four schedulers.  fp32, int, mufu, fp64, tensor: their pipes.  shared: passes over
-    the banks, fewer by as much as nvcc brought neighbouring accesses of a thread together.  tags: lines of 128 bytes looked up, one a cycle.  load: requests to the load unit.  l1: sectors, four a
-    cycle.  l2: bytes from and to the second-level cache.
+    the banks, fewer by as much as nvcc brought neighbouring accesses of a thread together.  tags: lines of 128 bytes
+    looked up, one a cycle.  load: requests to the load unit.  l1: sectors, four a cycle.  l2: bytes from and to the
+    second-level cache.
     """
     counts: dict[str, float] = {}
     for block, times in zip(kernel.blocks, times_run(kernel, launch), strict=True):
