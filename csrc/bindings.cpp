@@ -126,10 +126,12 @@ void describe_module(py::module_& m) {
     py::register_local_exception<emu::Fault>(m, "Fault", PyExc_RuntimeError);
     m.def(
         "configure",
-        [](unsigned seed, bool check, unsigned profile) {
+        [](unsigned seed, bool check, unsigned profile, bool sample) {
             emu::options.seed = seed, emu::options.checking = check, emu::options.profile = profile;
+            emu::options.sample = sample;
         },
-        py::arg("seed") = 0, py::arg("check") = false, py::arg("profile") = 0);
+        py::arg("seed") = 0, py::arg("check") = false, py::arg("profile") = 0, py::arg("sample") = false);
+    m.def("sampled", [] { return emu::launches_as_json(); });
     m.def("profile", [] {
         py::list rows;
         for (auto& r : emu::profile_rows())

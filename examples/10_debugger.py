@@ -4,7 +4,7 @@
     python examples/10_debugger.py --interactive    gdb, stopped in the kernel, for you
 
 Teaches: what a thread of a tiled matrix product sees: its place in the grid, the tile that its block brought to shared
-memory, its registers, its sums as they grow.  The emulator runs csrc/ladders/matmul_4_registers.cu, compiled for a
+memory, its registers, its sums as they grow.  The emulator runs csrc/ladders/matmul_5_registers.cu, compiled for a
 debugger; a CUDA thread is a stack of its own on the processor, so gdb's `next`, `print` and `info locals` mean what
 they mean in any program.
 """
@@ -22,7 +22,7 @@ import numpy as np
 
 from tinymed.cuda import build
 
-KERNEL, SOURCE = "matmul_4_registers", "register_tile.cuh"
+KERNEL, SOURCE = "matmul_5_registers", "register_tile.cuh"
 ROWS, COLUMNS, DEPTH = 80, 24, 40
 TILE, STEP = 64, 16  # rows and columns of a block's tile, and the depth that it brings to shared memory at once
 THREAD, BLOCK = 37, 1

@@ -136,17 +136,17 @@ def placed(d: Cases, rank: int, kind: str) -> tuple[Any, ...]:
     return (dy, grid, x.shape, *how) if kind == "input" else (dy, x, grid, d.pick((0, 2)[: 4 - rank]), *how[1:])
 
 
-def convolution(d: Cases, kind: str, groups: int, per: int | None = None, dilated: bool = True) -> tuple[Any, ...]:
+def convolution(d: Cases, kind: str, groups: int, per: int | None = None) -> tuple[Any, ...]:
     """The arguments of one direction, up to the dilation; per: filters of a group, drawn if not given."""
     channels = groups * (1 if per else d.pick((3, 1, 4, 17)))
     filters = groups * (per or d.pick((3, 1, 4, 17, 36)))
     x = d.array(d.pick((2, 1, 0)), channels, d.pick((5, 2, 8, 13)), d.pick((5, 2, 8, 13)))
     weight = d.array(filters, channels // groups, d.pick((3, 1, 2)), d.pick((3, 1)))
     stride, before = (d.pick((1, 2, 3)), d.pick((1, 2))), (d.pick((0, 1, 2)), d.pick((1, 2)))
-    dilation = (d.pick((1, 2)), 1) if dilated else (1, 1)
+    dilation = (d.pick((1, 2)), 1)
     size = slides(x.shape[2:], weight.shape[2:], stride, tuple((n, n) for n in before), dilation)
     size = tuple(max(n, 0) for n in size)
-    how = (stride, before, dilation) if dilated else (stride, before)
+    how = (stride, before, dilation)
     dy = d.array(x.shape[0], filters, *size)
     if kind == "forward":
         return x, weight, size, *how
@@ -369,7 +369,7 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "bce_logits_gradient": lambda d: bce_gradient(d, "weight", "pos_weight"),
     "cross_entropy_rows": lambda d: (*entropy(d), -100, d.pick((0.0, 0.1)), d.flag()),
     "cross_entropy_gradient": entropy_gradient,
-    "max_pool_1_naive max_pool_2_coalesced max_pool_2x2": halves,
+    "max_pool_2x2": halves,
     "max_pool_2x2_backward": halves_backward,
     "max_window": lambda d: max_forward(*windows(d)),
     "max_window_backward": lambda d: max_backward(d, *windows(d)),
@@ -402,14 +402,7 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "depthwise2d_forward": lambda d: depthwise(d, "forward"),
     "depthwise2d_backward_input": lambda d: depthwise(d, "input"),
     "depthwise2d_backward_weight": lambda d: depthwise(d, "weight"),
-    "conv2d_1_naive conv2d_2_coalesced conv2d_3_shared conv2d_4_registers": lambda d: convolution(
-        d, "forward", 1, dilated=False
-    ),
-    "conv2d_input_1_naive conv2d_input_2_shared": lambda d: convolution(d, "input", 1, dilated=False),
-    "conv2d_weight_1_naive conv2d_weight_2_shared": lambda d: convolution(d, "weight", 1, dilated=False),
     "matrix_product": matrix_product,
-    "matmul_1_naive matmul_2_coalesced matmul_3_shared matmul_4_registers": factors,
-    "batch_norm_1_naive batch_norm_2_blocks batch_norm_3_tiles": lambda d: (d.matrix(), 1e-5),
     "batch_norm_moments": moments,
     "batch_norm_map": lambda d: (*of_rows(d, 1, "mean", "var", "weight?", "bias?")[1:], 1e-5),
     "batch_norm_apply batch_norm_relu": lambda d: of_rows(d, 1, "map"),

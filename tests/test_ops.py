@@ -151,7 +151,8 @@ def test_every_kernel_is_entered():
         for key, kernel in dispatch.implementations.items()
         if kernel.fn.__module__.startswith(("tinymed.ops.", "tinymed.cpu.", "tinymed.cuda."))
         and key[1] not in {*ELSEWHERE, *fused}
-        and not kernel.fn.__module__.endswith((".optim", ".ladders"))
+        and not kernel.fn.__module__.endswith(".optim")
+        and ".ladders" not in kernel.fn.__module__  # entered by tests/test_cuda_ladders.py
         and ".imaging" not in kernel.fn.__module__  # entered by tests/test_imaging_kernels.py
     }
     missed = sorted(declared - entered)

@@ -1,5 +1,5 @@
 // The process that runs someone's program: its options, signals, the watchdog, and the report it leaves.
-//     TINYMED_EMULATE="seed check profile architecture patience report-file"
+//     TINYMED_EMULATE="seed check profile architecture patience sample report-file"
 #include <dlfcn.h>
 #include <signal.h>
 #include <sys/time.h>
@@ -61,7 +61,7 @@ static void write_report(int code, const std::string& what) {
             << ", "
             << r.requests << ", " << r.moved << ", " << r.ideal << ", " << r.lanes << "]";
     }
-    out << "]}\n";
+    out << "], \"launches\": " << launches_as_json() << "}\n";
     report_file.clear();
 }
 
@@ -179,7 +179,7 @@ static struct Start {
         const char* given = getenv("TINYMED_EMULATE");
         if (given) {
             std::istringstream words(given);
-            words >> options.seed >> options.checking >> options.profile >> arch >> options.patience;
+            words >> options.seed >> options.checking >> options.profile >> arch >> options.patience >> options.sample;
             std::getline(words >> std::ws, report_file);
         }
         options.static_shared = 48 * 1024;

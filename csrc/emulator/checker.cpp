@@ -223,6 +223,7 @@ void touch(const void* p, size_t bytes, Access kind, const void* where) {
         fail("use-after-free: " + element(*s, a, bytes) + " is " + (t.writes() ? "written" : "read") + " at " +
              place(where) + ", but it was freed" + s->freed);
     if (!s || a + bytes > s->hi) return outside(t);
+    if (options.sample) return sample_access(s->shared, kind, a, bytes, where);
     if (a % bytes)
         fail("misaligned: an access of " + std::to_string(bytes) + " bytes to " + s->name + " at " + place(where));
     if (t.writes() && !s->writable) fail("read-only: a store to the input " + s->name + " at " + place(where));
@@ -240,6 +241,7 @@ void touch(const void* p, size_t bytes, Access kind, const void* where) {
 // ------------------------------------------------------------------------------------------- cp.async's two ends
 
 static void mark_flight(const Copy& c, bool in_flight) {
+    if (options.sample) return;
     if (Span* s = find(uintptr_t(c.to)))
         for (size_t i = (uintptr_t(c.to) - s->lo) / s->granule;
              i <= (uintptr_t(c.to) + c.bytes - 1 - s->lo) / s->granule; ++i)
@@ -254,7 +256,7 @@ void copy_issued(const Copy& c) {
 }
 
 void copy_landed(const Copy& c) {
-    if (!options.checking) return;
+    if (!options.checking || options.sample) return;
     mark_flight(c, false);
     unsigned profile = std::exchange(options.profile, 0);  // counted when it was issued
     touch(c.to, c.bytes, WRITE, c.where);
@@ -296,7 +298,7 @@ void mark_written(const void* data, size_t bytes) {
 std::string drop_arrays() {
     std::string missing;
     for (auto& s : arrays) {
-        if (!s.complete) continue;
+        if (!s.complete || options.sample) continue;
         size_t count = 0, first = 0;
         for (size_t i = s.count(); i-- > 0;)
             if (!s.touched(i) || !s.cell(i).writer) ++count, first = i;
@@ -327,9 +329,11 @@ void check_launch_start() {
 void check_block_start() {
     block_start = block.clock;
     if (options.checking && options.profile) count_block_start();
+    if (options.checking && options.sample) sample_block_start();
 }
 
 void check_block_end() {
     if (options.checking && options.profile) count_block_end();
+    if (options.checking && options.sample) sample_block_end();
 }
 }  // namespace emu

@@ -6,6 +6,7 @@
 
 namespace emu {
 void barrier(Site here) {
+    if (options.sample) sample_collective(here, true);
     block.current->state = AT_BARRIER;
     block.current->where = here;
     ++block.waiting;
@@ -118,6 +119,7 @@ void check_sources(unsigned mask, int own, int (*source)(int, int), int paramete
 
 // The last lane of `mask` to arrive copies what all brought to `seen` and releases the others.
 const Payload* exchange(unsigned mask, const Payload& mine, Site here, bool orders) {
+    if (options.sample) sample_collective(here, false);
     auto* me = block.current;
     int l = me->id % 32, first = me->id - l;
     auto& warp = block.warps[first / 32];

@@ -309,6 +309,7 @@ void run(const char* name, dim3 grid, dim3 b, size_t shared_bytes, Thread thread
     order = numbered<int>(size_t(b.x) * b.y * b.z);
     auto blocks = numbered<uint64_t>(size_t(grid.x) * grid.y * grid.z);
     if (options.seed > 1) std::shuffle(blocks.begin(), blocks.end(), rng);
+    if (options.sample) blocks = sampled_blocks(name, grid, b, shared_bytes);
     blocks_in_all = blocks.size(), blocks_begun = 0;
     check_launch_start();
     for (uint64_t i : blocks) {

@@ -2,8 +2,10 @@
 #pragma once
 #include <cuda_runtime.h>
 
+#include <map>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "fiber.h"
@@ -77,6 +79,7 @@ struct Options {
     unsigned seed = 0;  // in which order threads and blocks run: 0 as numbered, 1 backwards, else shuffled
     bool checking = false;
     unsigned profile = 0;                                             // blocks of each launch to count accesses in
+    bool sample = false;  // a few blocks of each launch run, unchecked: see traffic.cpp
     size_t static_shared = MOST_SHARED, total_shared = MOST_SHARED;  // bytes that a block may have
     bool ended_lanes = false;  // a warp collective does not wait for lanes that have ended (PTX)
     double patience = 10;                                             // seconds of waiting without any progress
@@ -129,4 +132,30 @@ struct SiteRow {
     uint64_t requests, moved, ideal, lanes;
 };
 std::vector<SiteRow> profile_rows();  // since the last call
+
+// A sample of each launch's traffic: numbers of all blocks that ran; from FOOTPRINT on of the middle one.
+enum Number {
+    LOAD_SECTORS, STORE_SECTORS, LOAD_TAGS, STORE_TAGS, ATOMIC_LANES,
+    LOAD_PASSES, STORE_PASSES, LOAD_MERGED, STORE_MERGED,
+    L1_MISSES,  // of caches of 8, 16, 32, 64 and 128 KiB
+    FOOTPRINT = L1_MISSES + 5, FRESH_X, FRESH_Y, FRESH_BOTH,  // sectors read, and those that neighbours had not
+    STORED, NUMBERS
+};
+struct LineCount {
+    uint64_t requests = 0, bytes = 0;  // of warps; of a lane in each, added up
+};
+struct Launch {
+    std::string kernel;
+    dim3 grid, block;
+    size_t dynamic_bytes, blocks;
+    uint64_t numbers[NUMBERS];
+    std::map<std::tuple<const void*, bool, bool>, LineCount> rows;      // by code, shared, write
+    std::map<std::tuple<std::string, int, bool>, uint64_t> places;  // threads at a collective: by line, barrier
+};
+std::vector<uint64_t> sampled_blocks(const char* kernel, dim3 grid, dim3 block, size_t dynamic_bytes);
+void sample_block_start();
+void sample_block_end();
+void sample_access(bool shared, Access kind, uintptr_t address, size_t bytes, const void* where);
+void sample_collective(Site where, bool barrier);
+std::string launches_as_json();  // since the last call: code as offsets in the module
 }  // namespace emu

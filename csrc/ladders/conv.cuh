@@ -38,6 +38,14 @@ struct Conv {
         return inside ? x[((n * height + i) * width + j) * channels + c] : 0;
     }
 
+    // Where that number lies; null in the border of zeros.
+    __device__ const float* seen(const float* x, int p, int k) const {
+        int c = k % channels, s = k / channels % taps_x, r = k / channels / taps_x;
+        int i = p / columns % rows * stride_y + r - top, j = p % columns * stride_x + s - left, n = p / columns / rows;
+        return i >= 0 && i < height && j >= 0 && j < width ? x + ((n * height + i) * width + j) * channels + c
+                                                           : nullptr;
+    }
+
     // What falls on pixel p by k, a tap and a filter: dy where a place has that tap there, else 0.
     __device__ float fallen(const float* dy, int p, int k) const {
         int o = k % filters, s = k / filters % taps_x, r = k / filters / taps_x;

@@ -11,6 +11,8 @@ import typer
 from ..errors import UserError
 from ..report.tables import table
 from .app import app, examples, say
+from .predicting_files import file_code, tell_predictions
+from .predicting_rungs import known_gpu
 
 if TYPE_CHECKING:
     from ..cuda.emulate import Options, Report
@@ -27,6 +29,7 @@ CODES = """Exit codes: the program's own; 70 a fault was found; 71 it needs what
         "tinymed emulate my.cu --check",
         "tinymed emulate my.cu --check --seed 3 -- 1024 --verbose",
         "tinymed emulate my.cu --profile --json",
+        "tinymed emulate my.cu --predict a100",
         "tinymed emulate my.cu --check --kernel add --grid 4 --block 256 --arg out:f32:1024 --arg in:f32:1024",
     )
     + f"\n\n{CODES}"
@@ -54,6 +57,9 @@ def emulate(
     arg: Annotated[
         list[str] | None, typer.Option(help="in:f32:1024 (0, 1, 2, ...), out:f32:1024, or a number.")
     ] = None,
+    predict: Annotated[
+        str, typer.Option(help="Predict the time of each launch on a GPU: a100, h100, ...; a few blocks of it run.")
+    ] = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON, after the program's output.")
     ] = False,
@@ -65,7 +71,13 @@ def emulate(
     if arch not in ARCHITECTURES:
         raise UserError(f"--arch {arch}: choose one of {', '.join(map(str, ARCHITECTURES))}")
     blocks = WHOLE if profile else 0
-    options = Options(check, blocks, seed, arch, patience, tuple(include or ()), tuple(define or ()))
+    gpu = known_gpu(predict) if predict else None
+    if gpu is not None and (check or profile or seed):
+        raise UserError("--predict runs a few blocks of each launch: leave out --check, --profile and --seed")
+    arch = int(gpu.arch) if gpu is not None else arch
+    folders = tuple(include or ())
+    options = Options(check, blocks, seed, arch, patience, folders, tuple(define or ()), sample=gpu is not None)
+    code = file_code(file, gpu, options) if gpu is not None else []
     sys.stdout.flush()
     try:
         if kernel:
@@ -78,6 +90,9 @@ def emulate(
         raise UserError(str(reason)) from None
     except Refused as reason:
         report = refused(reason)
+    if gpu is not None and not report.code:
+        tell_predictions(code, report, gpu, as_json)
+        return report.code
     tell(report, as_json, profile)
     return report.code
 

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from .. import dispatch
 from ..errors import UserError
 from ..memory import ALIGNMENT
 from ..report.tables import table
-from .app import app, examples
+from .app import app, examples, say
+from .predicting_rungs import PREDICTED, known_gpu, predict_rungs, predicted_cells
+from .rung_sources import chosen_ladder, difference_of_rungs
 
 WHOLE = 1 << 20  # blocks of a launch to count accesses in: all of them
 ROUNDS, REPEATS = 9, 10  # timings, of which the median counts, of so many launches each
@@ -26,17 +29,44 @@ TENSOR = {80: 512, 90: 1024}  # the same in tf32 on tensor cores
 COPIED = 1 << 27  # floats, to find the bandwidth of memory: more than a cache holds
 
 
-@app.command(epilog=examples("tinymed ladder conv2d", "tinymed ladder matmul --json"))
+@app.command(
+    epilog=examples(
+        "tinymed ladder matmul",
+        "tinymed ladder reduction --predict a100 --plot reduction.png",
+        "tinymed ladder matmul --diff 6 7",
+    )
+)
 def ladder(
-    op: Annotated[str, typer.Argument(help="Whose ladder: conv2d, conv2d_input, conv2d_weight, matmul, ...")],
+    op: Annotated[str, typer.Argument(help="Whose ladder: matmul, conv2d, reduction, softmax, transpose, ...")],
+    diff: Annotated[
+        tuple[int, int] | None, typer.Option(help="Print what changes in the source between two rungs, by number.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw what the rungs move into this PNG file.")] = None,
+    predict: Annotated[str, typer.Option(help="Predict times on a GPU that need not be here: a100, h100, ...")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the rungs as JSON.")] = False,
 ) -> None:
     """Compare an op's CUDA kernels, naive to shipped: memory traffic, bank conflicts, registers; time on a GPU."""
+    if diff is not None:
+        if plot or as_json or predict:
+            raise UserError("--diff prints text alone: leave out --plot, --predict and --json")
+        print(difference_of_rungs(op, *diff), end="")
+        return
+    gpu = known_gpu(predict) if predict else None
     climbed, notes = climb(op)
+    if gpu is not None:
+        notes += predict_rungs(chosen_ladder(op), climbed, gpu)
+    if plot is not None:
+        from ..report.ladder_plot import save_ladder
+
+        save_ladder([asdict(step) for step in climbed], plot, op)
+        say(f"wrote {plot}")
     if as_json:
         print(json.dumps({"ladder": op, "rungs": [asdict(step) for step in climbed], "notes": notes}, indent=1))
         return
-    print(table([HEADER, *(step.cells() for step in climbed)]))
+    rows = [HEADER, *(step.cells() for step in climbed)]
+    if gpu is not None:
+        rows = [(*row, *more) for row, more in zip(rows, [PREDICTED, *map(predicted_cells, climbed)], strict=True)]
+    print(table(rows))
     print("\n".join(["", *LEGEND, *notes]))
 
 
@@ -64,7 +94,8 @@ class Step:
     """What is known of one rung; None where a tool is missing.
 
     sectors: of global memory for each request; waste: by the least that the same bytes need.  traffic: sectors for each
-    1000 operations.  passes: over the banks of shared memory for each request; conflicts: by the least.
+    1000 operations.  passes: over the banks of shared memory for each request; conflicts: by the least.  moved, waited:
+    all sectors and passes.  predicted_us, bound, waves: what the timing model says on a large problem.
     """
 
     rung: str
@@ -77,6 +108,11 @@ class Step:
     spilled: int | None = None
     seconds: float | None = None
     roof: float | None = None
+    moved: int | None = None
+    waited: int | None = None
+    predicted_us: float | None = None
+    bound: str = ""
+    waves: float | None = None
 
     def cells(self) -> tuple[str, ...]:
         """Return a row of the table."""
@@ -98,11 +134,7 @@ class Step:
 
 def climb(name: str) -> tuple[list[Step], list[str]]:
     """Return the rungs of a ladder, and why some numbers are missing.  UserError if there is no such ladder."""
-    from ..cuda.ladders import LADDERS
-
-    if name not in LADDERS:
-        raise UserError(f"there is no ladder for {name!r}; choose one of {', '.join(sorted(LADDERS))}")
-    chosen, notes = LADDERS[name], []
+    chosen, notes = chosen_ladder(name), []
     steps = [Step(rung.label) for rung in chosen.rungs]
     for fill in (count_accesses, count_registers, measure):
         why = fill(chosen, steps)
@@ -120,17 +152,30 @@ def count_accesses(chosen: Any, steps: Sequence[Step]) -> str:
     if why:
         return f"sectors and conflicts need the emulator: {why}"
     problem = [aligned(a) for a in chosen.problem(np.random.default_rng(0), *chosen.small)]
+    true = outputs(chosen.reference(*problem))
+    wrong = []
     for rung, step in zip(chosen.rungs, steps, strict=True):
         dispatcher = getattr(dispatch.table("emulated"), rung.kernel)
         args = ready(dispatcher, rung.arguments(*problem))
         with emulated.profiling(blocks=WHOLE) as counts:
-            dispatcher(*args)
+            made = outputs(dispatcher(*args))
+        off = max(difference(np, y, t) for y, t in zip(made, true, strict=False))
+        if not off < (OFF_TF32 if rung.tf32 else OFF):
+            wrong.append(f"{rung.label} differs from the reference by {off:.1e} of the largest value")
+            continue  # a wrong result has no counts
         rows = counts()
         far, near = ([r for r in rows if r.space == space] for space in ("global", "shared"))
         flops = dispatcher.plan_for(args).kernel.rule.flops(*args)
         (step.sectors, step.waste), (step.passes, step.conflicts) = economy(far), economy(near)
-        step.traffic = ratio(1000 * sum(r.moved for r in far), flops)
-    return ""
+        step.moved = sum(r.moved for r in far)
+        step.waited = sum(r.moved for r in near)
+        step.traffic = ratio(1000 * step.moved, flops)
+    return "; ".join(wrong)
+
+
+def outputs(results: Any) -> tuple[Any, ...]:
+    """Return what a kernel returns as a tuple."""
+    return results if isinstance(results, tuple) else (results,)
 
 
 def aligned(a: Any) -> Any:
@@ -196,23 +241,23 @@ def measure(chosen: Any, steps: Sequence[Step]) -> str:
         dispatcher = getattr(dispatch.table("cuda"), rung.kernel)
         args = ready(dispatcher, rung.arguments(*problem))
         kernel, made = dispatcher.plan_for(args).kernel, dispatcher(*args)
-        outs = made if isinstance(made, tuple) else (made,)
+        outs = outputs(made)
         first = first or outs
         off = max(difference(cupy, a, b) for a, b in zip(outs, first, strict=False))
-        if not off < (OFF_TF32 if "tf32" in rung.label else OFF):
+        if not off < (OFF_TF32 if rung.tf32 else OFF):
             wrong.append(f"{rung.label} differs from {chosen.rungs[0].label} by {off:.1e} of the largest value")
             continue  # a wrong result has no time
         step.seconds = seconds(cupy, functools.partial(dispatcher, *args))
-        lanes = (TENSOR if "tf32" in rung.label else LANES).get(int(device.compute_capability), 128)
+        lanes = (TENSOR if rung.tf32 else LANES).get(int(device.compute_capability), 128)
         nbytes = sum(a.nbytes for a in (*args, *outs) if hasattr(a, "nbytes"))
         step.roof = max(kernel.rule.flops(*args) / (2 * lanes * cycles), nbytes / bandwidth) / step.seconds
     return "; ".join(wrong)
 
 
-def difference(cupy: Any, a: Any, b: Any) -> float:
+def difference(xp: Any, a: Any, b: Any) -> float:
     """Return how far two results lie apart, by the largest value of the second."""
-    a, b = a.astype(cupy.float32), b.astype(cupy.float32)
-    return float(cupy.abs(a - b).max() / cupy.maximum(cupy.abs(b).max(), 1e-30))
+    a, b = a.astype(xp.float32), b.astype(xp.float32)
+    return float(xp.abs(a - b).max() / xp.maximum(xp.abs(b).max(), 1e-30))
 
 
 def seconds(cupy: Any, call: Callable[[], Any]) -> float:

@@ -137,8 +137,13 @@ class Job(NamedTuple):
 
 
 def kernels(csrc: Path) -> list[Path]:
-    """Return every kernel file, ladders included."""
-    return sorted([*csrc.glob("*.cu"), *csrc.glob("ladders/**/*.cu")])
+    """Return every kernel file of the engine."""
+    return sorted(csrc.glob("*.cu"))
+
+
+def rungs(csrc: Path) -> list[Path]:
+    """Return every kernel file of the ladders; the emulator compiles each when it is first called."""
+    return sorted(csrc.glob("ladders/*.cu"))
 
 
 def device_jobs(csrc: Path, sources: Sequence[Path]) -> tuple[list[Job], list[str]]:
@@ -204,11 +209,12 @@ def build(
     sources: other kernel files than csrc's own.  options: of g++ for them, after its own: -O0 -g for a debugger.
     done: called with the name of each source once it is compiled.
     """
-    sources = sources or kernels(csrc)
     if module == "_cuda":
-        jobs, link = device_jobs(csrc, sources)
+        jobs, link = device_jobs(csrc, sources or [*kernels(csrc), *rungs(csrc)])
     else:
-        jobs, link = emulated_jobs(csrc, sources, [*(CHECKED if module == "_cuda_checked" else FAST), *options])
+        jobs, link = emulated_jobs(
+            csrc, sources or kernels(csrc), [*(CHECKED if module == "_cuda_checked" else FAST), *options]
+        )
     headers = [h for pattern in ("*.h", "*.cuh", "ladders/**/*.cuh", "emulator/*.h") for h in csrc.glob(pattern)]
     newest = max(h.stat().st_mtime for h in headers)
 

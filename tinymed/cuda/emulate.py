@@ -23,7 +23,7 @@ from ..errors import UserError
 from ..files import cache_folder
 from .build import CHECKED, CSRC, Absent, Failed, compile_object, find_gxx
 from .build import Job as BuildJob
-from .emulated import KernelError, Row, lines, located
+from .emulated import KernelError, Row, lines, located, with_lines
 from .translate import Kernel, Refused, Translation, Translator
 
 FAULT, REFUSED, HUNG, INTERRUPTED = 70, 71, 72, 130  # as in csrc/emulate/process.h
@@ -43,7 +43,8 @@ class Options:
 
     check: watch every access.  profile: blocks of each launch to count accesses in.  seed: the order of threads and
     blocks, 0 as numbered, 1 backwards, else shuffled.  arch: compute capability, 80 for 8.0.  patience: seconds that a
-    kernel may wait without any progress.  folders: of -I.  defines: of -D.
+    kernel may wait without any progress.  folders: of -I.  defines: of -D.  sample: a few blocks of each launch run,
+    unchecked, and the report says what they asked of memory; what the kernels write is incomplete.
     """
 
     check: bool = False
@@ -53,15 +54,17 @@ class Options:
     patience: float = 10
     folders: tuple[Path, ...] = ()
     defines: tuple[str, ...] = ()
+    sample: bool = False
 
 
 class Report(NamedTuple):
-    """What became of a program: its exit code, the fault if any, notes, and the profile by line."""
+    """What became of a program: its exit code, the fault if any, notes, the profile by line, and sampled launches."""
 
     code: int
     what: str
     notes: tuple[str, ...]
     rows: tuple[Row, ...]
+    launches: tuple[dict[str, Any], ...] = ()
 
     @property
     def fault(self) -> KernelError | None:
@@ -123,7 +126,7 @@ def compiled(path: Path, options: Options, entry: str = "") -> tuple[Path, tuple
     compiler, objects = find_gxx(), runtime()
     with tempfile.TemporaryDirectory(dir=cache()) as scratch:
         made = translated(path, options.folders, Path(scratch))
-        watched = options.check or options.profile
+        watched = options.check or options.profile or options.sample
         flags = [*(INSTRUMENTED if watched or made.volatile else FAST), *(OVERFLOW if options.check else [])]
         flags += [f"-I{f}" for f in (path.parent, *options.folders)] + [f"-D{d}" for d in options.defines]
         flags += ["-Dmain=emu_main_of_the_file"] if entry else []
@@ -192,8 +195,9 @@ def execute(
     """
     with tempfile.TemporaryDirectory(prefix="tinymed-") as folder:
         report = Path(folder, "report.json")
-        flags = (options.seed, int(options.check or options.profile > 0), options.profile, options.arch)
-        given = " ".join(map(str, (*flags, options.patience, report)))
+        watched = options.check or options.profile > 0 or options.sample
+        flags = (options.seed, int(watched), options.profile, options.arch)
+        given = " ".join(map(str, (*flags, options.patience, int(options.sample), report)))
         environment = {**os.environ, "TINYMED_EMULATE": given}
         if call is not None:
             environment["TINYMED_EMULATE_CALL"] = str(call)
@@ -217,7 +221,8 @@ def read_report(report: Path, code: int, program: Path) -> Report:
         return Report(code, what, (), ())
     found = json.loads(report.read_text("utf-8", errors="replace"))
     messages = located("\0".join([found["what"], *found["notes"]]), str(program)).split("\0")
-    return Report(code, messages[0], tuple(messages[1:]), tuple(profile(found["profile"], program)))
+    launches = tuple(with_lines(launch, str(program)) for launch in found["launches"])
+    return Report(code, messages[0], tuple(messages[1:]), tuple(profile(found["profile"], program)), launches)
 
 
 def profile(found: Sequence[Sequence[int]], program: Path) -> Iterator[Row]:

@@ -8,6 +8,7 @@ for row in counts(): ...
 """
 
 import contextlib
+import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -62,10 +63,10 @@ def load() -> None:
 
 
 def opened(name: str) -> Any:
-    """Return a module of csrc/ that was compiled beforehand, or one that compiles each file when it is first called."""
+    """Return a module of csrc/: what was compiled beforehand, and what is compiled when it is first called."""
     path = modules.find(name)
     if path is not None:
-        return modules.load(name, path)
+        return on_demand.OnDemand(name, whole=modules.load(name, path))
     why = on_demand.why_not()
     if why:
         raise BackendError(f"tinymed.{name} was not built, and cannot be built when it is used: {why}")
@@ -74,7 +75,7 @@ def opened(name: str) -> Any:
 
 def parts(library: Any) -> list[ModuleType]:
     """Return the compiled modules of what holds launchers: itself, or those of its files that are loaded."""
-    return list(library.parts.values()) if isinstance(library, on_demand.OnDemand) else [library]
+    return library.loaded() if isinstance(library, on_demand.OnDemand) else [library]
 
 
 def launch(name: str, args: tuple[Any, ...]) -> None:
@@ -130,6 +131,33 @@ def profiling(blocks: int = 8) -> Iterator[Callable[[], list[Row]]]:
         counted = module
         rows(counted)  # what was counted before
         yield lambda: rows(counted)
+
+
+@contextlib.contextmanager
+def sampling() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Run a few blocks of each launch inside; the function given returns what they asked of memory, by launch.
+
+    What the kernels write is incomplete.  What the numbers are is said in tinymed/cuda/traffic.py.
+    """
+    with checking():
+        counted = module
+        counted.configure(check=True, sample=True)
+        yield lambda: sampled(counted)
+
+
+def sampled(counted: Any) -> list[dict[str, Any]]:
+    """Return the launches since the last call, code as (file, line)."""
+    found = []
+    for part in parts(counted):
+        for launch in json.loads(part.sampled()):
+            found.append(with_lines(launch, str(part.__file__)))
+    return found
+
+
+def with_lines(launch: dict[str, Any], library: str) -> dict[str, Any]:
+    """Return a sampled launch with the files and lines of its accesses in the place of their code."""
+    places = lines([row[0] for row in launch["rows"]], library)
+    return launch | {"rows": [[*place, *row[1:]] for place, row in zip(places, launch["rows"], strict=True)]}
 
 
 def rows(counted: Any) -> list[Row]:

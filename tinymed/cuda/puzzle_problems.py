@@ -54,7 +54,7 @@ PROBLEMS = {
     "matmul naive": rung("matmul", "matmul_1_naive", 13, 21, 5),
     "matmul coalesced": rung("matmul", "matmul_2_coalesced", 13, 21, 5),
     "matmul shared": rung("matmul", "matmul_3_shared", 19, 35, 40),
-    "matmul registers": rung("matmul", "matmul_4_registers", 67, 35, 40),
+    "matmul registers": rung("matmul", "matmul_5_registers", 67, 35, 40),
     "conv exact": rung("conv2d", "conv2d_gemm, exact 64x64", 1, 3, 7, 6, 5, 3, 1, 1),
     "conv naive": rung("conv2d", "conv2d_1_naive", 1, 3, 7, 6, 5, 3, 1, 1),
     "conv input naive": rung("conv2d_input", "conv2d_input_1_naive", 1, 3, 7, 6, 5, 3, 2, 1),

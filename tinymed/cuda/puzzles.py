@@ -19,7 +19,7 @@ import numpy as np
 from ..dispatch import table
 from ..memory import dense_order
 from . import emulated
-from .build import CSRC, build, kernels
+from .build import CSRC, build, kernels, rungs
 from .ladders import ready
 from .puzzle_problems import PROBLEMS
 
@@ -107,7 +107,7 @@ def sources(puzzle: Puzzle) -> list[Path]:
     Its kernel's, and the headers that it includes but launch.h.
     """
     bound = f"BIND({PROBLEMS[puzzle.problem].kernel},"
-    found = [next(path for path in kernels(CSRC) if bound in path.read_text())]
+    found = [next(path for path in [*kernels(CSRC), *rungs(CSRC)] if bound in path.read_text())]
     for path in found:  # which grows
         for name in re.findall(r'#include "([\w.]+)"', path.read_text()):
             near = path.with_name(name)

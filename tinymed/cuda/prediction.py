@@ -1,0 +1,122 @@
+"""From sampled launches and machine code to predicted times: which code a launch runs, and the tables that ship.
+
+`tinymed ladder OP --predict GPU` has the machine code of its rungs in machine_code.json beside this file;
+`tinymed emulate FILE --predict GPU` asks nvcc and nvdisasm for that of the file.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from math import log
+from pathlib import Path
+from typing import Any
+
+from .gpus import GPU
+from .machine_code import BasicBlock, Kernel
+from .ptxas import Usage
+from .timing import FITTED, Constants, Launch, Prediction, launch_of, predict
+
+SHIPPED = Path(__file__).with_name("machine_code.json")
+GENERATIONS = {"80": "80", "86": "80", "90": "90"}  # the tables of which a GPU's code is taken from
+
+
+class Unknown(RuntimeError):
+    """No machine code is known of a kernel that was launched."""
+
+
+def predictions(
+    kernels: Sequence[Kernel], samples: Iterable[dict[str, Any]], gpu: GPU, constants: Constants = FITTED
+) -> list[Prediction]:
+    """Return the predicted time of each launch.
+
+    Args:
+        kernels: The machine code of the file or rung.
+        samples: Launches as emulated.sampling() or a report of emulate gives them.
+        gpu: The GPU.
+        constants: What was fitted.
+
+    Raises:
+        Unknown: A launch fits none of the kernels.
+    """
+    found = []
+    for sample in samples:
+        launch = launch_of(sample)
+        found.append(predict(code_of(kernels, launch), launch, gpu, constants))
+    return found
+
+
+def code_of(kernels: Sequence[Kernel], launch: Launch) -> Kernel:
+    """Return the kernel that a launch runs: of its name, and of what it accesses on which lines, by how many bytes."""
+    name = kernel_name(launch.kernel)
+    candidates = [k for k in kernels if re.search(rf"\d{name}(?![a-z_0-9])", k.name)] or [
+        k for k in kernels if name in k.name
+    ]
+    if not candidates:
+        raise Unknown(f"no machine code of the kernel {name}")
+    return min(candidates, key=lambda kernel: distance(kernel, launch))
+
+
+def kernel_name(text: str) -> str:
+    """Return the name of a kernel from the words of its launch.
+
+    Example:
+        >>> kernel_name("(ladder::warp_tile_kernel<P>)"), kernel_name("add<float, 4>")
+        ('warp_tile_kernel', 'add')
+    """
+    words = re.findall(r"\w+", text.partition("<")[0])
+    return str(words[-1]) if words else text
+
+
+def distance(kernel: Kernel, launch: Launch) -> float:
+    """Return how badly a kernel's accesses fit a launch: lines that only one of them has, and widths that differ."""
+    widths: dict[Any, int] = {}
+    for block in kernel.blocks:
+        for key, width in block.bytes.items():
+            widths[key] = min(width, widths.get(key, width))
+    total = 0.0
+    for file, line, shared, write, requests, moved in launch.rows:
+        found = widths.get((file, line, shared, write))
+        total += 8.0 if found is None else abs(log(max(1.0, found) / max(1.0, moved / requests)))
+    return total
+
+
+# ----------------------------------------------------------------------------------------------- tables that ship
+
+
+def as_table(kernel: Kernel) -> list[Any]:
+    """Return a kernel as plain lists, for JSON."""
+    blocks = [
+        [
+            block.count,
+            [[*key, n] for key, n in block.bytes.items()],
+            [[*key, n] for key, n in block.places.items()],
+            round(block.alone),
+            [round(slack) for slack in block.slacks],
+            list(block.loops),
+        ]
+        for block in kernel.blocks
+    ]
+    return [kernel.name, list(kernel.usage), blocks]
+
+
+def from_table(table: Sequence[Any]) -> Kernel:
+    """Return the kernel of such lists."""
+    name, used, blocks = table
+    made = [
+        BasicBlock(
+            count,
+            {(file, line, bool(shared), bool(write)): n for file, line, shared, write, n in moved},
+            {(file, line, bool(barrier)): n for file, line, barrier, n in places},
+            float(alone),
+            [float(slack) for slack in slacks],
+            tuple(loops),
+        )
+        for count, moved, places, alone, slacks, loops in blocks
+    ]
+    return Kernel(name, Usage(*used), made)
+
+
+def shipped(source: str, gpu: GPU) -> list[Kernel]:
+    """Return the kernels of a file of csrc/ for a GPU, from the tables; none if they have none of it."""
+    tables = json.loads(SHIPPED.read_text("utf-8"))["kernels"] if SHIPPED.exists() else {}
+    return [from_table(table) for table in tables.get(GENERATIONS.get(gpu.arch, ""), {}).get(source, [])]
