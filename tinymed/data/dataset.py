@@ -138,7 +138,7 @@ class Dataset:
     def read(self, path: str | Path) -> np.ndarray:
         """Decode a file."""
         if self.planes:
-            return read_planes(path, self.window)
+            return read_planes(Path(path), self.window)
         return decode(path, white=self.white, window=self.window, page=self.page)
 
     def prepared(self, index: int, size: int | tuple[int, int], channels: int) -> np.ndarray:
