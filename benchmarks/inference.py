@@ -204,7 +204,9 @@ def main() -> None:
             kept[name] = {"peers": as_json(results), "commit": head["machine"]["commit"], "load": load}
             kept[name] |= {"absent": absent} if absent else {}
             save(o.out, head | {"tasks": kept})
-            print(f"\n{name}\n{table(results)}", *(f"{peer}: {why}" for peer, why in absent.items()), sep="\n", flush=True)
+            print(
+                f"\n{name}\n{table(results)}", *(f"{peer}: {why}" for peer, why in absent.items()), sep="\n", flush=True
+            )
 
 
 if __name__ == "__main__":
