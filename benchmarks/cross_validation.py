@@ -140,7 +140,7 @@ def with_interval(value: float, interval: list[float]) -> str:
 def as_markdown(rows: dict[str, dict[str, Any]]) -> str:
     """Return the table of the page: a row for each set and recipe."""
     lines = [
-        "| set, images, divided by | recipe | measure | pooled | best trivial method | less it, paired | miscalibration |",
+        "| set, images, divided by | recipe | measure | pooled | best trivial | less it, paired | miscalibration |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, row in rows.items():
