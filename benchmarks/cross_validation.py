@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers import machine, save
+from peers import into_results, machine, save
 from PIL import Image
 from steady import RESULTS, SETS, SIDE, Rows, compared, floor_methods, pixels, read, tinymed
 
 from tinymed.metrics.calibration import apply_temperature, calibration_error, fit_temperature
 
 RESULT = RESULTS / "cross_validation.json"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "cross-validation.md"
 GROUPS = {"brain_tumor_mri": "near_duplicate"}  # column that the list gets; elsewhere the set's own patients, if any
 NEAR = 0.03  # mean difference of two thumbnails, of their range, below which images are copies of one another
 RECIPES: dict[str, list[str]] = {"steady": [], "paper": ["--recipe", "paper"]}
@@ -131,6 +132,30 @@ def one(data: Path, runs: Path, name: str, recipes: list[str]) -> dict[str, Any]
     return result
 
 
+def with_interval(value: float, interval: list[float]) -> str:
+    """Return a figure and its interval."""
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
+def as_markdown(rows: dict[str, dict[str, Any]]) -> str:
+    """Return the table of the page: a row for each set and recipe."""
+    lines = [
+        "| set, images, divided by | recipe | measure | pooled | best trivial | less it, paired | miscalibration |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        for recipe in RECIPES:
+            if recipe in row:
+                r, errors = row[recipe], row[recipe]["calibration error"]
+                cells = [f"{name}, {row['images']}, {row['divided'].replace('_', '-')}", recipe, r["measure"]]
+                cells += [with_interval(r["value"], r["interval"])]
+                cells += [f"{r['floors'][r['best floor']]:.3f} {r['best floor']}"]
+                cells += [with_interval(r["difference"], r["difference_interval"])]
+                cells += [f"{errors['before']:.3f}, {errors['after']:.3f}"]
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -143,6 +168,7 @@ def main() -> None:
         result[name] = one(o.data, o.runs, name, o.recipes.split(","))
         print(name, json.dumps(result[name]), flush=True)
         save(RESULT, {"machine": machine(), "rows": result})
+        into_results("five-sets", as_markdown(result), PAGE)
 
 
 if __name__ == "__main__":
