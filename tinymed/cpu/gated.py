@@ -1,19 +1,16 @@
 """Gated activations on the CPU: x times a smooth gate, in loops that LLVM vectorises."""
 
-import functools
-import math
 from typing import Any
 
 import numpy as np
 from numba import prange
 
 from ..dispatch import kernel
-from .compiler import elements
 from .compiler.jit import inline
 from .simd.elementary import exp, sigmoid
 
 f4 = np.float32
-HALF_ROOT, DENSITY = f4(np.sqrt(0.5)), float(1 / np.sqrt(2 * np.pi))
+HALF_ROOT, DENSITY = f4(np.sqrt(0.5)), f4(1 / np.sqrt(2 * np.pi))
 
 
 @inline
@@ -32,15 +29,7 @@ def normal(x: Any) -> Any:
     return (f4(1) - tail if x >= f4(0) else tail), e
 
 
-def normal_of_double(x: Any) -> Any:
-    """Return (P(x), exp(-x^2 / 2)), by libm's erfc."""
-    return 0.5 * math.erfc(-x * math.sqrt(0.5)), math.exp(-0.5 * x * x)
-
-
-elements.declare_twin(normal, functools.cache(functools.partial(inline, normal_of_double)))
-
-
-@kernel(backend="numba", double="numba", flat="y x")
+@kernel(backend="numba", flat="y x")
 def gelu_forward(y: Any, x: Any) -> None:
     """y = x Phi(x), Phi the normal distribution function."""
     for i in prange(x.size):
@@ -48,22 +37,22 @@ def gelu_forward(y: Any, x: Any) -> None:
         y[i] = x[i] * below
 
 
-@kernel(backend="numba", double="numba", flat="dx dy x")
+@kernel(backend="numba", flat="dx dy x")
 def gelu_backward(dx: Any, dy: Any, x: Any) -> None:
     """dx = dy (Phi(x) + x phi(x)), phi(x) = e^(-x^2 / 2) / sqrt(2 pi)."""
     for i in prange(x.size):
         below, e = normal(x[i])
-        dx[i] = dy[i] * (below + x[i] * e * f4(DENSITY))
+        dx[i] = dy[i] * (below + x[i] * e * DENSITY)
 
 
-@kernel(backend="numba", double="numba", flat="y x")
+@kernel(backend="numba", flat="y x")
 def silu_forward(y: Any, x: Any) -> None:
     """y = x sigmoid(x)."""
     for i in prange(x.size):
         y[i] = x[i] * sigmoid(x[i])
 
 
-@kernel(backend="numba", double="numba", flat="dx dy x")
+@kernel(backend="numba", flat="dx dy x")
 def silu_backward(dx: Any, dy: Any, x: Any) -> None:
     """dx = dy s (1 + x (1 - s)), s = sigmoid(x)."""
     for i in prange(x.size):
@@ -81,7 +70,7 @@ def tanh_softplus(x: Any) -> Any:
     return t, slope, e / (f4(1) + e)
 
 
-@kernel(backend="numba", double="numba", flat="y x")
+@kernel(backend="numba", flat="y x")
 def mish_forward(y: Any, x: Any) -> None:
     """y = x tanh(ln(1 + e^x))."""
     for i in prange(x.size):
@@ -89,7 +78,7 @@ def mish_forward(y: Any, x: Any) -> None:
         y[i] = x[i] * t
 
 
-@kernel(backend="numba", double="numba", flat="dx dy x")
+@kernel(backend="numba", flat="dx dy x")
 def mish_backward(dx: Any, dy: Any, x: Any) -> None:
     """dx = dy (t + x (1 - t^2) sigmoid(x)), t = tanh(ln(1 + e^x))."""
     for i in prange(x.size):
@@ -97,14 +86,14 @@ def mish_backward(dx: Any, dy: Any, x: Any) -> None:
         dx[i] = dy[i] * (t + x[i] * slope * s)
 
 
-@kernel(backend="numba", double="numba", flat="y x")
+@kernel(backend="numba", flat="y x")
 def hardswish_forward(y: Any, x: Any) -> None:
     """y = x min(max(x + 3, 0), 6) / 6."""
     for i in prange(x.size):
         y[i] = x[i] * (min(max(x[i] + f4(3), f4(0)), f4(6)) / f4(6))
 
 
-@kernel(backend="numba", double="numba", flat="dx dy x")
+@kernel(backend="numba", flat="dx dy x")
 def hardswish_backward(dx: Any, dy: Any, x: Any) -> None:
     """dx = 0 where x <= -3, dy where x >= 3, between them dy (x / 3 + 1 / 2)."""
     for i in prange(x.size):

@@ -12,7 +12,7 @@ from numba import prange
 
 from ..dispatch import kernel
 from ..ops.batch_norm import channel_stats
-from .arguments import ABSENT, all_alike, in_order
+from .arguments import ABSENT, all_float32, in_order
 from .compiler.jit import serial
 from .norm import CHUNKS, GRAIN, apply_run, chunk_moments, chunk_sums, fill_map, fill_strip, gradient_run, strip_width
 from .simd.reductions import row_product_sum, row_sum
@@ -56,7 +56,7 @@ def normalise_sample(
     apply_run(y, x, 0, strips, nontemporal)
 
 
-@kernel(backend="numba", double="numba", composite=True, when=all_alike)
+@kernel(backend="numba", composite=True, when=all_float32)
 def group_norm_forward(k: Any, x: Any, weight: Any, bias: Any, groups: int, eps: float) -> Any:
     """Call group_norm_samples, with an empty array for a weight or bias that is None."""
     weight, bias = (ABSENT if v is None else v for v in (weight, bias))
@@ -71,7 +71,6 @@ def sample_work(x: Any, *_: Any) -> list[Any]:
 
 @kernel(
     backend="numba",
-    double="numba",
     rows="y x",
     work=sample_work,
     flops=lambda x, *_: 8 * x.size,
@@ -145,20 +144,13 @@ def sample_gradient(
     gradient_run(dx, dy, x, 0, strips, True, nontemporal)
 
 
-@kernel(backend="numba", double="numba", composite=True, when=all_alike)
+@kernel(backend="numba", composite=True, when=all_float32)
 def group_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any) -> Any:
     """Call group_norm_gradient, with an empty array for a weight that is None."""
     return k.group_norm_gradient(dy, x, ABSENT if weight is None else weight, mean, rstd)
 
 
-@kernel(
-    backend="numba",
-    double="numba",
-    rows="dx dy x",
-    out=channel_stats,
-    work=sample_work,
-    flops=lambda dy, *_: 10 * dy.size,
-)
+@kernel(backend="numba", rows="dx dy x", out=channel_stats, work=sample_work, flops=lambda dy, *_: 10 * dy.size)
 def group_norm_gradient(
     dx: Any,
     dweight: Any,
@@ -199,7 +191,7 @@ def group_norm_gradient(
 # ------------------------------------------------------------------------------------------------------ layer norm
 
 
-@kernel(backend="numba", double="numba", composite=True, when=all_alike)
+@kernel(backend="numba", composite=True, when=all_float32)
 def layer_norm_forward(k: Any, x: Any, weight: Any, bias: Any, axes: int, eps: float) -> Any:
     """Call layer_norm_rows on the last axes as rows."""
     outer = x.shape[: x.ndim - axes] + (1,) * axes
@@ -214,12 +206,7 @@ def as_rows(k: Any, x: Any, axes: int) -> Any:
     return in_order(k, x, tuple(range(x.ndim))).reshape(math.prod(x.shape[: x.ndim - axes]), size)
 
 
-@kernel(
-    backend="numba",
-    double="numba",
-    out=lambda x, *_: [x.shape, x.shape[:1], x.shape[:1]],
-    flops=lambda x, *_: 8 * x.size,
-)
+@kernel(backend="numba", out=lambda x, *_: [x.shape, x.shape[:1], x.shape[:1]], flops=lambda x, *_: 8 * x.size)
 def layer_norm_rows(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any, eps: Any) -> None:
     """y = weight (x - mean) rstd + bias; moments of each row about a first mean, while it is in the L1 cache.
 
@@ -245,7 +232,7 @@ def layer_norm_rows(y: Any, mean: Any, rstd: Any, x: Any, weight: Any, bias: Any
         mean[i], rstd[i] = f8(m) + off, r
 
 
-@kernel(backend="numba", double="numba", composite=True, when=all_alike)
+@kernel(backend="numba", composite=True, when=all_float32)
 def layer_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, axes: int) -> Any:
     """Call layer_norm_gradient on the last axes as rows."""
     inner, rows = x.shape[x.ndim - axes :], as_rows(k, x, axes)
@@ -278,7 +265,6 @@ def layer_row(dx: Any, dweight: Any, dbias: Any, g: Any, dy: Any, x: Any, weight
 
 @kernel(
     backend="numba",
-    double="numba",
     out=lambda dy, *_: [dy.shape, dy.shape[1:], dy.shape[1:]],
     work=row_chunks,
     flops=lambda dy, *_: 10 * dy.size,

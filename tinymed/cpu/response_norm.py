@@ -50,7 +50,7 @@ def inverse_powers(s: Any, beta: Any) -> None:
             s[c] = s[c] ** -beta
 
 
-@kernel(backend="numba", double="numba", rows="y x", work=rows_work)
+@kernel(backend="numba", rows="y x", work=rows_work)
 def local_response_norm_forward(y: Any, work: Any, x: Any, size: int, alpha: Any, beta: Any, k: Any) -> None:
     """y = x s^-beta, a pixel at a time."""
     n, chunks = x.shape[0], work.shape[0]
@@ -83,7 +83,7 @@ def pixel_backward(dx: Any, s: Any, t: Any, dy: Any, x: Any, size: int, alpha: A
         dx[c] = dy[c] * s[c] - factor * x[c] * t[c]
 
 
-@kernel(backend="numba", double="numba", rows="dx dy x", work=rows_work)
+@kernel(backend="numba", rows="dx dy x", work=rows_work)
 def local_response_norm_backward(dx: Any, work: Any, dy: Any, x: Any, size: int, alpha: Any, beta: Any, k: Any) -> None:
     """dx = dy s^-beta - 2 alpha beta / size x sum(dy x s^(-beta - 1)), a pixel at a time."""
     n, chunks = x.shape[0], work.shape[0]
