@@ -118,7 +118,7 @@ VALUES = {
     "sparsity": 0.2,
     "sparsity_weight": 0.5,
 }
-VALUES |= {"window": "100,50", "page": 1, "suffix": ".png"}
+VALUES |= {"window": "100,50", "page": 1, "suffix": ".png", "planes": True}
 # What an option is of, and where its value depends on the task.
 NEEDS = {
     "elastic_grid": {"elastic": 2.0},
@@ -207,6 +207,7 @@ SMALL = {
 }
 # Options that these data and networks leave without effect, for the reason that the refusal must give.
 REFUSED = {
+    ("classification", "planes"): "--planes",  # the images are pictures
     ("classification", "difficulty"): "synthetic",
     ("classification", "synthetic_images"): "synthetic",
     ("classification", "freeze_statistics"): "--freeze",

@@ -8,6 +8,7 @@ import pytest
 from commands import NETWORK, QUICK, invoke, write_images
 from hypothesis import given
 from hypothesis import strategies as st
+from masks import mask_tree
 
 from tinymed.cli.start_run import config_from_options, open_sets, with_data_fields
 from tinymed.data import Dataset
@@ -277,6 +278,14 @@ class TestDataOfAnotherTask:
         code, out, err = invoke(capsys, "train", "--data", data, "--out", tmp_path / "run")
         assert (code, out, len(err.splitlines())) == (2, "", 1)
         assert f"these data look like those of another task: --task {task}" in err
+
+    def test_tasks_that_look_at_the_data_first_name_it_too(self, tmp_path, capsys):
+        pairs = mask_tree(tmp_path / "pairs", 2)
+        code, out, err = invoke(capsys, "train", "--task", "detection", "--data", pairs)
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert "these data look like those of another task: --task segmentation" in err
+        code, _, err = invoke(capsys, "train", "--task", "segmentation", "--data", pairs, "--size", 0)
+        assert (code, "another task" in err) == (2, False)
 
     def test_nothing_is_said_where_nothing_speaks_for_one(self, tmp_path, capsys):
         data = listed(tmp_path, [["a.png", "x"]], ("path", "what"))

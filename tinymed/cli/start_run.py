@@ -165,9 +165,14 @@ def config_from_options(given: Given) -> Any:
     if task.needs and "data" not in given:
         raise UserError(f"--task {task.name} needs --data: {task.needs}")
     known = initial_weights(given.get("init"))  # read first: a file that cannot be is the first thing to say
-    config = task.config_from_options({name: value for name, value in given.items() if name != "out"}).model_copy(
-        update=known
-    )
+    try:
+        made = task.config_from_options({name: value for name, value in given.items() if name != "out"})
+    except UserError as error:  # of tasks that look at the data before they choose their defaults
+        of_data = "data" in given and error.message.startswith(str(given["data"]))
+        raise UserError(
+            error.message, error.ways | (other_tasks(task.name, given["data"]) if of_data else {})
+        ) from None
+    config = made.model_copy(update=known)
     choose_backend(config.backend)
     check_weights(config)
     return config
@@ -205,15 +210,15 @@ def open_sets(config: Any, given: Given) -> Any:
     try:
         sets = task.read_data(config)
     except UserError as error:
-        raise UserError(error.message, error.ways | other_tasks(config)) from None
+        raise UserError(error.message, error.ways | other_tasks(config.task, config.data.path)) from None
     refuse_divided(given, list(sets), str(given.get("data", "the synthetic set")))
     return task.divide(config, sets)
 
 
-def other_tasks(config: Any) -> dict[str, str]:
-    """Return the tasks that data which cannot be read speak for, as ways out of a UserError."""
+def other_tasks(task: str, data: Any) -> dict[str, str]:
+    """Return the tasks that data which cannot be read speak for, but that one, as ways out of a UserError."""
     try:
-        found = tasks.suggested(Path(config.data.path or ""), config.task) if config.data.path else []
+        found = tasks.suggested(Path(data), task) if data else []
     except OSError:  # the folder cannot be opened: the error has said so
         return {}
     return {f"task='{name}'": "these data look like those of another task: {}" for name in found}

@@ -52,7 +52,7 @@ def read_class_folders(path: Path, planes: bool = False) -> dict[str, Dataset]:
             own = Account()
             files = files_below(c, readable, own)
             found[name][c.name] = volume_files(c, files) if planes else files
-            check_not_empty(c, own)
+            check_not_empty(c, own, planes)
             accounts[name].add(own)
         if not found[name]:
             hint = "images lie here without class folders; " if loose else ""
@@ -87,11 +87,11 @@ def leave_folder(folder: Path, account: Account, place: str, readable: Callable[
     account.add(own)
 
 
-def check_not_empty(folder: Path, account: Account) -> None:
-    """Raise UserError for a class without images; it says what lies there instead."""
+def check_not_empty(folder: Path, account: Account, planes: bool = False) -> None:
+    """Raise UserError for a class without images, or without volumes; it says what lies there instead."""
     if account.taken:
         return
-    kinds = " ".join(sorted(SUFFIXES))
+    kinds = "volumes for --planes: .nii .nii.gz, TIFF of pages, DICOM" if planes else " ".join(sorted(SUFFIXES))
     instead = f"; it holds {account.left()}" if account.left_out else ""
     raise UserError(
         f"{folder}: class {folder.name!r} has no images ({kinds}){instead}; add some or remove the folder",
