@@ -9,8 +9,9 @@ import pytest
 from conftest import absence
 
 from tinymed import dispatch
-from tinymed.cli import main, predicting_files
-from tinymed.cuda import build, emulated, prediction, timing
+from tinymed.cli import ladder as command
+from tinymed.cli import main, predicting_files, predicting_rungs
+from tinymed.cuda import build, emulated, ladders, machine_code, prediction, timing
 from tinymed.cuda.gpus import GPU, GPUS
 from tinymed.cuda.machine_code import BasicBlock, Instruction, Kernel, blocks_of, scoreboard
 from tinymed.cuda.ptxas import Usage
@@ -342,9 +343,10 @@ class TestCommands:
     """`tinymed ladder OP --predict GPU` and `tinymed emulate FILE --predict GPU`."""
 
     def test_a_ladder(self, capsys, monkeypatch):
-        from tinymed.cli import ladder as command
-        from tinymed.cuda import ladders
-
+        try:
+            machine_code.find_nvdisasm()
+        except build.Absent as reason:
+            pytest.skip(f"nvdisasm: {reason}")
         monkeypatch.setattr(command, "count_registers", lambda chosen, steps: "")
         small = ladders.TRANSPOSE._replace(large=(512, 512))
         monkeypatch.setitem(ladders.LADDERS, "transpose", small)
@@ -354,6 +356,19 @@ class TestCommands:
         assert all(t > 0 for t in times)
         assert times[0] >= max(times[2:])  # sectors wasted
         assert any("predicted: a model's, " in note and "no GPU was asked" in note for note in found["notes"])
+
+    def test_a_ladder_without_nvcc(self, monkeypatch):
+        """No time, and the reason: never a number made up."""
+
+        def absent(rung, gpu):
+            raise build.Absent("no nvcc in PATH")
+
+        monkeypatch.setattr(predicting_rungs, "machine_code", absent)
+        one = ladders.TRANSPOSE._replace(large=(64, 64), rungs=ladders.TRANSPOSE.rungs[2:3])
+        steps = [command.Step(rung.label) for rung in one.rungs]
+        _, said = predicting_rungs.predict_rungs(one, steps, GPUS["a100"])
+        assert said == "transpose_3_padded is not predicted: no nvcc in PATH"
+        assert steps[0].predicted_us is None
 
     def test_a_file(self, capsys, monkeypatch, tmp_path):
         """A copy moves 8 MB: 5.4 us of an A100's memory, which the model may only exceed."""
@@ -396,9 +411,8 @@ class TestCommands:
         assert "no nvcc in PATH; pip install nvidia-cuda-nvcc nvidia-cuda-nvdisasm brings both" in said
 
 
-def test_every_gpu_has_tables():
-    """The rungs' machine code ships for a generation like each GPU's."""
+def test_gpus():
+    """The rungs' tables are of a generation like each GPU's; shared memory is a part of the first-level cache."""
     for gpu in GPUS.values():
         assert gpu.arch in prediction.GENERATIONS
         assert ceil(gpu.l1 / 1024) * 1024 == gpu.l1 >= gpu.shared
-        assert prediction.shipped("ladders/matmul_1_naive.cu", gpu)[0].usage.registers > 8
