@@ -281,11 +281,11 @@ def fitted(ladder: Public, seen: dict[str, Any]) -> Constants:
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return rank correlation and median |log ratio| of some rows."""
-    measured, ours = ([row[key] for row in rows] for key in ("measured", "predicted"))
+    measured, ours = (np.array([row[key] for row in rows]) for key in ("measured", "predicted"))
     return {
         "kernels": len(rows),
-        "rank_correlation": round(float(rank_correlation(measured, ours)), 3),
-        "median_log_ratio": round(median(abs(np.log(a / b)) for a, b in zip(ours, measured, strict=True)), 3),
+        "rank_correlation": round(rank_correlation(measured, ours) or 0.0, 3),
+        "median_log_ratio": round(float(median(abs(np.log(ours / measured)))), 3),
     }
 
 

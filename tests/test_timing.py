@@ -1,8 +1,9 @@
 """The timing model: each term against a case computed by hand, and that a changed term changes the prediction."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import ceil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -409,6 +410,14 @@ class TestCommands:
         assert main(["emulate", str(tmp_path / "copy.cu"), "--predict", "a100"]) == 2
         said = capsys.readouterr().err
         assert "no nvcc in PATH; pip install nvidia-cuda-nvcc nvidia-cuda-nvdisasm brings both" in said
+
+
+def test_the_error_that_is_said_is_the_one_that_was_found():
+    """And the constants are those of the committed run, fitted on its first ladder alone."""
+    found = json.loads((Path(__file__).parents[1] / "benchmarks" / "results" / "timing.json").read_text())
+    assert found["held_out"]["median_log_ratio"] == timing.ERROR
+    assert found["constants"] == asdict(timing.FITTED)
+    assert [ladder["fitted"] for ladder in found["ladders"].values()].count(True) == 1
 
 
 def test_gpus():

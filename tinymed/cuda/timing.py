@@ -61,8 +61,6 @@ ERROR: float | None = (
 
 def error_text() -> str:
     """Return what is said beside every prediction."""
-    if ERROR is None:
-        return "a model's, whose error on published measurements is not known yet"
     return f"a model's, off by a factor of {exp(ERROR):.1f} or less on half of the published kernels it was tried on"
 
 
