@@ -291,7 +291,7 @@ class TestSampled:
     def test_a_product_of_full_size_by_hand(self):
         """1024 x 1024 numbers of a depth of 64: three blocks of 256 sums run, of which neighbours share a."""
         rng = np.random.default_rng(0)
-        a, b = (rng.standard_normal(shape, dtype=np.float32) for shape in ((1024, 64), (64, 1024)))
+        a, b = (command.aligned(rng.standard_normal(s, dtype=np.float32)) for s in ((1024, 64), (64, 1024)))
         with emulated.sampling() as sampled:
             dispatch.table("emulated").matmul_2_coalesced(a, b)
         (sample,) = sampled()
