@@ -73,10 +73,22 @@ def is_pending(sets: Mapping[str, Any]) -> bool:
 def compare_pixels(sets: Mapping[str, Any]) -> None:
     """Decode what of a large set was not decoded yet, and look for pictures in two parts and under two labels.
 
+    Args:
+        sets: The parts, as `open_dataset` or a division of it returns them; their hashes become those of pixels.  Of a
+            small set, whose pixels were compared when it was opened, nothing is done.
+
     Raises:
         UserError: A picture is unreadable, or two parts share one and leaks are errors.
+
+    Example:
+        >>> data = Dataset(np.zeros((2, 8, 8), np.uint8), [0, 1], ["a", "b"])
+        >>> compare_pixels({"all": data})
+        >>> data.is_pending
+        False
     """
-    parts = {name: part for name, part in sets.items() if part.is_pending}
+    if not is_pending(sets):
+        return
+    parts = {name: part for name, part in sets.items() if isinstance(part, Dataset) and part.is_pending}
     noted = {name: part.decoded.pending for name, part in parts.items()}
     waiting = [
         (part, i)

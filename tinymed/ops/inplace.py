@@ -179,7 +179,8 @@ def uniform_(input: Any, a: float = 0, b: float = 1, *, generator: Any = None, *
 
     def numbers(n: int) -> np.ndarray:
         if input.array.dtype == np.float32:
-            return np.minimum(filled(n, fill_uniform, low, high), last)
+            drawn_below: np.ndarray = np.minimum(filled(n, fill_uniform, low, high), last)
+            return drawn_below
         values: np.ndarray = low + (high - low) * random.uniform(n, *random.init_generator.ticket())
         least: np.ndarray = np.minimum(values.astype(input.array.dtype), last)
         return least
