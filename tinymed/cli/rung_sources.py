@@ -39,7 +39,8 @@ def difference_of_rungs(name: str, first: int, second: int) -> str:
             )
         texts.append(source_of(rung.source))
         labels.append(rung.label)
-    lines = difflib.unified_diff(*(t.splitlines(keepends=True) for t in texts), *labels, n=3)
+    before, after = (text.splitlines(keepends=True) for text in texts)
+    lines = difflib.unified_diff(before, after, *labels, n=3)
     return "".join(lines) or f"{labels[0]} and {labels[1]} are the same\n"
 
 

@@ -30,7 +30,7 @@ def conv2d_forward(k: Any, x: Any, weight: Any, bias: Any, *params: Any) -> Any:
     """Call the kernels of the algorithm that convolution.choose names."""
     bias, algorithm = (
         ABSENT if bias is None else bias,
-        choose("forward", x.shape, weight.shape, *params, x.dtype.char == "d"),
+        choose("forward", x.shape, weight.shape, *params, double=x.dtype.char == "d"),
     )
     if algorithm == "naive":
         return k.conv_naive(x, weight, bias, *params)
@@ -57,7 +57,7 @@ def conv2d_backward_input(k: Any, dy: Any, weight: Any, x_shape: Any, *params: A
     """
     (stride, padding, dilation, groups), algorithm = (
         params,
-        choose("input", x_shape, weight.shape, *params, dy.dtype.char == "d"),
+        choose("input", x_shape, weight.shape, *params, double=dy.dtype.char == "d"),
     )
     if algorithm == "naive":
         return k.conv_naive_input(dy, weight, x_shape, *params)
@@ -87,7 +87,7 @@ def conv2d_backward_weight(k: Any, dy: Any, x: Any, weight_shape: Any, *params: 
     """Call the kernels of the algorithm that convolution.choose names; direct ones share the padded x of forward."""
     (stride, padding, dilation, groups), algorithm = (
         params,
-        choose("weight", x.shape, weight_shape, *params, x.dtype.char == "d"),
+        choose("weight", x.shape, weight_shape, *params, double=x.dtype.char == "d"),
     )
     if algorithm == "naive":
         return k.conv_naive_weight(dy, x, weight_shape, *params)

@@ -207,7 +207,7 @@ def throughputs(kernel: Kernel, launch: Launch, gpu: GPU, resident: int, c: Cons
     for block, times in zip(kernel.blocks, times_run(kernel, launch), strict=True):
         for kind, n in block.count.items():
             counts[kind] = counts.get(kind, 0.0) + n * times
-    n = launch.numbers
+    numbers = launch.numbers
     shared = kernel.usage.shared + launch.dynamic
     cache = max(0, gpu.l1 - resident * (shared + 1024)) / resident / 1024
     missed = l1_misses(launch, cache)
@@ -219,11 +219,11 @@ def throughputs(kernel: Kernel, launch: Launch, gpu: GPU, resident: int, c: Cons
     cycles = {kind: counts.get(kind, 0.0) * cost / SCHEDULERS for kind, cost in per_part.items()}
     return cycles | {
         "issue": sum(counts.values()) / SCHEDULERS,
-        "shared": merged * (n["load_merged"] + n["store_merged"]),
-        "tags": n["load_tags"] + n["store_tags"],
+        "shared": merged * (numbers["load_merged"] + numbers["store_merged"]),
+        "tags": numbers["load_tags"] + numbers["store_tags"],
         "load": c.load * requests + near,
-        "l1": (n["load_sectors"] + n["store_sectors"]) / 4,
-        "l2": 32 * (missed + n["store_sectors"]) / c.l2_bytes,
+        "l1": (numbers["load_sectors"] + numbers["store_sectors"]) / 4,
+        "l2": 32 * (missed + numbers["store_sectors"]) / c.l2_bytes,
     }
 
 

@@ -34,7 +34,7 @@ def flat_filter(weight: Any) -> Any:
 
 def tile_of(direction: str, x_shape: Any, weight_shape: Any, params: Any, like: Any) -> int | None:
     """Return the size of Winograd's tiles in a direction, for numbers like an array's; None where direct is faster."""
-    return WINOGRAD.get(choose(direction, x_shape, weight_shape, *params, like.dtype.char == "d"))
+    return WINOGRAD.get(choose(direction, x_shape, weight_shape, *params, double=like.dtype.char == "d"))
 
 
 def padded(k: Any, x: Any, padding: Any) -> Any:
