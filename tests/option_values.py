@@ -256,6 +256,7 @@ REFUSED = {
     ("detection", "shear"): "a turned box",
     ("detection", "split_column"): "NoSuch",
     ("detection", "group_column"): "NoSuch",
-    **{("segmentation", f"{kind}_column"): "list with columns" for kind in ("path", "mask", "split", "group")},
+    **{("segmentation", f"{kind}_column"): "list with columns" for kind in ("path", "mask", "split")},
+    ("segmentation", "group_column"): "no list with such columns",
     ("segmentation", "suffix"): "list with columns",
 }

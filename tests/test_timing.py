@@ -303,7 +303,7 @@ class TestSampled:
         assert n["store_sectors"] == warps * 4
         assert n["footprint"] == 8 + 64 * 32  # a row of a, and 256 columns of b
         assert n["fresh_x"] == n["footprint"]  # the middle block begins a row, and the one before ends another
-        assert n["footprint"] <= n["l1_128"] <= n["l1_8"] <= n["load_sectors"]
+        assert n["l1_128"] == n["footprint"]
         assert sum(row[4] for row in found.rows) == warps * (64 * 2 + 1)
 
     def test_only_three_blocks_run(self):

@@ -40,7 +40,7 @@ def difference_of_rungs(name: str, first: int, second: int) -> str:
         texts.append(source_of(rung.source))
         labels.append(rung.label)
     before, after = (text.splitlines(keepends=True) for text in texts)
-    lines = difflib.unified_diff(before, after, *labels, n=3)
+    lines = difflib.unified_diff(before, after, fromfile=labels[0], tofile=labels[1], n=3)
     return "".join(lines) or f"{labels[0]} and {labels[1]} are the same\n"
 
 

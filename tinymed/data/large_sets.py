@@ -89,7 +89,7 @@ def compare_pixels(sets: Mapping[str, Any]) -> None:
     if not is_pending(sets):
         return
     parts = {name: part for name, part in sets.items() if isinstance(part, Dataset) and part.is_pending}
-    noted = {name: part.decoded.pending for name, part in parts.items()}
+    noted = {name: part.decoded.pending for name, part in parts.items() if part.decoded and part.decoded.pending}
     waiting = [
         (part, i)
         for name, part in parts.items()

@@ -80,6 +80,7 @@ def choose(
     padding: Pairs = ((0, 0), (0, 0)),
     dilation: Sizes = (1, 1),
     groups: int = 1,
+    *,
     double: bool = False,
 ) -> str:
     """Return the algorithm for a direction (forward, input, weight) of conv2d or conv3d; double: of float64.
