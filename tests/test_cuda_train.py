@@ -11,7 +11,7 @@ from tinymed.program import capture
 
 pytestmark = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
 STEPS, CLOSE, CLOSE_TF32 = 5, 1e-4, 2e-3
-SMOOTH = 1200  # the first batch of those in tf32
+SMOOTH = 2000  # the first batch of those in tf32
 
 
 class Residual(nn.Module):

@@ -128,7 +128,7 @@ class TestCommand:
         ("arguments", "words"),
         [
             (("inspect", "nowhere"), "nowhere: no such file or directory"),
-            (("look", "."), "choose inspect or list"),
+            (("look", "."), "choose inspect, list or restore"),
             (("inspect", ".", "--out", "x.csv"), "--out: has no effect here"),
             (("list", "."), "say where the list goes with --out FILE.csv"),
         ],

@@ -128,7 +128,7 @@ class TestColumns:
         mask_tree(tmp_path / "masks", 2)
         with pytest.raises(UserError, match="'PatientID' was given for the patient, but there is no list"):
             open_dataset(tmp_path / "classes", group_column="PatientID")
-        with pytest.raises(UserError, match="'PatientID' was given, but there is no list"):
+        with pytest.raises(UserError, match="'PatientID' was given for the patient, but there is no list"):
             open_segmentation(tmp_path / "masks", group_column="PatientID")
 
     def test_two_columns_of_one_name_are_refused(self, images):

@@ -277,7 +277,7 @@ def detector(tmp_path_factory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("detector")
     box_tree(root / "data", 40)
     arguments = ["train", "--task", "detection", "--data", root / "data", "--out", root / "run", "--backend", "numpy"]
-    arguments += ["--model", "unet_bn", "--option", "base=4", "--option", "depth=2", "--size", "32", "--epochs", "12"]
+    arguments += ["--model", "unet_bn", "--option", "base=4", "--option", "depth=2", "--size", "32", "--epochs", "30"]
     arguments += ["--batch", "4", "--lr", "0.01", "--workers", "0", "--horizontal-flip"]
     assert main([str(a) for a in arguments]) == 0
     return root / "data", root / "run"
