@@ -22,6 +22,7 @@ from .decoded import pixel_hash
 from .dicom.files import read
 from .dicom.library import guarded
 from .dicom.people import facts_of
+from .dicom.privacy import hidden_names
 from .dicom.series import is_series, series_files
 from .dicom.syntaxes import syntax_of
 from .findings import open_findings
@@ -133,7 +134,8 @@ def inspect(path: Path, kind: str | None = None) -> dict[str, Any]:
     notes += dict.fromkeys(printable(warning.message) for warning in heard)
     images = {name: look_at(dataset) for name, dataset in sets.items()}
     good = {name: keep_good(sets[name], images[name]) for name in sets}
-    result: dict[str, Any] = {"path": str(path), "kind": kind}
+    called = hidden_names(str(path)) if path.is_file() else str(path)  # a DICOM file is called by its number
+    result: dict[str, Any] = {"path": called, "kind": kind}
     result["parts"] = {name: len(dataset) for name, dataset in sets.items()}
     result["unreadable"] = [
         {"file": dataset.name(i), "reason": each.error}
