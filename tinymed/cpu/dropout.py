@@ -42,7 +42,7 @@ def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
         v.splat(b.trunc(arg["limit"], halves.element), 2 * LANES),
         b.icmp_signed("!=", arg["nontemporal"], I64(0)),
     )
-    scale = v.splat(b.bitcast(arg["scale"] if shape.double else b.trunc(arg["scale"], I32), v.number))
+    scale = v.splat(b.bitcast(arg["scale"] if shape.double else b.trunc(arg["scale"], I32), v.element))
     with cgutils.for_range(b, b.sdiv(b.add(arg["size"], I64(8 * LANES - 1)), I64(8 * LANES))) as group:
         first = b.mul(group.index, I64(4 * LANES))  # bytes of a row's words; one word decides about two numbers
         rows = [words_of.load(b.add(b.add(arg["words"], first), I64(4 * BLOCKS * lane))) for lane in range(4)]

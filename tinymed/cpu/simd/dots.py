@@ -57,10 +57,10 @@ def emitter(columns: int) -> Callable[[ir.IRBuilder, dict[str, ir.Value], Shape]
                 step(b.add(at, shift), b.add(w, shift), None)
             with b.if_then(b.icmp_signed(">", left, I64(0))):
                 step(b.add(at, done), b.add(w, done), v.below(left))
-        start = b.inttoptr(arg["start"], v.number.as_pointer())
+        start = b.inttoptr(arg["start"], v.element.as_pointer())
         begin = [b.load(b.gep(start, [I64(k)])) for k in range(columns)]
         for m in range(TILE_ROWS):
-            y = b.inttoptr(b.add(arg["y"], b.load(b.gep(tables["ytab"], [I64(m)]))), v.number.as_pointer())
+            y = b.inttoptr(b.add(arg["y"], b.load(b.gep(tables["ytab"], [I64(m)]))), v.element.as_pointer())
             for k in range(columns):
                 b.store(b.fadd(lanes_sum(b, b.load(sums[m, k]), v.lanes), begin[k]), b.gep(y, [I64(k)]))
 

@@ -75,7 +75,7 @@ class Emitter(Vectors):
         weights = [self.load(*self.nth(w, n)) for n in range(self.shape.vectors)]
         for m, at in enumerate(x):
             if not self.shape.channelwise:
-                broadcast = self.splat(self.b.load(self.b.inttoptr(at, self.number.as_pointer())))
+                broadcast = self.splat(self.b.load(self.b.inttoptr(at, self.element.as_pointer())))
             for n, weight in enumerate(weights):
                 value = self.load(*self.nth(at, n)) if self.shape.channelwise else broadcast
                 total = self.multiply_add(value, weight, self.b.load(self.acc[m, n]))

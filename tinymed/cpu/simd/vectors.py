@@ -60,8 +60,8 @@ class Vectors:
 
     def __init__(self, builder: ir.IRBuilder, shape: Shape) -> None:
         self.b, self.lanes, self.fma = builder, shape.lanes, shape.fma
-        self.number, self.item = (F64, 8) if shape.double else (F32, 4)  # its type, and how many bytes it has
-        self.vector, self.bytes = ir.VectorType(self.number, shape.lanes), ir.VectorType(ir.IntType(8), shape.lanes)
+        self.element, self.item = (F64, 8) if shape.double else (F32, 4)  # its type, and how many bytes it has
+        self.vector, self.bytes = ir.VectorType(self.element, shape.lanes), ir.VectorType(ir.IntType(8), shape.lanes)
         self.zero = ir.Constant(self.vector, None)
 
     def call(self, name: str, result: ir.Type, *args: ir.Value) -> ir.Value:
