@@ -337,7 +337,7 @@ def shapes(count: int, channels: int, space: tuple[int, ...], output: tuple[int,
 
 
 LEARNERS: dict[str, tuple[dict[str, Any], tuple[int, ...], int, int, float]] = {
-    "unet": ({"base": 8, "depth": 2, "dropout": 0.0}, (60, 60), 8, 20, 5e-3),
+    "unet": ({"base": 8, "depth": 2, "dropout": 0.0}, (60, 60), 8, 60, 5e-3),
     "unet_bn": ({"base": 4, "in_channels": 1}, (32, 32), 8, 20, 1e-2),
     "unet_small": ({"base": 8}, (32, 32), 8, 30, 3e-3),
     "dcunet": ({"filters": 8, "in_channels": 1}, (32, 32), 8, 25, 1e-2),
@@ -346,10 +346,10 @@ LEARNERS: dict[str, tuple[dict[str, Any], tuple[int, ...], int, int, float]] = {
         {"base": 4, "depth": 2, "in_channels": 1, "num_classes": 2, "padding": "same"},
         (12, 16, 12),
         2,
-        25,
+        50,
         1e-2,
     ),
-    "voxresnet": ({"base": 4, "num_classes": 2, "auxiliary": True}, (16, 16, 16), 2, 20, 1e-2),
+    "voxresnet": ({"base": 4, "num_classes": 2, "auxiliary": True}, (16, 16, 16), 2, 40, 1e-2),
     "vnet": ({"base": 3}, (16, 16, 16), 2, 30, 3e-3),
     "deepmedic": (
         {"widths": [6] * 8, "hidden": 12, "num_classes": 2, "in_channels": 1, "dropout": 0.0},

@@ -151,7 +151,7 @@ def adagrad_step(p: Any, total: Any, g: Any, rates: Any) -> None:
         p[i] -= lr * d / (math.sqrt(t) + eps)
 
 
-@kernel(backend="numba", double="numba", flat="y g")
+@kernel(backend="numba", flat="y g")
 def scale_gradient(y: Any, g: Any, coefficient: Any) -> None:
     """y = coefficient g."""
     c = coefficient[()]
