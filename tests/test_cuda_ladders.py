@@ -291,7 +291,7 @@ class TestDiff:
         [
             (["matmul", "--diff", "0", "1"], "--diff 0: the ladder of matmul has rungs 1 to 17"),
             (["matmul", "--diff", "15", "16"], "is the engine's own kernel, in csrc/matmul.cu; choose 1 to 15"),
-            (["matmul", "--diff", "1", "2", "--json"], "--diff prints text alone: leave out --plot, --predict and --json"),
+            (["matmul", "--diff", "1", "2", "--json"], "leave out --plot, --predict and --json"),
             (["conv9d", "--diff", "1", "2"], "there is no ladder for 'conv9d'"),
         ],
     )
