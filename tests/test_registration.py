@@ -257,7 +257,7 @@ class TestCommand:
             ([fixed], "MOVING"),
             ([fixed, tmp_path / "none.png"], "none.png: no such file"),
             ([fixed, tmp_path / "flat.png"], "every pixel is 7"),
-            ([fixed, tmp_path / "notes.txt"], "neither a picture nor a NIfTI volume"),
+            ([fixed, tmp_path / "notes.txt"], "neither a picture nor a volume"),
             ([fixed, moving, "--transform", "cubic"], "--transform"),
             ([fixed, moving, "--smoothness", "-1"], "--smoothness"),
             ([fixed, moving, "--window", "4"], "give an odd number"),
