@@ -201,7 +201,8 @@ def test_commands_run_on_a_named_backend(cells, tmp_path, capsys):
     assert main(["predict", str(run), str(image), "--backend", "emulated"]) == 0
     assert dispatch.table().name == "emulated"
     native, fallback = (after - before for before, after in zip(counted, counts(), strict=True))
-    assert native > 50 * max(fallback, 1)
+    assert native > 20  # of what is recorded; replays are not counted
+    assert fallback == 0
     capsys.readouterr()
 
 

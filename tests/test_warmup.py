@@ -252,4 +252,6 @@ def test_a_kernel_brings_the_generated_functions_that_it_calls_and_no_others(tmp
 def test_each_generated_function_is_found_from_a_kernel():
     """One that `needed` overlooks would have no address where it is called."""
     kernels = [k for (name, _), k in dispatch.implementations.items() if name == "numba" and k.compiled_kind]
-    assert frozenset().union(*(llvm_functions.required(k.fn) for k in kernels)) == set(llvm_functions.functions)
+    single = {name for name in llvm_functions.functions if not name.endswith("_float64")}
+    assert frozenset().union(*(llvm_functions.required(k.fn) for k in kernels)) == single
+    assert {name.removesuffix("_float64") for name in llvm_functions.functions} == single  # made when first asked for
