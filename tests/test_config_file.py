@@ -83,10 +83,10 @@ class TestWhatItMeans:
         path.write_text(table_text(command, values), encoding="utf-8")
         assert read_config_file(path) == {command: values}
         line = expand([command, "--config", str(path)])
-        found = typed(read_arguments(line[1:], keys), keys)
         places = [key for key in keys.values() if key.argument]
         leading = [key.name for key in places[: len([k for k in places if k.name in values])]]
         if leading == [name for name in values if keys[name].argument] and not any(keys[n].several for n in leading):
+            found = typed(read_arguments(line[1:], keys), keys)  # an argument without the one before takes its place
             kept = {n: v for n, v in values.items() if v != [] and (keys[n].kind is not bool or v or keys[n].off)}
             assert {name: found.get(name) for name in kept} == kept
 

@@ -85,6 +85,7 @@ def test_a_nan_comes_out(name):
                 assert b is None or b.dtype.kind != "f" or np.array_equal(np.isnan(a), np.isnan(b)), name
 
 
+@pytest.mark.full
 def test_several_threads_give_the_same(monkeypatch):
     """The variant of each loop that large arrays run."""
     monkeypatch.setattr(dispatch.select, "SMALL", 0)
@@ -241,7 +242,8 @@ def train(name, backend, wrap, steps=3):
         return losses, [p.array.copy() for p in model.parameters()], run
 
 
-@pytest.mark.parametrize("name", ["dcnn", *(pytest.param(n, marks=pytest.mark.full) for n in ("resnet20", "unet_bn"))])
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["dcnn", "resnet20", "unet_bn"])
 def test_a_network_trains_as_on_the_reference(name):
     """Eager and captured; a captured step of each network uses fused kernels, and nearly no reference."""
     true, weights, _ = train(name, "numpy", lambda step: step)
