@@ -78,6 +78,30 @@ def test_kept_pictures_are_those_of_the_files_in_any_order_of_asking(tmp_path):
             assert np.array_equal(data.image(int(i)), dataset_module.decode(data.samples[i]))
 
 
+@pytest.mark.parametrize("form", [None, (8, 1)])
+def test_another_way_of_reading_gives_other_pixels(tmp_path, form):
+    """What was kept under one window is not given out under another; see `Dataset.reading`."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        values = np.random.default_rng(ord(name)).integers(0, 4096, (8, 8)).astype(np.uint16)
+        Image.fromarray(values).save(tmp_path / name / "1.png")
+    data = open_dataset(tmp_path, form=form, white=4095)["all"]
+    for changed in ({"white": 8191}, {"white": None, "window": (1000, 500)}, {"white": 4095, "window": None}):
+        for name, value in changed.items():
+            setattr(data, name, value)
+        path = data.samples[0]
+        want = dataset_module.decode(path, white=data.white, window=data.window)
+        assert np.array_equal(data.image(0), want), changed
+        assert np.array_equal(data.prepared(0, 8, 1), prepare(want, 8, 1)), changed
+
+
+def test_what_is_kept_cannot_be_written(tmp_path):
+    data = open_dataset(class_folders(tmp_path, {"a": 2, "b": 2}), form=(8, 3))["all"]
+    for pixels in (data.prepared(0, 8, 3), data.prepared(0, 8, 3)):
+        with pytest.raises(ValueError, match="read-only"):
+            pixels[...] = 0
+
+
 def test_the_budget_holds_and_what_has_no_room_is_decoded_again(tmp_path, decoded):
     data = open_dataset(class_folders(tmp_path, {"a": 4, "b": 4}))["all"]
     data.decoded = Decoded(((8, 8), 3), most_bytes=8 * 8 * 3 * 5 + 7)

@@ -133,7 +133,9 @@ class Dataset:
             if self.planes:
                 return array_planes(sample)
             return sample if sample.ndim == 3 else sample[:, :, None]
-        return self.read(sample) if self.decoded is None else self.decoded.image(sample, lambda: self.read(sample))
+        if self.decoded is None:
+            return self.read(sample)
+        return self.decoded.image(sample, lambda: self.read(sample), self.reading)
 
     def read(self, path: str | Path) -> np.ndarray:
         """Decode a file."""
@@ -146,7 +148,12 @@ class Dataset:
         if not self.keeps_pictures or self.decoded is None:
             return prepare(self.image(index), size, channels)
         path = self.samples[index]
-        return self.decoded.prepared(path, (size_pair(size), channels), lambda: self.read(path))
+        return self.decoded.prepared(path, (size_pair(size), channels), lambda: self.read(path), self.reading)
+
+    @property
+    def reading(self) -> tuple[Any, ...]:
+        """Return what decides the pixels of a file: the range of values, the page, whether planes are read."""
+        return self.white, self.window, self.page, self.planes
 
     @property
     def keeps_pictures(self) -> bool:

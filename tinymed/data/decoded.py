@@ -5,7 +5,7 @@ same pictures.  All parts of a set share one store, of at most KEPT_BYTES; what 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -18,6 +18,7 @@ KEPT_BYTES = 1 << 30
 PIXEL_HASH, FILE_HASH = 16, 20  # bytes of BLAKE2b: one is never taken for the other
 
 Form = tuple[tuple[int, int], int]  # (height, width) and channels, as a network takes pictures
+Key = tuple[str | Path, Hashable]  # a file, and how it is read: another window is another picture
 
 
 class Held(NamedTuple):
@@ -44,23 +45,27 @@ class Decoded:
 
     def __init__(self, form: Form | None = None, most_bytes: int = KEPT_BYTES):
         self.form, self.most_bytes, self.nbytes = form, most_bytes, 0
-        self.held: dict[str | Path, Held] = {}
+        self.held: dict[Key, Held] = {}
         self.lock = Lock()
         self.pending: Pending | None = None
 
-    def image(self, path: str | Path, read: Callable[[], np.ndarray]) -> np.ndarray:
-        """Return the pixels of a file as they lie in it; read: decodes them."""
-        held = self.held.get(path)
+    def image(self, path: str | Path, read: Callable[[], np.ndarray], reading: Hashable = None) -> np.ndarray:
+        """Return the pixels of a file as they lie in it; read: decodes them, in the way that `reading` stands for."""
+        key = path, reading
+        held = self.held.get(key)
         if held is not None and held.whole:
             return held.pixels
         pixels = self.decode(path, read)
         if held is None:
-            self.keep(path, pixels if self.form is None else prepare(pixels, *self.form), pixels)
+            self.keep(key, pixels if self.form is None else prepare(pixels, *self.form), pixels)
         return pixels
 
-    def prepared(self, path: str | Path, form: Form, read: Callable[[], np.ndarray]) -> np.ndarray:
-        """Return the pixels of a file as a network takes them; read: decodes them."""
-        held = self.held.get(path)
+    def prepared(
+        self, path: str | Path, form: Form, read: Callable[[], np.ndarray], reading: Hashable = None
+    ) -> np.ndarray:
+        """Return the pixels of a file as a network takes them; read and reading: see `image`."""
+        key = path, reading
+        held = self.held.get(key)
         if held is not None and has_form(held.pixels, form) and (held.whole or form == self.form):
             return held.pixels
         pixels = held.pixels if held is not None and held.whole else self.decode(path, read)
@@ -68,7 +73,7 @@ class Decoded:
         if self.form is None:
             self.form = form
         if form == self.form:
-            self.keep(path, made, pixels)
+            self.keep(key, made, pixels)
         return made
 
     def decode(self, path: str | Path, read: Callable[[], np.ndarray]) -> np.ndarray:
@@ -78,14 +83,18 @@ class Decoded:
             self.pending.note(path, pixels)
         return pixels
 
-    def keep(self, path: str | Path, made: np.ndarray, pixels: np.ndarray) -> None:
-        """Keep a picture in place of what is held of its file, if there is room.  made: of pixels, or pixels."""
+    def keep(self, key: Key, made: np.ndarray, pixels: np.ndarray) -> None:
+        """Keep a picture in place of what is held of its file, if there is room.  made: of pixels, or pixels.
+
+        Nobody can write to what is kept: whoever asks next would see it.
+        """
         with self.lock:
-            before = self.held.get(path)
+            before = self.held.get(key)
             more = made.nbytes - (0 if before is None else before.pixels.nbytes)
             if self.nbytes + more <= self.most_bytes:
                 made = made if made.flags.owndata else made.copy()  # a view would keep all that it is a part of
-                self.held[path] = Held(made, made.shape == pixels.shape)
+                made.flags.writeable = False
+                self.held[key] = Held(made, made.shape == pixels.shape)
                 self.nbytes += more
 
 
