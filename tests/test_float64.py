@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 
+import numba
 import numpy as np
 import pytest
 from derived import LAYOUTS, EachItsOwn, sample, with_nan
@@ -86,15 +87,31 @@ def test_a_nan_comes_out(name):
 
 
 @pytest.mark.full
-def test_several_threads_give_the_same(monkeypatch):
-    """The variant of each loop that large arrays run."""
+def test_several_threads_give_the_same_bits(monkeypatch):
+    """The variant of each loop that large arrays run, on one thread and on two, and beside the reference."""
     monkeypatch.setattr(dispatch.select, "SMALL", 0)
+    rng, before = np.random.default_rng(0), numba.get_num_threads()
+    wide = rng.normal(size=(4, 24, 33, 31)), rng.normal(size=(40, 24, 3, 3)), rng.normal(size=40)
     with dispatch.use_backend("numba") as table:
         table.forget()
-        for name in ("Conv", "BatchNorm", "CrossEntropy", "MaxPool", "Linear", "Dropout", "ReLU"):
-            op = Op.registry[name]
-            agree(*both(op, sample(op, 0)), name)
-        table.forget()
+        try:
+            for name in ("Conv", "BatchNorm", "CrossEntropy", "MaxPool", "Linear", "Dropout", "ReLU"):
+                op = Op.registry[name]
+                args = [sample(op, 0)]
+                args += [(*wide, (1, 1), ((1, 1), (1, 1)), (1, 1), 1)] if name == "Conv" else []
+                for each in args:
+                    found = []
+                    for threads in (1, min(2, before)):
+                        numba.set_num_threads(threads)
+                        found.append(check.results(op.apply, each, np.float64))
+                    for ones, twos in zip(*found, strict=True):
+                        for one, two in zip(ones, twos, strict=True):
+                            assert (one is None) == (two is None)
+                            assert one is None or np.array_equal(one, two, equal_nan=one.dtype.kind == "f"), name
+                    agree(*both(op, each), name)
+        finally:
+            numba.set_num_threads(before)
+            table.forget()
 
 
 # ------------------------------------------------------------------------------------------------ convolution
