@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # BLAS threads spin beside Numba's
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # and so do PyTorch's, beside those of another process of tests
 os.environ.setdefault("TINYMED_PRECISION", "exact")  # tests of `tf32` ask for it
 os.environ.setdefault("TINYMED_VERIFY", "1")  # every captured program is checked to read only what it wrote
 
@@ -80,6 +81,15 @@ def own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail where a test wrote a file into the folder that the tests were started in."""
+    before = set(os.listdir())
+    yield
+    left = {name for name in set(os.listdir()) - before if not name.startswith(".")}
+    assert not left, f"tests wrote into {Path.cwd()}, not into a folder of their own: {sorted(left)}"
 
 
 @pytest.fixture(params=USABLE)

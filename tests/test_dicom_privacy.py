@@ -176,7 +176,7 @@ def test_no_cross_validation_index_or_registration_tells_who_it_is(pictures, tmp
         ("report", tmp_path / "by-patient", "--out", tmp_path / "report.html"),
         ("index", tmp_path / "by-patient" / "fold-1", pictures, "--out", archive),
         ("search", archive, first, "--out", tmp_path / "found.png", "--json"),
-        ("search", archive, first, second),
+        ("search", archive, first, second, "--out", tmp_path / "both.png"),
         ("register", first, second, "--transform", "rigid", "--out", tmp_path / "pair", "--steps", 2),
         ("register", *scans, "--transform", "rigid", "--out", tmp_path / "scans", "--json", "--steps", 2),
     ]
@@ -187,7 +187,7 @@ def test_no_cross_validation_index_or_registration_tells_who_it_is(pictures, tmp
             assert code == 2
             continue
         assert code == 0, err
-    places = [tmp_path / name for name in ("by-patient", "report.html", "archive", "found.png", "pair", "scans")]
+    places = [tmp_path / name for name in ("by-patient", "report.html", "archive", "found.png", "both.png", "pair", "scans")]
     assert len(searched(*places)) > 15
     assert "dicom-" in (archive / "names.csv").read_text()
 

@@ -291,7 +291,7 @@ class TestSampled:
     def test_a_product_of_full_size_by_hand(self):
         """1024 x 1024 numbers of a depth of 64: two blocks of 256 sums run."""
         rng = np.random.default_rng(0)
-        a, b = (command.aligned(rng.standard_normal(s, dtype=np.float32)) for s in ((1024, 64), (64, 1024)))
+        a, b = (emulated.placed(rng.standard_normal(s, dtype=np.float32)) for s in ((1024, 64), (64, 1024)))
         with emulated.sampling() as sampled:
             dispatch.table("emulated").matmul_2_coalesced(a, b)
         (sample,) = sampled()

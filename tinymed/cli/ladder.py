@@ -15,7 +15,6 @@ import typer
 
 from .. import dispatch
 from ..errors import UserError
-from ..memory import ALIGNMENT
 from ..report.tables import table
 from .app import app, examples, say
 from .predicting_rungs import PREDICTED, known_gpu, predict_rungs, predicted_cells
@@ -151,7 +150,7 @@ def count_accesses(chosen: Any, steps: Sequence[Step]) -> str:
     why = dispatch.absence("emulated")
     if why:
         return f"sectors and conflicts need the emulator: {why}"
-    problem = [aligned(a) for a in chosen.problem(np.random.default_rng(0), *chosen.small)]
+    problem = [emulated.placed(a) for a in chosen.problem(np.random.default_rng(0), *chosen.small)]
     true = outputs(chosen.reference(*problem))
     wrong = []
     for rung, step in zip(chosen.rungs, steps, strict=True):
@@ -176,16 +175,6 @@ def count_accesses(chosen: Any, steps: Sequence[Step]) -> str:
 def outputs(results: Any) -> tuple[Any, ...]:
     """Return what a kernel returns as a tuple."""
     return results if isinstance(results, tuple) else (results,)
-
-
-def aligned(a: Any) -> Any:
-    """Return an array where a GPU would put it: at the beginning of a line of memory."""
-    if not isinstance(a, np.ndarray):
-        return a
-    room = np.empty(a.nbytes + ALIGNMENT, np.uint8)
-    copied = room[-room.ctypes.data % ALIGNMENT :][: a.nbytes].view(a.dtype).reshape(a.shape)
-    copied[...] = a
-    return copied
 
 
 def economy(rows: Sequence[Any]) -> tuple[float | None, float | None]:

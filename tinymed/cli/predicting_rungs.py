@@ -37,13 +37,12 @@ def predict_rungs(chosen: Any, steps: Sequence[Any], gpu: "GPU") -> list[str]:
     from ..cuda.build import Absent, Failed
     from ..cuda.ladders import ready
     from ..cuda.prediction import Unknown, predictions
-    from ..cuda.puzzles import aligned
     from ..cuda.timing import error_text
 
     why = dispatch.absence("emulated")
     if why:
         return [f"predictions need the emulator: {why}"]
-    problem = [aligned(a) for a in chosen.problem(np.random.default_rng(0), *chosen.large)]
+    problem = [emulated.placed(a) for a in chosen.problem(np.random.default_rng(0), *chosen.large)]
     notes: list[str] = []
     for rung, step in zip(chosen.rungs, steps, strict=True):
         dispatcher = getattr(dispatch.table("emulated"), rung.kernel)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dispatch import BackendError
-from ..memory import Order, inverse_order
+from ..memory import Order, dense_order, inverse_order
 from . import modules, on_demand
 
 ALIGNMENT = 256  # cudaMalloc's: sectors are then counted as on a GPU
@@ -95,6 +95,15 @@ def empty(shape: tuple[int, ...], dtype: Any, order: Order | None = None) -> np.
     start = -raw.ctypes.data % ALIGNMENT
     a: np.ndarray = raw[start : start + count].view(dtype).reshape(stored)
     return a if order is None else a.transpose(inverse_order(order))
+
+
+def placed(a: Any) -> Any:
+    """Return a copy of an array, in its memory order, where a GPU would put it; anything else as it is."""
+    if not isinstance(a, np.ndarray):
+        return a
+    copied = empty(a.shape, a.dtype, dense_order(a))
+    copied[...] = a
+    return copied
 
 
 @contextlib.contextmanager

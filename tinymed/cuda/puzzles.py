@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dispatch import table
-from ..memory import dense_order
 from . import emulated
 from .build import CSRC, build, kernels, rungs
 from .ladders import ready
@@ -179,18 +178,9 @@ def examine(puzzle: Puzzle, module: ModuleType) -> Verdict:
 
 def results(launch: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
     """Return what a kernel returns, and what it leaves of the arrays it was given: some update theirs."""
-    given = [aligned(a) for a in args]
+    given = [emulated.placed(a) for a in args]
     made = launch(*given)
     return [a for a in (*(made if isinstance(made, tuple) else (made,)), *given) if isinstance(a, np.ndarray)]
-
-
-def aligned(a: Any) -> Any:
-    """Return a copy of an array, in its memory order, where a GPU would put it; anything else as it is."""
-    if not isinstance(a, np.ndarray):
-        return a
-    copied = emulated.empty(a.shape, a.dtype, dense_order(a))
-    copied[...] = a
-    return copied
 
 
 def distance(a: Any, b: Any) -> float:
