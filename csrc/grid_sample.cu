@@ -19,8 +19,8 @@ struct Axis {
     bool align_corners;
     __device__ float scale() const { return (align_corners ? float(n - 1) : float(n)) / 2; }
     __device__ float shift() const { return align_corners ? 0.0f : 0.5f; }
-    // Without fused multiply-add: rounding decides between two pixels.
-    __device__ float place(float g) const { return __fadd_rn(__fmul_rn(__fadd_rn(g, 1.0f), scale()), -shift()); }
+    // Rounded once: rounding decides between two pixels.
+    __device__ float place(float g) const { return __fmaf_rn(__fadd_rn(g, 1.0f), scale(), -shift()); }
 
     // A place brought into the image; slope is multiplied by that of the map, 0 where the place was cut off.
     __device__ float padded(float at, float& slope) const {

@@ -35,9 +35,12 @@ class Tap(NamedTuple):
 
 
 def unnormalise(g: Array, n: int, align_corners: bool) -> tuple[Array, float]:
-    """Return (places in pixels, pixels for each unit of the grid): -1 to 1 spans the outer centres, or the edges."""
+    """Return (places in pixels, pixels for each unit of the grid): -1 to 1 spans the outer centres, or the edges.
+
+    Product and difference are rounded once, as by a fused multiply-add: rounding decides between two pixels.
+    """
     scale = (n - 1) / 2 if align_corners else n / 2
-    return (g + 1) * scale - (0.0 if align_corners else 0.5), scale
+    return ((g + 1).astype("f8") * scale - (0.0 if align_corners else 0.5)).astype(g.dtype), scale
 
 
 def reflected(xp: Any, place: Array, n: int, align_corners: bool) -> tuple[Array, Array]:

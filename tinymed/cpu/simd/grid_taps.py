@@ -5,7 +5,8 @@ not find it.  `axis_taps` says which pixels count along an axis, and with which 
 combinations of those of its axes.  They are read by gathers whose mask leaves out what lies outside the image.
 
 Each function takes a run of places: addresses of y, x, grid, then places, depth, height, width, channels, the padding
-and whether corners are aligned.  Arithmetic is not contracted: that would move a place on a pixel's edge.
+and whether corners are aligned.  A place and the sum at it are rounded once a term, as PyTorch's; nothing else is
+contracted, which would move a place on a pixel's edge.
 """
 
 from collections.abc import Callable, Sequence
@@ -174,7 +175,7 @@ def axis_taps(r: Rules, g: ir.Value, n: ir.Value, mode: int) -> Taps:
     """Return what counts along an axis of n pixels at the places g."""
     v, b = r.v, r.v.b
     scale, shift = r.scale_and_shift(n)
-    place = v.sub(v.mul(v.add(g, v.number(1.0)), scale), shift)
+    place = v.multiply_add(v.add(g, v.number(1.0)), scale, v.sub(v.zero, shift))
     if mode != BICUBIC:
         place, slope = r.padded(place, n)
         scale = v.mul(scale, slope)
@@ -280,18 +281,36 @@ def over_blocks(b: ir.IRBuilder, arg: dict[str, ir.Value], mode: int, rank: int,
 
 
 def sample(mode: int, rank: int) -> Emit:
-    """Return the writer of y[place, k] = the sum over the corners of weight x[pixel, k]."""
+    """Return the writer of y[place, k] = the sum over the corners of weight x[pixel, k].
+
+    The sixteen terms of a bicubic sample are summed along each row, and then the rows.
+    """
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
         def body(block: Block) -> None:
             v = block.v
-            pixels = [(*block.offset(corner), block.weight(corner)) for corner in block.corners()]
+            rows: list[tuple[ir.Value | None, list[tuple[ir.Value, ir.Value, ir.Value]]]]
+            if mode == BICUBIC:
+                across, factors = block.axes[-1].weight, block.axes[0].weight
+                rows = [
+                    (factor, [(*block.offset((j, i)), weight) for i, weight in enumerate(across)])
+                    for j, factor in enumerate(factors)
+                ]
+            else:
+                rows = [(None, [(*block.offset(corner), block.weight(corner)) for corner in block.corners()])]
 
-            def total(shift: ir.Value) -> ir.Value:
+            def row_sum(shift: ir.Value, pixels: list[tuple[ir.Value, ir.Value, ir.Value]]) -> ir.Value:
                 result = v.zero
                 for index, mask, weight in pixels:
                     value = v.gather(v.elements(b.add(arg["x"], shift), index), mask)
-                    result = v.add(result, v.mul(weight, value))
+                    result = v.multiply_add(weight, value, result)
+                return result
+
+            def total(shift: ir.Value) -> ir.Value:
+                result = v.zero
+                for factor, pixels in rows:
+                    one = row_sum(shift, pixels)
+                    result = one if factor is None else v.multiply_add(factor, one, result)
                 return result
 
             def one_channel(shift: ir.Value) -> None:
