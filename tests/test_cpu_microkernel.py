@@ -66,6 +66,8 @@ def test_tile_of_every_instruction_set(shape):
                     address,
                     tail,
                     *loops,
+                    tables.ctypes.data,
+                    64,
                 )
                 expected = np.einsum("mijl,ijln->mn", x.astype(float), w.astype(float))
                 close(y[order], expected + start[order], 30)

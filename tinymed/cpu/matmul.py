@@ -222,6 +222,8 @@ def dots(y: Any, tables: Any, sums: Any, x: Any, weight: Any, bias: Any) -> None
                         start,
                         columns,
                         (1, 1, terms, 0, 0, step, 0, 0, step),
+                        address(weight) + at,
+                        0,
                     )
                     terms = 1 if start == ZERO and depth % TILE_COLUMNS else -1
                     start, at, columns = ACCUMULATE, whole * step, depth % TILE_COLUMNS

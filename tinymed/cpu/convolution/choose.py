@@ -22,6 +22,7 @@ ALGORITHMS = ("direct", "winograd2", "winograd4", "naive", "depthwise")
 FORCIBLE = ALGORITHMS[:4]
 DIRECTIONS = ("forward", "input", "weight")
 TRANSFORM, FILTER = 10, 8  # multiply-adds that take as long as transforming one number of a tile or a filter
+LARGE_FILTER, LARGE = 32, 1 << 21  # of a filter that becomes more bytes than a core's cache holds, and how many
 DOUBLE_FILTER = 100  # of a filter of float64: its panels are half as wide, so there are more of them, of fewer numbers
 LITTLE = 2048  # multiply-adds that loops do in less time than one more kernel call takes
 ROWS = 8  # tiles per register tile
@@ -127,8 +128,8 @@ def decide(
     read, written = {"forward": (planes * channels, filters), "input": (planes * filters, channels)}.get(
         direction, (channels, filters)
     )
-    cost = DOUBLE_FILTER if precision == "double" else FILTER
-    gains = {m: gain(m, maps, read, written, size[-2:], cost) for m in ((2,) if exact else (2, 4))}
+    double = precision == "double"
+    gains = {m: gain(m, maps, read, written, size[-2:], double) for m in ((2,) if exact else (2, 4))}
     best = max(gains, key=gains.__getitem__)
     return f"winograd{best}" if gains[best] > 1 else "direct"
 
@@ -141,17 +142,20 @@ def few_filters_pay(filters: int, channels: int, kernel: Sizes, dilation: Sizes,
     return filters * (outer * -(-run // LANES) + SUMMING) < 0.8 * outer * run
 
 
-def gain(m: int, images: int, channels: int, filters: int, size: Sequence[int], cost: int = FILTER) -> float:
+def gain(m: int, images: int, channels: int, filters: int, size: Sequence[int], double: bool = False) -> float:
     """Return the time of direct over the time of F(m x m, 3 x 3), as multiply-adds explain it.
 
     Winograd's are (m + 2)^2 per tile, whole tiles at the border and whole rows of registers, and what transforms cost:
-    TRANSFORM for each of the (m + 2)^2 numbers of a tile, for each channel it comes from and goes to, and `cost` for
+    TRANSFORM for each of the (m + 2)^2 numbers of a tile, for each channel it comes from and goes to, and FILTER for
     each of a filter.  The two constants are fitted to times of the shapes below and of 8 to 64 channels at 64 x 64, of
-    1 to 16 images, in three directions: F(4x4) pays from 8 channels up, F(2x2) from 16 up and for 512 channels on few
-    tiles, where transforming filters costs more than it saves.
+    1 to 16 images, in three directions: F(4x4) pays from 8 channels up, F(2x2) from 16 up.  The numbers of a large
+    filter go to memory and come from there (32 to 38 multiply-adds each, on a Xeon): on few tiles F(2x2) has fewer of
+    them, and directly there are none.
     """
     tiles = -(-images * prod(-(-n // m) for n in size) // ROWS) * ROWS
     products = tiles * channels * filters
+    large = 4 * (m + 2) ** 2 * channels * filters > LARGE
+    cost = DOUBLE_FILTER if double else LARGE_FILTER if large else FILTER
     transforms = TRANSFORM * tiles * (channels + filters) + cost * channels * filters
     return 9 * images * prod(size) * channels * filters / max(1, (m + 2) ** 2 * (products + transforms))
 

@@ -53,6 +53,12 @@ def locate(tables: Any, first: Any, last: Any, h: Any, w: Any, x_steps: Any, y_s
     return tiles
 
 
+@serial
+def lies_in_blocks(x: Any, shape: Any, stride: Any) -> Any:
+    """Return whether a block's rows lie one behind the other in memory, not in a cache: they are read ahead."""
+    return exceeds_cache(x) and shape[2:] == (1, 1) and stride == (1, 1)
+
+
 def direct_flops(x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any, *_: Any) -> float:
     """Return the operations: a multiplication and an addition for each weight at each pixel of the output."""
     out = direct_out(x, packed, bias, shape, stride, dilation, groups)[0]
@@ -82,9 +88,7 @@ def conv_direct(
     panels, panel = packed.shape[0] // groups, BYTES * packed.shape[1]
     blocks = ceil_div(n * h * w, BLOCK)
     cuts, partitions = partition_work(blocks, panels)
-    reads_ahead = (
-        exceeds_cache(x) and shape[2:] == (1, 1) and stride == (1, 1)
-    )  # a block's rows lie one behind the other
+    reads_ahead = lies_in_blocks(x, shape, stride)
     nontemporal = exceeds_cache(y) and per_group % TILE_COLUMNS == 0 and whole_vectors(y, k)
     for task in prange(cuts * partitions):
         cut, part, table = task // partitions, task % partitions, tables[task]

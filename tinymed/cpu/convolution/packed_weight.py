@@ -148,4 +148,6 @@ def products(dw: Any, x: Any, panels: Any, table: Any, size: Any, k: Any, pixels
             start,
             min(TILE_COLUMNS, k - p * TILE_COLUMNS),
             loops,
+            address(panels[p]),
+            0,
         )

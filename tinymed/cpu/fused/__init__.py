@@ -5,7 +5,7 @@ are tried: what an earlier one has rewritten a later one finds rewritten.
 """
 
 from ...program import declare
-from . import argmax_weight, conv, fold, join, norm, norm_relu, pool, unpool
+from . import argmax_weight, conv, conv_add, fold, join, norm, norm_relu, pool, unpool
 
 REWRITES = (
     *fold.FOLD,  # before all that takes a convolution or batch norm away from them
@@ -18,6 +18,7 @@ REWRITES = (
     norm.NORM_RELU,
     *norm.NORM_ADD_RELU,
     fold.ADD_RELU,
+    *conv_add.CONV_ADD,  # takes what ADD_RELU made
     norm.NORM_DROPOUT,
     norm.DROPOUT_SUMS,
     norm.RELU_SUMS,
@@ -32,4 +33,4 @@ REWRITES = (
 )
 declare(*REWRITES)
 
-__all__ = ["REWRITES", "argmax_weight", "conv", "fold", "join", "norm", "norm_relu", "pool", "unpool"]
+__all__ = ["REWRITES", "argmax_weight", "conv", "conv_add", "fold", "join", "norm", "norm_relu", "pool", "unpool"]

@@ -12,7 +12,7 @@ from numba import get_thread_id, prange  # type: ignore[attr-defined]
 from ...dispatch import kernel
 from ...program import define
 from ..compiler.jit import serial
-from ..convolution.direct import BLOCK, direct_flops, direct_out, direct_work, locate
+from ..convolution.direct import BLOCK, direct_flops, direct_out, direct_work, lies_in_blocks, locate
 from ..convolution.winograd import (
     FLAT,
     TILES,
@@ -26,6 +26,7 @@ from ..convolution.winograd import (
 )
 from ..simd.partition import partition_work
 from ..simd.pool_windows import relu_max_pool_2x2
+from ..simd.streaming import read_ahead
 from ..simd.tile import ZERO, sweep
 from ..simd.vectors import BYTES, TILE_COLUMNS, TILE_ROWS, address, ceil_div
 
@@ -219,6 +220,8 @@ def direct_pixels(
         BYTES * packed.shape[1],
     )
     row = x.shape[2] * pixel
+    if lies_in_blocks(x, shape, stride):
+        read_ahead(address(x) + first * pixel, (last - first) * pixel, address(table[2]))
     tiles = locate(
         table,
         first,

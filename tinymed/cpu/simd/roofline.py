@@ -27,6 +27,8 @@ def spin(table: Any, x: Any, y: Any, w: Any, tiles: int) -> None:
                 ZERO,
                 TILE_COLUMNS,
                 (1, 1, DEPTH, 0, 0, 4, 0, 0, 4 * TILE_COLUMNS),
+                address(w[piece]),
+                0,
             )
 
 

@@ -4,9 +4,10 @@
                                                       * w[i*wi + j*wj + l*wl + 4*n];  y[ytab[m] + 4*n] = acc[m][n]
 
 for TILE_ROWS rows m and up to TILE_COLUMNS columns n; float32, every stride and table entry in bytes (in float64 the 4
-is an 8, and there are half as many columns).  The tables make
-the rows arbitrary (the indirection buffer of M. Dukhan, "The Indirect Convolution Algorithm", 2019), so stride,
-dilation, borders and remainders need no kernels of their own.  README.md of tinymed/cpu explains it.
+is an 8, and there are half as many columns).  With each term of the sums `pace` bytes more of what later tiles read, at
+`ahead`, are fetched into the L2 cache.  The tables make the rows arbitrary (the indirection buffer of M. Dukhan, "The
+Indirect Convolution Algorithm", 2019), so stride, dilation, borders and remainders need no kernels of their own.
+README.md of tinymed/cpu explains it.
 
 Written as LLVM IR because LLVM does not find this blocking by itself: Numba's loops stop near half of the peak, which
 the tile reaches.
@@ -18,7 +19,8 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from ..compiler.jit import serial
-from .vectors import BYTES, I64, LANES, TILE_COLUMNS, TILE_ROWS, Shape, Vectors, address, vector_function
+from .prefetch import prefetch_line
+from .vectors import BYTES, I64, LANES, TILE_COLUMNS, TILE_ROWS, Shape, Vectors, address, ceil_div, vector_function
 
 ZERO, ACCUMULATE = 0, 1  # values of `start` that are not an address: begin with zeros, or with what y holds
 
@@ -63,11 +65,14 @@ class Emitter(Vectors):
         """Write the three loops; the innermost body is rows * vectors fused multiply-adds."""
         b, arg = self.b, self.arg
         offset, w = cgutils.alloca_once(b, I64), cgutils.alloca_once(b, I64)
+        ahead = cgutils.alloca_once_value(b, arg["ahead"])
         with cgutils.for_range(b, arg["I"]) as outer, cgutils.for_range(b, arg["J"]) as middle:
             b.store(b.add(b.mul(outer.index, arg["xi"]), b.mul(middle.index, arg["xj"])), offset)
             b.store(b.add(arg["w"], b.add(b.mul(outer.index, arg["wi"]), b.mul(middle.index, arg["wj"]))), w)
             with cgutils.for_range(b, arg["L"]):
+                prefetch_line(b, b.load(ahead), write=False)
                 self.body([b.add(row, b.load(offset)) for row in x], b.load(w))
+                b.store(b.add(b.load(ahead), arg["pace"]), ahead)
                 b.store(b.add(b.load(offset), arg["xl"]), offset)
                 b.store(b.add(b.load(w), arg["wl"]), w)
 
@@ -97,7 +102,10 @@ class Emitter(Vectors):
                 self.store(value, place, mask)
 
 
-PARAMETERS = ["xtab", "x", "ytab", "y", "w", "start", "tail", "I", "J", "L", "xi", "xj", "xl", "wi", "wj", "wl"]
+PARAMETERS = [
+    *("xtab", "x", "ytab", "y", "w", "start", "tail"),
+    *("I", "J", "L", "xi", "xj", "xl", "wi", "wj", "wl", "ahead", "pace"),
+]
 
 
 def emit_tile(builder: ir.IRBuilder, arguments: dict[str, ir.Value], shape: Shape) -> None:
@@ -119,15 +127,17 @@ def by_width(name: str, **kind: Any) -> Any:
     wide, narrow = tile_of(f"{name}_wide", **kind), tile_of(f"{name}_narrow", vectors=1, **kind)
 
     @serial
-    def tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any) -> None:
+    def tile(
+        xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any, ahead: Any, pace: Any
+    ) -> None:
         """Run one tile of 1 <= columns <= TILE_COLUMNS; loops = (I, J, L, xi, xj, xl, wi, wj, wl)."""
         i, j, l, xi, xj, xl, wi, wj, wl = merge_loops(loops)
         if columns == TILE_COLUMNS:
-            whole(xtab, x, ytab, y, w, start, LANES, i, j, l, xi, xj, xl, wi, wj, wl)
+            whole(xtab, x, ytab, y, w, start, LANES, i, j, l, xi, xj, xl, wi, wj, wl, ahead, pace)
         elif columns > LANES:
-            wide(xtab, x, ytab, y, w, start, columns - LANES, i, j, l, xi, xj, xl, wi, wj, wl)
+            wide(xtab, x, ytab, y, w, start, columns - LANES, i, j, l, xi, xj, xl, wi, wj, wl, ahead, pace)
         else:
-            narrow(xtab, x, ytab, y, w, start, columns, i, j, l, xi, xj, xl, wi, wj, wl)
+            narrow(xtab, x, ytab, y, w, start, columns, i, j, l, xi, xj, xl, wi, wj, wl, ahead, pace)
 
     return tile
 
@@ -148,13 +158,28 @@ nontemporal_whole = tile_of("nontemporal_tile", whole=True, nontemporal=True)
 
 
 @serial
-def nontemporal_tile(xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any) -> None:
+def nontemporal_tile(
+    xtab: Any, x: Any, ytab: Any, y: Any, w: Any, start: Any, columns: Any, loops: Any, ahead: Any, pace: Any
+) -> None:
     """Run a tile of TILE_COLUMNS columns whose results bypass the caches."""
     i, j, l, xi, xj, xl, wi, wj, wl = merge_loops(loops)
-    nontemporal_whole(xtab, x, ytab, y, w, start, LANES, i, j, l, xi, xj, xl, wi, wj, wl)
+    nontemporal_whole(xtab, x, ytab, y, w, start, LANES, i, j, l, xi, xj, xl, wi, wj, wl, ahead, pace)
 
 
 tall_tile = by_width("tall_tile", rows=TALL)
+
+
+@serial
+def next_panels(w: Any, panel: Any, columns: Any, last: Any, tiles: Any, loops: Any) -> Any:
+    """Return what tiles fetch for the next sweep: (from where, bytes with each step of a sum, bytes in a tile).
+
+    The panels behind `last`, or the first where there are none; nothing where w is not packed.
+    """
+    steps, packed = loops[0] * loops[1] * loops[2], BYTES * TILE_COLUMNS
+    if loops[8] != packed or panel != steps * packed:
+        return w, 0, 0
+    pace = packed // tiles
+    return w + (last * panel if last < ceil_div(columns, TILE_COLUMNS) else 0), pace, pace * steps
 
 
 def make_sweep(tile: Any, height: int) -> Any:
@@ -177,9 +202,11 @@ def make_sweep(tile: Any, height: int) -> Any:
         """Multiply all tiles of a block of rows by panels first..last of TILE_COLUMNS columns.
 
         panel: bytes from panel to panel in w;  tables: an int64 array [2][>= tiles * height] with the rows' offsets
-        from x and from y.
+        from x and from y.  Where panels are packed one behind the other, the panels of the next sweep are fetched
+        meanwhile, evenly: a sweep over few rows would wait for each of its own.
         """
         xtab, ytab = address(tables[0]), address(tables[1])
+        ahead, pace, share = next_panels(w, panel, columns, last, tiles, loops)
         for t in range(tiles):
             at = 8 * height * t
             for p in range(first, last):
@@ -194,7 +221,10 @@ def make_sweep(tile: Any, height: int) -> Any:
                     begin,
                     min(TILE_COLUMNS, columns - p * TILE_COLUMNS),
                     loops,
+                    ahead,
+                    pace,
                 )
+                ahead += share
 
     return sweep
 
