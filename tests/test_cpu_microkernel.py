@@ -20,7 +20,7 @@ import tinymed.cpu.matmul  # noqa: F401
 from tinymed import dispatch
 from tinymed.cpu.convolution import choose
 from tinymed.cpu.simd import vectors
-from tinymed.cpu.simd.tile import PARAMETERS, emit_tile
+from tinymed.cpu.simd.tile import AHEAD, PARAMETERS, emit_tile
 
 few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
@@ -41,7 +41,7 @@ few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health
 )
 def test_tile_of_every_instruction_set(shape):
     """Tiles for AVX2, SSE and NEON run here too: LLVM emulates the vectors that this processor lacks or has not."""
-    tile = machine_code(PARAMETERS, lambda builder, arguments: emit_tile(builder, arguments, shape))
+    tile = machine_code([*PARAMETERS, *AHEAD], lambda builder, arguments: emit_tile(builder, arguments, shape))
     rng, rows, dtype = np.random.default_rng(0), shape.rows, np.dtype(np.float64 if shape.double else np.float32)
     size = dtype.itemsize
     for tail in {1, shape.lanes - 1, shape.lanes}:

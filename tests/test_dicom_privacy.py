@@ -187,7 +187,8 @@ def test_no_cross_validation_index_or_registration_tells_who_it_is(pictures, tmp
             assert code == 2
             continue
         assert code == 0, err
-    places = [tmp_path / name for name in ("by-patient", "report.html", "archive", "found.png", "both.png", "pair", "scans")]
+    written = "by-patient", "report.html", "archive", "found.png", "both.png", "pair", "scans"
+    places = [tmp_path / name for name in written]
     assert len(searched(*places)) > 15
     assert "dicom-" in (archive / "names.csv").read_text()
 

@@ -101,9 +101,7 @@ def direct_task(
     low, high = part * panels // partitions, (part + 1) * panels // partitions
     for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
         first, last = block * BLOCK, min((block + 1) * BLOCK, n * h * w)
-        direct_pixels(
-            address(y), table, x, packed, bias, first, last, h, w, k, shape, stride, groups, low, high, loops
-        )
+        direct_pixels(address(y), table, x, packed, bias, first, last, h, w, k, shape, stride, groups, low, high, loops)
         for g in range(groups):
             begin, end = g * per_group + low * TILE_COLUMNS, g * per_group + min(high * TILE_COLUMNS, per_group)
             add_pixels(pixels, shortcut, first, last, begin, end, rectify)
@@ -172,9 +170,7 @@ def add_tiles(y: Any, other: Any, first: Any, m: Any, low: Any, high: Any) -> No
     work=with_shortcut(winograd_work),
     flops=with_shortcut(winograd_flops),
 )
-def conv_winograd_add_relu(
-    y: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any, other: Any
-) -> None:
+def conv_winograd_add_relu(y: Any, ws: Any, x: Any, u: Any, bias: Any, filters: Any, padding: Any, other: Any) -> None:
     """Compute max(conv_winograd + other, 0)."""
     h, w, m, top, left = y.shape[1], y.shape[2], 4 if u.shape[1] == 36 else 2, padding[0][0], padding[1][0]
     blocks, partitions = winograd_partitions(x, u, h, w, ws)

@@ -65,14 +65,15 @@ class Emitter(Vectors):
         """Write the three loops; the innermost body is rows * vectors fused multiply-adds."""
         b, arg = self.b, self.arg
         offset, w = cgutils.alloca_once(b, I64), cgutils.alloca_once(b, I64)
-        ahead = cgutils.alloca_once_value(b, arg["ahead"])
+        ahead = cgutils.alloca_once_value(b, arg["ahead"]) if "ahead" in arg else None
         with cgutils.for_range(b, arg["I"]) as outer, cgutils.for_range(b, arg["J"]) as middle:
             b.store(b.add(b.mul(outer.index, arg["xi"]), b.mul(middle.index, arg["xj"])), offset)
             b.store(b.add(arg["w"], b.add(b.mul(outer.index, arg["wi"]), b.mul(middle.index, arg["wj"]))), w)
             with cgutils.for_range(b, arg["L"]):
-                prefetch_line(b, b.load(ahead), write=False)
+                if ahead is not None:
+                    prefetch_line(b, b.load(ahead), write=False)
+                    b.store(b.add(b.load(ahead), arg["pace"]), ahead)
                 self.body([b.add(row, b.load(offset)) for row in x], b.load(w))
-                b.store(b.add(b.load(ahead), arg["pace"]), ahead)
                 b.store(b.add(b.load(offset), arg["xl"]), offset)
                 b.store(b.add(b.load(w), arg["wl"]), w)
 
@@ -102,10 +103,8 @@ class Emitter(Vectors):
                 self.store(value, place, mask)
 
 
-PARAMETERS = [
-    *("xtab", "x", "ytab", "y", "w", "start", "tail"),
-    *("I", "J", "L", "xi", "xj", "xl", "wi", "wj", "wl", "ahead", "pace"),
-]
+PARAMETERS = ["xtab", "x", "ytab", "y", "w", "start", "tail", "I", "J", "L", "xi", "xj", "xl", "wi", "wj", "wl"]
+AHEAD = ["ahead", "pace"]  # of tiles that fetch what others will read
 
 
 def emit_tile(builder: ir.IRBuilder, arguments: dict[str, ir.Value], shape: Shape) -> None:
@@ -118,7 +117,7 @@ TALL = 9 if LANES == 16 else TILE_ROWS  # rows of the tile for the weights of a 
 
 def tile_of(name: str, **kind: Any) -> Any:
     """Declare the function that runs one kind of tile."""
-    return vector_function(name, PARAMETERS, emit_tile, **kind)
+    return vector_function(name, [*PARAMETERS, *AHEAD], emit_tile, **kind)
 
 
 def by_width(name: str, **kind: Any) -> Any:
