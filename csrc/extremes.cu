@@ -1,4 +1,4 @@
-// Along an axis, of [outer, n, inner]: the largest, the smallest, where they are, products, moments, logsumexp.
+// Along an axis, of [outer, n, inner]: the largest, the smallest, where they are, products, moments, logsumexp, truth.
 #include "lines.cuh"
 #include "norm.cuh"
 
@@ -75,11 +75,30 @@ struct Product {
     __device__ void finish(int64_t line, double s) const { y[line] = float(s); }
 };
 
-// sum (x - mean)^2 / freedom
-struct Variance {
+// dx = dy times the product of all others: of those before, then times that of those behind; zeros need no division.
+struct ProductBackward {  // a thread walks along each line, and back
+    float* __restrict__ dx;
+    const float* __restrict__ dy;
+    const float* __restrict__ x;
+    int n, inner;
+    __device__ void operator()(int64_t line) const {
+        int64_t row = quotient(line, inner), first = row * n * inner + (line - row * inner);
+        double before = 1, behind = 1;
+        for (int i = 0; i < n; ++i) {
+            int64_t at = first + int64_t(i) * inner;
+            dx[at] = float(before);
+            before *= x[at];
+        }
+        for (int i = n; i-- > 0;) {
+            int64_t at = first + int64_t(i) * inner;
+            dx[at] = float(dy[line] * (dx[at] * behind));
+            behind *= x[at];
+        }
+    }
+};
+
+struct OfMoments {
     using State = Moments;
-    float* __restrict__ y;
-    double freedom;
     static __device__ Moments start() { return {0, 0, 0}; }
     __device__ void add(Moments& s, float v, int) const {
         s.n += 1;
@@ -88,8 +107,50 @@ struct Variance {
         s.m2 += off * (v - s.mean);
     }
     __device__ void merge(Moments& s, const Moments& other) const { s.merge(other.n, other.mean, other.m2); }
+};
+struct Variance : OfMoments {  // sum (x - mean)^2 / freedom
+    float* __restrict__ y;
+    double freedom;
+    Variance(float* y, double freedom) : y(y), freedom(freedom) {}
     __device__ void finish(int64_t line, const Moments& s) const { y[line] = float(s.m2 / freedom); }
 };
+struct MeanOfLine : OfMoments {
+    double* __restrict__ mean;
+    explicit MeanOfLine(double* mean) : mean(mean) {}
+    __device__ void finish(int64_t line, const Moments& s) const { mean[line] = s.mean; }
+};
+struct VarianceBackward {  // 2 dy (x - mean) / freedom
+    float* __restrict__ dx;
+    const float* __restrict__ dy;
+    const float* __restrict__ x;
+    const double* __restrict__ mean;
+    float freedom;
+    int n, inner;
+    __device__ void operator()(int64_t at) const {
+        int64_t above = quotient(at, inner), line = quotient(above, n) * inner + (at - above * inner);
+        dx[at] = 2 * dy[line] / freedom * float(x[at] - mean[line]);
+    }
+};
+
+template <bool all>
+struct Truth {  // whether all, or any, of a line are not 0; a NaN is not
+    using State = bool;
+    bool* __restrict__ y;
+    static __device__ bool start() { return all; }
+    template <class T>
+    __device__ void add(bool& s, T v, int) const {
+        merge(s, v != 0);
+    }
+    __device__ void merge(bool& s, bool other) const { s = all ? s && other : s || other; }
+    __device__ void finish(int64_t line, bool s) const { y[line] = s; }
+};
+template <class T>
+void truth(const Out<bool>& y, const In<T>& x, bool all, cudaStream_t stream) {
+    if (all)
+        lines::reduce(Truth<true>{y.data}, x, stream);
+    else
+        lines::reduce(Truth<false>{y.data}, x, stream);
+}
 
 // Each thread's largest number, and the sum of e^(x - it).
 struct Peak {
@@ -163,7 +224,7 @@ void product_of_lines(Out<float> y, In<float> x, cudaStream_t stream) { lines::r
 BIND(product_of_lines, "y x");
 
 void variance_of_lines(Out<float> y, In<float> x, double freedom, cudaStream_t stream) {
-    lines::reduce(Variance{y.data, freedom}, x, stream);
+    lines::reduce(Variance(y.data, freedom), x, stream);
 }
 BIND(variance_of_lines, "y x freedom");
 
@@ -176,3 +237,26 @@ void logsumexp_of_lines_backward(Out<float> dx, In<float> dy, In<float> x, In<fl
     each(LogSumExpBackward{dx.data, dy.data, x.data, y.data, x.length(1), x.length(2)}, x.size(), stream);
 }
 BIND(logsumexp_of_lines_backward, "dx dy x y");
+
+void product_of_lines_backward(Out<float> dx, In<float> dy, In<float> x, cudaStream_t stream) {
+    require(x.shape.count == 3 && dy.size() == x.shape[0] * x.shape[2], "prod_backward: x ", x.shape, ", dy ",
+            dy.shape);
+    each<1>(ProductBackward{dx.data, dy.data, x.data, x.length(1), x.length(2)}, dy.size(), stream);
+}
+BIND(product_of_lines_backward, "dx dy x");
+
+void variance_of_lines_backward(Out<float> dx, Work<double> mean, In<float> dy, In<float> x, float freedom,
+                                cudaStream_t stream) {
+    int n = x.length(1), inner = x.length(2);
+    require(dy.size() == mean.size() && dy.size() == x.shape[0] * inner, "var_backward: x ", x.shape, ", dy ",
+            dy.shape);
+    lines::reduce(MeanOfLine(mean.data), x, stream);
+    each(VarianceBackward{dx.data, dy.data, x.data, mean.data, freedom, n, inner}, x.size(), stream);
+}
+BIND(variance_of_lines_backward, "dx mean dy x freedom");
+
+void truth_of_lines(Out<bool> y, In<float> x, bool all, cudaStream_t stream) { truth(y, x, all, stream); }
+BIND(truth_of_lines, "y x all");
+
+void truth_of_bools(Out<bool> y, In<bool> x, bool all, cudaStream_t stream) { truth(y, x, all, stream); }
+BIND(truth_of_bools, "y x all");

@@ -28,6 +28,26 @@ struct BceLogits {  // weight ((1 - t) x + (1 - t + q t) softplus(-x))
         return ((1 - t) * x[i] + (1 - t + q * t) * softplus(-x[i])) * at(weight, i);
     }
 };
+struct BceTargetGradient {  // with respect to the target: log(1 - p) - log p
+    float* __restrict__ dt;
+    const float* __restrict__ dy, * __restrict__ p, * __restrict__ weight;
+    float scale;
+    int64_t step;  // 0: a reduced loss has one gradient for all elements
+    __device__ void operator()(int64_t i) const {
+        float odds = at_least(log1pf(-p[i]), -LARGEST) - at_least(logf(p[i]), -LARGEST);
+        dt[i] = dy[i * step] * scale * odds * at(weight, i);
+    }
+};
+struct BceLogitsTargetGradient {  // (q - 1) softplus(-x) - x
+    float* __restrict__ dt;
+    const float* __restrict__ dy, * __restrict__ x, * __restrict__ weight, * __restrict__ pos_weight;
+    float scale;
+    int64_t step;
+    __device__ void operator()(int64_t i) const {
+        float slope = pos_weight ? (pos_weight[i] - 1) * softplus(-x[i]) - x[i] : -x[i];
+        dt[i] = dy[i * step] * scale * slope * at(weight, i);
+    }
+};
 template <class F>
 struct Each {
     float* __restrict__ y;
@@ -120,6 +140,38 @@ __global__ void __launch_bounds__(rows::THREADS)
     }
 }
 
+// ------------------------------------------------------------------------------------------ negative log likelihood
+
+struct Likelihood {  // loss = -share x[t], share = w[t], 0 where ignored and for no class
+    float* __restrict__ loss;
+    float* __restrict__ share;
+    const float* __restrict__ x;
+    const int64_t* __restrict__ target;
+    const float* __restrict__ weight;
+    int c;
+    int64_t ignore_index;
+    __device__ void operator()(int64_t row) const {
+        int64_t t = target[row];
+        bool named = 0 <= t && t < c;
+        share[row] = named && t != ignore_index ? at(weight, t) : 0.0f;
+        loss[row] = -share[row] * (named ? x[row * c + t] : 0.0f);
+    }
+};
+struct LikelihoodGradient {
+    float* __restrict__ dx;
+    const float* __restrict__ dy;
+    const int64_t* __restrict__ target;
+    const float* __restrict__ weight;
+    const float* __restrict__ total;  // null: the loss is no mean
+    int c;
+    int64_t ignore_index, step;  // step 0: a reduced loss has one gradient for all rows
+    __device__ void operator()(int64_t i) const {
+        int64_t row = quotient(i, c), t = target[row];
+        float g = total ? dy[row * step] / *total : dy[row * step];
+        dx[i] = t == i - row * c ? -(g * (t == ignore_index ? 0.0f : at(weight, t))) : 0.0f;
+    }
+};
+
 struct Number {
     const float* __restrict__ x;
     __device__ double operator()(int64_t i) const { return x[i]; }
@@ -199,3 +251,34 @@ void cross_entropy_gradient(Out<float> dx, In<float> x, In<float> dy, In<int64_t
            lse.data, mean ? total.data : nullptr, int64_t(dy.size() == n));
 }
 BIND(cross_entropy_gradient, "dx x dy target weight weight_map lse total ignore_index smoothing mean");
+
+void bce_target_gradient(Out<float> dt, In<float> dy, In<float> x, Maybe<float> weight, float scale,
+                         cudaStream_t stream) {
+    each(BceTargetGradient{dt.data, dy.data, x.data, weight.data, scale, dy.size() == x.size()}, x.size(), stream);
+}
+BIND(bce_target_gradient, "dt dy x weight scale");
+
+void bce_logits_target_gradient(Out<float> dt, In<float> dy, In<float> x, Maybe<float> weight, Maybe<float> pos_weight,
+                                float scale, cudaStream_t stream) {
+    BceLogitsTargetGradient f{dt.data, dy.data, x.data, weight.data, pos_weight.data, scale, dy.size() == x.size()};
+    each(f, x.size(), stream);
+}
+BIND(bce_logits_target_gradient, "dt dy x weight pos_weight scale");
+
+void nll_rows(Out<float> loss, Out<float> share, In<float> x, In<int64_t> target, Maybe<float> weight,
+              int64_t ignore_index, cudaStream_t stream) {
+    require(target.size() == x.shape[0], "nll_loss: ", x.shape[0], " rows of scores, ", target.size(), " targets");
+    each(Likelihood{loss.data, share.data, x.data, target.data, weight.data, x.length(1), ignore_index}, target.size(),
+         stream);
+}
+BIND(nll_rows, "loss share x target weight ignore_index");
+
+void nll_gradient(Out<float> dx, In<float> dy, In<int64_t> target, Maybe<float> weight, Maybe<float> total, Lengths,
+                  int64_t ignore_index, cudaStream_t stream) {
+    int64_t n = dx.shape[0];
+    require(target.size() == n, "nll_loss_backward: ", n, " rows of scores, ", target.size(), " targets");
+    LikelihoodGradient f{dx.data,       dy.data,      target.data, weight.data, total.data,
+                         dx.length(1), ignore_index, dy.size() == n};
+    each(f, dx.size(), stream);
+}
+BIND(nll_gradient, "dx dy target weight total x_shape ignore_index");
