@@ -1,4 +1,5 @@
-// Losses: binary cross-entropy of probabilities and of logits, and softmax cross-entropy of rows of classes.
+// Losses: binary cross-entropy of probabilities and of logits, softmax cross-entropy and negative log likelihood of
+// rows of classes, and the margin loss of samples with several labels.
 // Sums run in float64 over parts whose number depends on the shape alone.
 #include "elementwise.cuh"
 #include "reduce.cuh"
@@ -185,6 +186,69 @@ struct Reduced {  // the sum of the losses, or over that of the weights
     const float* total;
     __device__ void operator()(double sum) const { *value = float(total ? sum / *total : sum); }
 };
+
+// ------------------------------------------------------------------------------------------- margins of several labels
+
+__device__ __forceinline__ float hinge(float v) { return v > 0 || v != v ? v : 0.0f; }  // NaN passes
+
+struct Labels {  // those that a row of targets lists before its first -1
+    const float* __restrict__ x;
+    const int64_t* __restrict__ target;
+    int classes, listed;  // the lengths of their rows
+    __device__ int64_t label(int64_t row, int j) const { return target[row * listed + j]; }
+    __device__ bool lists(int64_t row, int j) const { return j < listed && label(row, j) >= 0; }
+    // How often a class is among the labels of a row.
+    __device__ int times(int64_t row, int c) const {
+        int count = 0;
+        for (int j = 0; lists(row, j); ++j) count += label(row, j) == c;
+        return count;
+    }
+};
+struct MarginLoss {  // the sum over labels j and other classes c of max(0, 1 - x[j] + x[c]), over the number of classes
+    float* __restrict__ loss;
+    Labels rows;
+    __device__ void operator()(int64_t row) const {
+        const float* x = rows.x + row * rows.classes;
+        double sum = 0;
+        for (int c = 0; c < rows.classes; ++c) {
+            if (rows.times(row, c)) continue;
+            for (int j = 0; rows.lists(row, j); ++j) {
+                int64_t label = rows.label(row, j);
+                if (label < rows.classes) sum += hinge(1 - x[label] + x[c]);
+            }
+        }
+        loss[row] = float(sum / rows.classes);
+    }
+};
+struct MarginGradient {  // what is open between this class and each label, or each class that is none
+    float* __restrict__ dx;
+    const float* __restrict__ dy;
+    Labels rows;
+    __device__ int open(int64_t row, int c) const {
+        const float* x = rows.x + row * rows.classes;
+        int count = 0, times = rows.times(row, c);
+        if (times) {
+            for (int other = 0; other < rows.classes; ++other)
+                count -= !rows.times(row, other) && 1 - x[c] + x[other] > 0;
+            return count * times;
+        }
+        for (int j = 0; rows.lists(row, j); ++j) {
+            int64_t label = rows.label(row, j);
+            count += label < rows.classes && 1 - x[label] + x[c] > 0;
+        }
+        return count;
+    }
+    __device__ void operator()(int64_t i) const {
+        int64_t row = quotient(i, rows.classes);
+        dx[i] = dy[row] * float(open(row, int(i - row * rows.classes))) / float(rows.classes);
+    }
+};
+
+Labels labels_of(const In<float>& x, const In<int64_t>& target) {
+    require(x.shape.count == 2 && target.shape.count == 2 && target.shape[0] == x.shape[0], "multilabel_margin: x has ",
+            "shape ", x.shape, ", target ", target.shape);
+    return {x.data, target.data, x.length(1), target.length(1)};
+}
 }  // namespace
 
 void bce_each(Out<float> y, In<float> x, In<float> target, Maybe<float> weight, cudaStream_t stream) {
@@ -282,3 +346,14 @@ void nll_gradient(Out<float> dx, In<float> dy, In<int64_t> target, Maybe<float> 
     each(f, dx.size(), stream);
 }
 BIND(nll_gradient, "dx dy target weight total x_shape ignore_index");
+
+void multilabel_margin_rows(Out<float> loss, In<float> x, In<int64_t> target, cudaStream_t stream) {
+    each<1>(MarginLoss{loss.data, labels_of(x, target)}, x.shape[0], stream);
+}
+BIND(multilabel_margin_rows, "loss x target");
+
+void multilabel_margin_gradient(Out<float> dx, In<float> dy, In<float> x, In<int64_t> target, cudaStream_t stream) {
+    require(dy.size() == x.shape[0], "multilabel_margin_backward: dy has shape ", dy.shape, ", x ", x.shape);
+    each<1>(MarginGradient{dx.data, dy.data, labels_of(x, target)}, x.size(), stream);
+}
+BIND(multilabel_margin_gradient, "dx dy x target");

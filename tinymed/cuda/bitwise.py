@@ -1,4 +1,4 @@
-"""Operations on the bits of int64 and bool, on the GPU: csrc/bitwise.cu."""
+"""Operations on the bits of int64 and bool, on the GPU: csrc/compare.cu."""
 
 from typing import Any
 

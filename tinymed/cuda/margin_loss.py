@@ -1,4 +1,4 @@
-"""The margin loss of samples with several labels, on the GPU: csrc/margin_loss.cu."""
+"""The margin loss of samples with several labels, on the GPU: csrc/loss.cu."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Sums over any axes in any memory order, norms and truth, on the GPU: csrc/reduce.cu, vector_norm.cu and extremes.cu.
+"""Sums over any axes in any memory order, norms and truth, on the GPU: csrc/reduce.cu and extremes.cu.
 
 The reduced axes are brought into one or two runs of axes, so that three kernels do for sums.
 """
