@@ -1,4 +1,4 @@
-// Adaptive and global average pooling: part i of m along n pixels is i n/m .. (i + 1) n/m, rounded out.
+// Adaptive and global pooling, averages and maxima: part i of m along n pixels is i n/m .. (i + 1) n/m, rounded out.
 #include "elementwise.cuh"
 #include "pool.cuh"
 
@@ -43,6 +43,29 @@ struct Backward {  // each pixel gathers from the parts that it lies in, which a
         dx[at] = sum;
     }
 };
+
+struct Largest {  // of each part of images or volumes [n, depth, height, width, c], and its position among the voxels
+    float* __restrict__ y;
+    int64_t* __restrict__ index;
+    const float* __restrict__ x;
+    int d, h, w, c, depth, height, width;
+    __device__ void operator()(int64_t at) const {
+        Place p(at, h, w, c);  // of planes: p.b counts them through all volumes
+        int64_t volume = p.b / d;
+        Part q = part_of(int(p.b - volume * d), d, depth), r = part_of(p.i, h, height), s = part_of(p.j, w, width);
+        float best = 0;
+        int64_t first = -1;
+        for (int z = q.first; z < q.last; ++z)
+            for (int i = r.first; i < r.last; ++i)
+                for (int j = s.first; j < s.last; ++j) {
+                    int64_t place = (int64_t(z) * height + i) * width + j;
+                    float v = x[(volume * depth * height * width + place) * c + p.k];
+                    if (first < 0 || (best == best && pool::exceeds(v, best))) best = v, first = place;
+                }
+        y[at] = best;
+        index[at] = first;
+    }
+};
 }  // namespace
 
 void adaptive_avg_pool2d_forward(Out<float> y, In<float> x, Lengths, cudaStream_t stream) {
@@ -55,3 +78,13 @@ void adaptive_avg_pool2d_backward(Out<float> dx, In<float> dy, Lengths, cudaStre
     each(f, dx.size(), stream);
 }
 BIND(adaptive_avg_pool2d_backward, "dx dy x_shape");
+
+void adaptive_max_pool_forward(Out<float> y, Out<int64_t> index, In<float> x, Lengths, cudaStream_t stream) {
+    int a = x.shape.count - 3;  // the axis of rows; volumes have one of planes before it
+    require(a == 1 || a == 2, "adaptive_max_pool: x has shape ", x.shape);
+    Largest f{y.data,          index.data,      x.data,      a == 2 ? y.length(1) : 1,
+              y.length(a),     y.length(a + 1), y.length(a + 2), a == 2 ? x.length(1) : 1,
+              x.length(a), x.length(a + 1)};
+    each<1>(f, y.size(), stream);
+}
+BIND(adaptive_max_pool_forward, "y index x size");

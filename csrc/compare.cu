@@ -1,4 +1,4 @@
-// Element-wise choices: comparing, choosing by a condition, larger and smaller, changing the type of numbers.
+// Element-wise choices: comparing, choosing by a condition, larger and smaller, changing the type of numbers; bits.
 #include "elementwise.cuh"
 
 namespace {
@@ -88,6 +88,41 @@ void cast(const Out<To>& y, const In<From>& x, cudaStream_t stream) {
     require(y.size() == x.size(), "cast: x has shape ", x.shape, ", y ", y.shape);
     each(Cast<To, From>{y.data, x.data}, y.size(), stream);
 }
+
+// ---------------------------------------------------------------------------------------------------------------- bits
+
+enum Operation { BITS_AND, BITS_OR, BITS_XOR, LEFT, RIGHT };
+
+template <class T>
+__device__ __forceinline__ T combined(int operation, T a, T b) {
+    switch (operation) {
+        case BITS_AND: return T(a & b);
+        case BITS_OR: return T(a | b);
+        case BITS_XOR: return T(a ^ b);
+    }
+    constexpr int BITS = 8 * sizeof(T);
+    bool off = b < 0 || b >= BITS;  // then nothing is left but the sign
+    if (operation == LEFT) return off ? T(0) : T(std::make_unsigned_t<T>(a) << b);
+    return T(a >> (off ? T(BITS - 1) : b));
+}
+template <>
+__device__ __forceinline__ bool combined(int operation, bool a, bool b) {
+    return operation == BITS_AND ? a && b : operation == BITS_OR ? a || b : a != b;
+}
+template <class T>
+struct Combine {
+    T* __restrict__ y;
+    const T* __restrict__ a;
+    const T* __restrict__ b;  // null: the number
+    T number;
+    int operation;
+    __device__ void operator()(int64_t i) const { y[i] = combined<T>(operation, a[i], b ? b[i] : number); }
+};
+template <class T>
+void combine(const Out<T>& y, const In<T>& a, const Maybe<T>& b, T number, int operation, cudaStream_t stream) {
+    require(y.size() == a.size() && (!b || b.size() == a.size()), "bitwise: ", a.shape, " and ", b.shape);
+    each(Combine<T>{y.data, a.data, b.data, number, operation}, a.size(), stream);
+}
 }  // namespace
 
 void compare_arrays(Out<bool> y, In<float> a, In<float> b, int relation, cudaStream_t stream) {
@@ -156,3 +191,14 @@ void cast_from_int(Out<float> y, In<int> x, cudaStream_t stream) { cast(y, x, st
 BIND(cast_from_int, "y x");
 void cast_from_long(Out<float> y, In<int64_t> x, cudaStream_t stream) { cast(y, x, stream); }
 BIND(cast_from_long, "y x");
+
+void bitwise_bools(Out<bool> y, In<bool> a, Maybe<bool> b, bool number, int operation, cudaStream_t stream) {
+    combine(y, a, b, number, operation, stream);
+}
+BIND(bitwise_bools, "y a b number operation");
+
+void bitwise_longs(Out<int64_t> y, In<int64_t> a, Maybe<int64_t> b, int64_t number, int operation,
+                   cudaStream_t stream) {
+    combine(y, a, b, number, operation, stream);
+}
+BIND(bitwise_longs, "y a b number operation");

@@ -1,4 +1,5 @@
-// Dropout of elements and of channels.  No mask is kept: backward draws the same bits again from the ticket.
+// Dropout of elements and of channels, and SELU's alpha dropout.  No mask is kept: backward draws the same bits again
+// from the ticket.
 #include "elementwise.cuh"
 #include "philox.cuh"
 
@@ -25,6 +26,25 @@ struct DropChannels {  // y[n, s, c] = x[n, s, c] factors[n, c]
     int64_t sample;
     int c;
     __device__ void operator()(int64_t i) const { y[i] = x[i] * factors[i / sample * c + modulo(i, c)]; }
+};
+
+struct AlphaDrop {  // y = a x + b where the bits reach the limit, else one value
+    float* __restrict__ y;
+    const float* __restrict__ x;
+    int64_t limit;
+    float a, b, dropped;
+    __device__ void operator()(int64_t i, unsigned bits) const { y[i] = bits >= limit ? a * x[i] + b : dropped; }
+};
+struct AlphaDropChannels {  // by the channel's factor, which is 1 or 0
+    float* __restrict__ y;
+    const float* __restrict__ x;
+    const float* __restrict__ kept;
+    int64_t sample;
+    int c;
+    float a, b, dropped;
+    __device__ void operator()(int64_t i) const {
+        y[i] = kept[i / sample * c + modulo(i, c)] != 0 ? a * x[i] + b : dropped;
+    }
 };
 
 void drop_channels(const char* op, const Out<float>& y, const Work<float>& factors, const In<float>& x,
@@ -62,3 +82,23 @@ void dropout_channels_backward(Out<float> dx, Work<float> factors, In<float> dy,
     drop_channels("dropout_channels_backward", dx, factors, dy, ticket.data, limit, scale, stream);
 }
 BIND(dropout_channels_backward, "dx factors dy ticket limit scale");
+
+void take_ticket(Out<unsigned> ticket, InOut<unsigned> state, cudaStream_t stream) {
+    philox::take_ticket("take_ticket", ticket, state, stream);
+}
+BIND(take_ticket, "ticket state");
+
+void alpha_drop(Out<float> y, In<float> x, In<unsigned> ticket, int64_t limit, float a, float b, float dropped,
+                cudaStream_t stream) {
+    philox::each_half(AlphaDrop{y.data, x.data, limit, a, b, dropped}, ticket.data, x.size(), stream);
+}
+BIND(alpha_drop, "y x ticket limit a b dropped");
+
+void alpha_drop_channels(Out<float> y, Work<float> kept, In<float> x, In<unsigned> ticket, int64_t limit, float a,
+                         float b, float dropped, cudaStream_t stream) {
+    int64_t samples = kept.shape[0], n = y.size();
+    if (!n) return;
+    philox::each_half(Factor{kept.data, limit, 1.0f}, ticket.data, kept.size(), stream);
+    each(AlphaDropChannels{y.data, x.data, kept.data, n / samples, kept.length(1), a, b, dropped}, n, stream);
+}
+BIND(alpha_drop_channels, "y kept x ticket limit a b dropped");

@@ -102,6 +102,18 @@ struct AddEach {
     }
 };
 
+// dx[o, j, i] = dy[o, i] where j = index[o, i], else 0
+struct PutEach {
+    float* __restrict__ dx;
+    const float* __restrict__ dy;
+    const int64_t* __restrict__ index;
+    int n, inner;
+    __device__ void operator()(int64_t at) const {
+        int64_t above = quotient(at, inner), o = quotient(above, n), line = o * inner + (at - above * inner);
+        dx[at] = index[line] == above - o * n ? dy[line] : 0.0f;
+    }
+};
+
 struct Join {  // places along two axes as one along both merged
     int64_t* __restrict__ y;
     const int64_t* __restrict__ a;
@@ -134,6 +146,12 @@ void take_each(Out<float> y, In<float> x, In<int64_t> index, cudaStream_t stream
     each(TakeEach{y.data, x.data, index.data, n, many, inner}, y.size(), stream);
 }
 BIND(take_each, "y x index");
+
+void put_each(Out<float> dx, In<float> dy, In<int64_t> index, int64_t n, cudaStream_t stream) {
+    require(dy.shape.count == 2 && index.size() == dy.size(), "pick_backward: dy ", dy.shape, ", index ", index.shape);
+    each(PutEach{dx.data, dy.data, index.data, int(n), dy.length(1)}, dx.size(), stream);
+}
+BIND(put_each, "dx dy index n");
 
 void rank_places(Out<int64_t> sorted, Out<int64_t> order, In<int64_t> index, int64_t n, cudaStream_t stream) {
     int m = int(index.size());

@@ -19,9 +19,9 @@ inline unsigned power_above(int64_t n, unsigned most) {
     return p;
 }
 
-template <class F>
+template <class F, class T = float>
 __global__ void __launch_bounds__(THREADS)
-    reduce_kernel(F f, const float* __restrict__ x, int64_t outer, int n, int inner, int across) {
+    reduce_kernel(F f, const T* __restrict__ x, int64_t outer, int n, int inner, int across) {
     __shared__ typename F::State states[THREADS];
     int64_t row = int64_t(blockIdx.x) / across * blockDim.z + threadIdx.z;
     int column = int(blockIdx.x) % across * blockDim.x + threadIdx.x;
@@ -37,14 +37,14 @@ __global__ void __launch_bounds__(THREADS)
     f.finish(row * inner + column, s);
 }
 
-template <class F>
-void reduce(F f, const In<float>& x, cudaStream_t stream) {
+template <class F, class T = float>
+void reduce(F f, const In<T>& x, cudaStream_t stream) {
     require(x.shape.count == 3, "a reduction of lines takes [outer, n, inner], got ", x.shape);
     int n = x.length(1), inner = x.length(2);
     unsigned wide = power_above(inner, 32), deep = power_above(n, THREADS / wide);
     unsigned left = THREADS / wide / deep, across = blocks(inner, wide);
     unsigned many = power_above(x.shape[0], left < 64 ? left : 64);  // the most that a block has along z
-    LAUNCH((reduce_kernel<F>), blocks(x.shape[0], many) * across, dim3(wide, deep, many), 0, stream, f, x.data,
+    LAUNCH((reduce_kernel<F, T>), blocks(x.shape[0], many) * across, dim3(wide, deep, many), 0, stream, f, x.data,
            x.shape[0], n, inner, int(across));
 }
 }  // namespace lines

@@ -1,4 +1,5 @@
-// Losses: binary cross-entropy of probabilities and of logits, and softmax cross-entropy of rows of classes.
+// Losses: binary cross-entropy of probabilities and of logits, softmax cross-entropy and negative log likelihood of
+// rows of classes, and the margin loss of samples with several labels.
 // Sums run in float64 over parts whose number depends on the shape alone.
 #include "elementwise.cuh"
 #include "reduce.cuh"
@@ -26,6 +27,26 @@ struct BceLogits {  // weight ((1 - t) x + (1 - t + q t) softplus(-x))
     __device__ float operator()(int64_t i) const {
         float t = target[i], q = at(pos_weight, i);
         return ((1 - t) * x[i] + (1 - t + q * t) * softplus(-x[i])) * at(weight, i);
+    }
+};
+struct BceTargetGradient {  // with respect to the target: log(1 - p) - log p
+    float* __restrict__ dt;
+    const float* __restrict__ dy, * __restrict__ p, * __restrict__ weight;
+    float scale;
+    int64_t step;  // 0: a reduced loss has one gradient for all elements
+    __device__ void operator()(int64_t i) const {
+        float odds = at_least(log1pf(-p[i]), -LARGEST) - at_least(logf(p[i]), -LARGEST);
+        dt[i] = dy[i * step] * scale * odds * at(weight, i);
+    }
+};
+struct BceLogitsTargetGradient {  // (q - 1) softplus(-x) - x
+    float* __restrict__ dt;
+    const float* __restrict__ dy, * __restrict__ x, * __restrict__ weight, * __restrict__ pos_weight;
+    float scale;
+    int64_t step;
+    __device__ void operator()(int64_t i) const {
+        float slope = pos_weight ? (pos_weight[i] - 1) * softplus(-x[i]) - x[i] : -x[i];
+        dt[i] = dy[i * step] * scale * slope * at(weight, i);
     }
 };
 template <class F>
@@ -120,6 +141,38 @@ __global__ void __launch_bounds__(rows::THREADS)
     }
 }
 
+// ------------------------------------------------------------------------------------------ negative log likelihood
+
+struct Likelihood {  // loss = -share x[t], share = w[t], 0 where ignored and for no class
+    float* __restrict__ loss;
+    float* __restrict__ share;
+    const float* __restrict__ x;
+    const int64_t* __restrict__ target;
+    const float* __restrict__ weight;
+    int c;
+    int64_t ignore_index;
+    __device__ void operator()(int64_t row) const {
+        int64_t t = target[row];
+        bool named = 0 <= t && t < c;
+        share[row] = named && t != ignore_index ? at(weight, t) : 0.0f;
+        loss[row] = -share[row] * (named ? x[row * c + t] : 0.0f);
+    }
+};
+struct LikelihoodGradient {
+    float* __restrict__ dx;
+    const float* __restrict__ dy;
+    const int64_t* __restrict__ target;
+    const float* __restrict__ weight;
+    const float* __restrict__ total;  // null: the loss is no mean
+    int c;
+    int64_t ignore_index, step;  // step 0: a reduced loss has one gradient for all rows
+    __device__ void operator()(int64_t i) const {
+        int64_t row = quotient(i, c), t = target[row];
+        float g = total ? dy[row * step] / *total : dy[row * step];
+        dx[i] = t == i - row * c ? -(g * (t == ignore_index ? 0.0f : at(weight, t))) : 0.0f;
+    }
+};
+
 struct Number {
     const float* __restrict__ x;
     __device__ double operator()(int64_t i) const { return x[i]; }
@@ -133,6 +186,69 @@ struct Reduced {  // the sum of the losses, or over that of the weights
     const float* total;
     __device__ void operator()(double sum) const { *value = float(total ? sum / *total : sum); }
 };
+
+// ------------------------------------------------------------------------------------------- margins of several labels
+
+__device__ __forceinline__ float hinge(float v) { return v > 0 || v != v ? v : 0.0f; }  // NaN passes
+
+struct Labels {  // those that a row of targets lists before its first -1
+    const float* __restrict__ x;
+    const int64_t* __restrict__ target;
+    int classes, listed;  // the lengths of their rows
+    __device__ int64_t label(int64_t row, int j) const { return target[row * listed + j]; }
+    __device__ bool lists(int64_t row, int j) const { return j < listed && label(row, j) >= 0; }
+    // How often a class is among the labels of a row.
+    __device__ int times(int64_t row, int c) const {
+        int count = 0;
+        for (int j = 0; lists(row, j); ++j) count += label(row, j) == c;
+        return count;
+    }
+};
+struct MarginLoss {  // the sum over labels j and other classes c of max(0, 1 - x[j] + x[c]), over the number of classes
+    float* __restrict__ loss;
+    Labels rows;
+    __device__ void operator()(int64_t row) const {
+        const float* x = rows.x + row * rows.classes;
+        double sum = 0;
+        for (int c = 0; c < rows.classes; ++c) {
+            if (rows.times(row, c)) continue;
+            for (int j = 0; rows.lists(row, j); ++j) {
+                int64_t label = rows.label(row, j);
+                if (label < rows.classes) sum += hinge(1 - x[label] + x[c]);
+            }
+        }
+        loss[row] = float(sum / rows.classes);
+    }
+};
+struct MarginGradient {  // what is open between this class and each label, or each class that is none
+    float* __restrict__ dx;
+    const float* __restrict__ dy;
+    Labels rows;
+    __device__ int open(int64_t row, int c) const {
+        const float* x = rows.x + row * rows.classes;
+        int count = 0, times = rows.times(row, c);
+        if (times) {
+            for (int other = 0; other < rows.classes; ++other)
+                count -= !rows.times(row, other) && 1 - x[c] + x[other] > 0;
+            return count * times;
+        }
+        for (int j = 0; rows.lists(row, j); ++j) {
+            int64_t label = rows.label(row, j);
+            count += label < rows.classes && 1 - x[label] + x[c] > 0;
+        }
+        return count;
+    }
+    __device__ void operator()(int64_t i) const {
+        int64_t row = quotient(i, rows.classes);
+        dx[i] = dy[row] * float(open(row, int(i - row * rows.classes))) / float(rows.classes);
+    }
+};
+
+Labels labels_of(const In<float>& x, const In<int64_t>& target) {
+    require(x.shape.count == 2 && target.shape.count == 2 && target.shape[0] == x.shape[0], "multilabel_margin: x has ",
+            "shape ", x.shape, ", target ", target.shape);
+    return {x.data, target.data, x.length(1), target.length(1)};
+}
 }  // namespace
 
 void bce_each(Out<float> y, In<float> x, In<float> target, Maybe<float> weight, cudaStream_t stream) {
@@ -199,3 +315,45 @@ void cross_entropy_gradient(Out<float> dx, In<float> x, In<float> dy, In<int64_t
            lse.data, mean ? total.data : nullptr, int64_t(dy.size() == n));
 }
 BIND(cross_entropy_gradient, "dx x dy target weight weight_map lse total ignore_index smoothing mean");
+
+void bce_target_gradient(Out<float> dt, In<float> dy, In<float> x, Maybe<float> weight, float scale,
+                         cudaStream_t stream) {
+    each(BceTargetGradient{dt.data, dy.data, x.data, weight.data, scale, dy.size() == x.size()}, x.size(), stream);
+}
+BIND(bce_target_gradient, "dt dy x weight scale");
+
+void bce_logits_target_gradient(Out<float> dt, In<float> dy, In<float> x, Maybe<float> weight, Maybe<float> pos_weight,
+                                float scale, cudaStream_t stream) {
+    BceLogitsTargetGradient f{dt.data, dy.data, x.data, weight.data, pos_weight.data, scale, dy.size() == x.size()};
+    each(f, x.size(), stream);
+}
+BIND(bce_logits_target_gradient, "dt dy x weight pos_weight scale");
+
+void nll_rows(Out<float> loss, Out<float> share, In<float> x, In<int64_t> target, Maybe<float> weight,
+              int64_t ignore_index, cudaStream_t stream) {
+    require(target.size() == x.shape[0], "nll_loss: ", x.shape[0], " rows of scores, ", target.size(), " targets");
+    each(Likelihood{loss.data, share.data, x.data, target.data, weight.data, x.length(1), ignore_index}, target.size(),
+         stream);
+}
+BIND(nll_rows, "loss share x target weight ignore_index");
+
+void nll_gradient(Out<float> dx, In<float> dy, In<int64_t> target, Maybe<float> weight, Maybe<float> total, Lengths,
+                  int64_t ignore_index, cudaStream_t stream) {
+    int64_t n = dx.shape[0];
+    require(target.size() == n, "nll_loss_backward: ", n, " rows of scores, ", target.size(), " targets");
+    LikelihoodGradient f{dx.data,       dy.data,      target.data, weight.data, total.data,
+                         dx.length(1), ignore_index, dy.size() == n};
+    each(f, dx.size(), stream);
+}
+BIND(nll_gradient, "dx dy target weight total x_shape ignore_index");
+
+void multilabel_margin_rows(Out<float> loss, In<float> x, In<int64_t> target, cudaStream_t stream) {
+    each<1>(MarginLoss{loss.data, labels_of(x, target)}, x.shape[0], stream);
+}
+BIND(multilabel_margin_rows, "loss x target");
+
+void multilabel_margin_gradient(Out<float> dx, In<float> dy, In<float> x, In<int64_t> target, cudaStream_t stream) {
+    require(dy.size() == x.shape[0], "multilabel_margin_backward: dy has shape ", dy.shape, ", x ", x.shape);
+    each<1>(MarginGradient{dx.data, dy.data, labels_of(x, target)}, x.size(), stream);
+}
+BIND(multilabel_margin_gradient, "dx dy x target");

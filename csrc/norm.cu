@@ -164,6 +164,13 @@ struct GradientMap {  // dx = map[0] dy + map[1] (x - mean) + map[2];  map[1] = 
         map[2 * c + k] = training ? float(-a * sums[0] / double(n)) : 0.0f;
     }
 };
+
+struct Follow {  // running += rate (now - running)
+    float* __restrict__ running;
+    const float* __restrict__ now;
+    float rate;
+    __device__ void operator()(int64_t i) const { running[i] += rate * (now[i] - running[i]); }
+};
 }  // namespace
 
 void batch_norm_moments(Out<float> mean, Out<float> rstd, Out<float> map, Work<double> partial, In<float> x,
@@ -243,3 +250,12 @@ void batch_norm_apply_gradient(Out<float> dx, In<float> dy, In<float> x, In<floa
     map_channels(Gradient{mean.data, map.data, c, training}, "batch_norm_apply_gradient", stream, c, dx, dy, x);
 }
 BIND(batch_norm_apply_gradient, "dx dy x mean map training");
+
+void follow_statistics(InOut<float> running_mean, InOut<float> running_var, In<float> mean, In<float> var, float rate,
+                       cudaStream_t stream) {
+    require(running_mean.size() == mean.size() && running_var.size() == var.size(),
+            "instance_norm: running statistics ", running_mean.shape, " follow ", mean.shape);
+    each(Follow{running_mean.data, mean.data, rate}, mean.size(), stream);
+    each(Follow{running_var.data, var.data, rate}, var.size(), stream);
+}
+BIND(follow_statistics, "running_mean running_var mean var rate");

@@ -1,6 +1,6 @@
 // Updates of the optimizers, of one parameter or of all in one buffer, the numbers that they take, and clipping.
 // Whatever changes from step to step (learning rate, step count) is read from arrays on the device.
-#include "elementwise.cuh"
+#include "optim.cuh"
 #include "reduce.cuh"
 
 namespace {
@@ -67,13 +67,6 @@ struct AdaGrad {  // d = g + decay p;  total += d^2;  p -= lr d / (sqrt(total) +
     }
 };
 
-template <class F>
-struct One {  // all elements by one row of rates
-    F f;
-    const float* __restrict__ rates;
-    __device__ void operator()(int64_t i) const { f(i, rates); }
-};
-
 // All parameters of a buffer: spans has a row (row of rates, first element, end) for each, in order of the elements.
 // A block takes 1024 neighbours, finds the first one's span by halving, and goes on from there.
 template <class F>
@@ -102,10 +95,6 @@ void flat(F f, const In<float>& rates, const In<int64_t>& spans, int64_t n, cuda
 
 // ------------------------------------------------------------------------------------------------ numbers of a step
 
-// A group's numbers are float64; launchers see their bits.
-__device__ __forceinline__ double number(const int64_t* hyper, int i) {
-    return reinterpret_cast<const double*>(hyper)[i];
-}
 struct Advance {
     int64_t* t;
     const int64_t* active;

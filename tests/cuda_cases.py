@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from cuda_function_cases import CASES as FUNCTIONS
 from cuda_line_cases import CASES as LINES
 from hypothesis import strategies as st
 from imaging_cases import CASES as IMAGING
@@ -325,20 +326,40 @@ def four_gates(d: Cases, backward: bool) -> tuple[Any, ...]:
 def pictured(d: Cases, name: str) -> tuple[Any, ...]:
     """Arguments of a launcher of image processing, which knows by its name whether to round."""
     kernel, _, kind = name.rpartition("_")
-    case = {"count": "count_values", "look_up": "apply_table", "extreme_box": "extreme_box"}.get(
-        kernel, f"{kernel}_filter"
-    )
+    case = next(c for c in (name, OF_LAUNCHERS.get(kernel), kernel, f"{kernel}_filter") if c in IMAGING)
     args = IMAGING[case][1](ImagingCases(d.pick(range(14)), "uint8" if kind == "bytes" else "float32"))
+    if kernel == "map_densities":
+        x, matrix, light, top, _ = args
+        return x, matrix, light, top, light * top
+    if kernel == "count_bins":
+        return args[0], args[1].view(np.int64)
+    if kernel == "count_tiles_of":
+        return args[:-1]
     if kernel == "look_up":
         return args[0], args[1].astype(np.uint8)
     return args[:-1] if kernel in ("separable", "unsharp", "bilateral", "non_local", "count") else args
 
 
+OF_LAUNCHERS = {
+    "count": "count_values",
+    "look_up": "apply_table",
+    "extreme_box": "extreme_box",
+    "luma": "luma",
+    "map_densities": "map_densities",
+    "count_bins": "count_bins",
+    "count_tiles_of": "count_tiles",
+    "blend_tables_of": "blend_tables",
+    "sobel": "sobel_magnitude",
+}
+COLOURS = "rgb_to_hsv hsv_to_rgb rgb_to_cmyk cmyk_to_rgb rgb_to_lab lab_to_rgb linear_map power_map interpolate_line"
+OF_BYTES = "count luma map_densities count_bins count_tiles_of blend_tables_of sobel mean_filter"
 LAUNCHERS = [
     f"{kernel}_{kind}"
     for kernel in ("separable", "unsharp", "median", "bilateral", "non_local", "extreme_box", "extreme")
     for kind in ("bytes", "floats")
 ]
+LAUNCHERS += [f"{kernel}_bytes" for kernel in ("look_up", *OF_BYTES.split())]
+LAUNCHERS += ["map_densities_floats", "count_bins_floats", "sobel_floats", *COLOURS.split()]
 LIMIT = 1 << 31
 CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "relu_forward neg copy gelu_forward silu_forward mish_forward hardswish_forward sigmoid_forward logsigmoid_forward "
@@ -434,5 +455,6 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "clip_coefficient": lambda d: (d.array(), 0.3),
     "scale_gradient": lambda d: (*d.lines(), d.array()),
     **LINES,
-    **{name: lambda d, name=name: pictured(d, name) for name in (*LAUNCHERS, "count_bytes", "look_up_bytes")},
+    **FUNCTIONS,
+    **{name: lambda d, name=name: pictured(d, name) for name in LAUNCHERS},
 }

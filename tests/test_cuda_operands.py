@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from conftest import absence
 from fake_cupy import reading_allowed
 
 import tinymed
 from tinymed.nn import functional as F
+from tinymed.program import capture
 
 X = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
 PLACES = np.array([1, 0, 3, 1])
@@ -88,3 +90,30 @@ def test_the_gradient_of_a_number_of_the_host_goes_back(cuda):
         (tinymed.tensor(X, device="cuda") * scale).sum().backward()
         assert scale.grad.device == "cpu"
         assert scale.grad.item() == pytest.approx(float(X.sum()), rel=1e-5)
+
+
+@pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
+def test_a_captured_step_writes_where_its_indices_point():
+    """Through views and index arrays, forward and backward, to memory that a replay uses again."""
+
+    def written(x, row, places):
+        y = x * 2.0
+        y[1:, ::2] = row[:3]
+        y.T[::3, 1] = row[:2]
+        y[places] = y[[1, 3]] + row
+        (dx,) = tinymed.grad((y.flip(0) * y).sum(), [x])
+        return y, dx
+
+    def results(call):
+        found = []
+        for seed in range(3):
+            x = tinymed.tensor(X + seed, requires_grad=True)
+            found += call(x, tinymed.tensor(X[0] * seed), tinymed.tensor([2, 0]))
+        return [t.detach().numpy().copy() for t in found]
+
+    with tinymed.use_backend("numpy"):
+        expected = results(written)
+    with tinymed.use_backend("emulated"):
+        captured = results(capture(written))
+    for ours, true in zip(captured, expected, strict=True):
+        np.testing.assert_allclose(ours, true, rtol=1e-6)

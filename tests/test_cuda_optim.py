@@ -29,7 +29,7 @@ def assert_same(name, *args, tolerance=2e-6):
     for got, want in zip(*both(name, *args), strict=True):
         if isinstance(want, np.ndarray):
             assert got.dtype == want.dtype
-            scale = max(float(np.abs(want).max(initial=0)), 1e-30)
+            scale = max(float(np.nanmax(np.abs(want), initial=0)), 1e-30)
             np.testing.assert_allclose(got / scale, want / scale, rtol=0, atol=tolerance, err_msg=name)
 
 
@@ -137,3 +137,38 @@ def test_filling_and_copying(shape):
         assert np.array_equal(k.full(shape, np.float32, 0.25), np.full(shape, 0.25, np.float32))
         x = np.linspace(-3, 3, int(np.prod(shape)), dtype=np.float32).reshape(shape)
         assert np.array_equal(k.copy(x), x)
+
+
+@settings(max_examples=15)
+@given(st.data())
+def test_steps_of_the_variants(data):
+    n, seed = data.draw(SIZES), data.draw(st.integers(0, 9))
+    p, a, b, c = np.random.default_rng(seed).uniform(0.1, 1, (4, n)).astype(np.float32)
+    g = np.random.default_rng(seed + 1).uniform(-1, 1, n).astype(np.float32)
+    g[::7], g[3::11] = 0, np.nan
+    eight, flag = rates(1)[0], data.draw(st.booleans())
+    assert_same("amsgrad_step", p, a, b, c, g, eight, flag)
+    assert_same("nadam_step", p, a, b, g, eight, flag)
+    assert_same("radam_step", p, a, b, g, eight * np.array([1, 1, 1, 1, 1, flag, 1, 1], np.float32), not flag)
+    assert_same("adamax_step", p, a, b, g, eight[:6].copy())
+    assert_same("adadelta_step", p, a, b, g, eight[:4].copy(), tolerance=1e-5)
+    assert_same("asgd_step", p, a, g, eight[:4].copy())
+    assert_same("rprop_step", p, a * np.sign(b - 0.5), c, g, np.array([0.5, 1.2, 1e-6, 0.7], np.float32))
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 1031])
+def test_numbers_of_a_step_of_the_variants(count):
+    t, active, like = np.arange(count) % 9, np.arange(count) % 2, np.zeros(1, np.float32)
+    product, eta, mu = np.random.default_rng(0).uniform(0.1, 1, (3, count))
+    product[::3] = 1  # without a gradient so far
+    hyper = np.array([0.1, 0.9, 0.999, 1e-8, 0.01, 4e-3])
+    assert_same("adamax_rates", t, hyper[:5].copy(), like)
+    assert_same("nadam_advance", t, active, hyper, product)
+    for decoupled in (False, True):
+        assert_same("nadam_rates", t, hyper, product, decoupled, like)
+        assert_same("radam_rates", t, hyper[:5].copy(), decoupled, like)
+    average = np.array([0.1, 1e-2, 0.75, 3.0, 0.01])
+    assert_same("asgd_rates", t, average, eta, mu, like)
+    assert_same("asgd_advance", t, active, average, eta, mu)
+    assert_same("adadelta_rates", average[:4].copy(), like)
+    assert_same("rprop_rates", average, like)

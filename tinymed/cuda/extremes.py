@@ -2,14 +2,11 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..dispatch import kernel
 from ..ops.moments import freedom
-from .lines import has_extremes, is_lined, lines_along
-
-
-def each_line(x: Any, *_: Any) -> list[tuple[int, ...]]:
-    """Return one output of a number a line."""
-    return [(x.shape[0] * x.shape[2],)]
+from .lines import each_line, has_extremes, is_lined, lines_along
 
 
 @kernel(backend="csrc", composite=True, when=has_extremes)
@@ -88,6 +85,24 @@ def var_forward(k: Any, x: Any, axes: Any, correction: float) -> Any:
 @kernel(backend="csrc", out=each_line, flops=lambda x, freedom: 4 * x.size)
 def variance_of_lines(y: Any, x: Any, freedom: Any) -> None:
     """y = sum (x - mean(x))^2 / freedom for each line."""
+
+
+@kernel(backend="csrc", composite=True, when=lambda dy, x, axes, correction: is_lined(x))
+def var_backward(k: Any, dy: Any, x: Any, axes: Any, correction: float) -> Any:
+    """variance_of_lines_backward"""
+    lines = lines_along(k, x, axes)
+    dy = lines.numbers(k, dy)
+    return lines.like(k.variance_of_lines_backward(dy, lines.array, float(freedom(x, axes, correction))))
+
+
+@kernel(
+    backend="csrc",
+    out=lambda dy, x, freedom: [x.shape],
+    work=lambda dy, x, freedom: [(dy.shape, np.float64)],
+    flops=lambda dy, x, freedom: 5 * x.size,
+)
+def variance_of_lines_backward(dx: Any, mean: Any, dy: Any, x: Any, freedom: Any) -> None:
+    """dx = 2 dy (x - mean(x)) / freedom for each line."""
 
 
 @kernel(backend="csrc", composite=True, when=is_lined)

@@ -185,6 +185,30 @@ def pick_forward(k: Any, x: Any, indices: Any, axis: int) -> Any:
     return k.take_each(lines, index).reshape(indices.shape)
 
 
+@kernel(backend="csrc", composite=True, when=picks)
+def along_forward(k: Any, x: Any, indices: Any, axis: int) -> Any:
+    """take_each"""
+    if not x.ndim:
+        return k.copy(x)
+    lines = reshaped(k, x, line_shape(x.shape, axis))
+    return k.take_each(lines, long_integers(k, indices, line_shape(indices.shape, axis))).reshape(indices.shape)
+
+
+@kernel(backend="csrc", composite=True, when=picks)
+def pick_backward(k: Any, dy: Any, indices: Any, n: int, axis: int) -> Any:
+    """put_each"""
+    lines = prod(dy.shape[:axis]), prod(dy.shape[axis:])
+    dx = k.put_each(reshaped(k, dy, lines), long_integers(k, indices, lines), n)
+    return dx.reshape(*dy.shape[:axis], n, *dy.shape[axis:])
+
+
+@kernel(
+    backend="csrc", out=lambda dy, index, n: [(dy.shape[0], n, dy.shape[1])], flops=lambda dy, index, n: n * dy.size
+)
+def put_each(dx: Any, dy: Any, index: Any, n: Any) -> None:
+    """dx[o, j, i] = dy[o, i] where j = index[o, i], else 0."""
+
+
 @kernel(backend="csrc", out=lambda x, index: [(index.shape, x.dtype)], flops=lambda *_: 0)
 def take_each(y: Any, x: Any, index: Any) -> None:
     """y[o, m, i] = x[o, index[o, m, i], i]."""

@@ -61,3 +61,24 @@ def local_response_norm_backward(
     dx: Any, scale: Any, share: Any, dy: Any, x: Any, size: Any, alpha: Any, beta: Any, k: Any
 ) -> None:
     """dx = dy s^-beta - 2 alpha beta / size x sum(dy x s^(-beta - 1)), over the windows that hold the channel."""
+
+
+# ------------------------------------------------------------------------------------------------ running statistics
+
+
+@kernel(backend="csrc", composite=True, when=lambda x, *rest: is_single(x) and x.ndim >= 2)
+def instance_norm_update(k: Any, x: Any, running_mean: Any, running_var: Any, momentum: float) -> Any:
+    """Call follow_statistics with the means over the samples of each instance's mean and variance."""
+    if not x.size:
+        return ()
+    space, samples = tuple(range(2, x.ndim)), float(x.shape[0])
+    pixels = prod(x.shape[2:])
+    mean = k.div(k.sum_forward(x, space), float(pixels))
+    var = k.var_forward(x, space, 1 if pixels > 1 else 0)
+    means = [k.div(k.sum_forward(v, (0,)), samples) for v in (mean, var)]
+    return k.follow_statistics(running_mean, running_var, *means, momentum)
+
+
+@kernel(backend="csrc", out=lambda *_: [], writes="running_mean running_var", flops=lambda mean, *_: 4 * mean.size)
+def follow_statistics(running_mean: Any, running_var: Any, mean: Any, var: Any, rate: Any) -> None:
+    """Move running means and variances to those given: running += rate (now - running)."""

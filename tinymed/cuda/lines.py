@@ -42,6 +42,11 @@ class Lines(NamedTuple):
         return reshaped(k, y, (y.size,))
 
 
+def each_line(x: Any, *_: Any) -> list[tuple[int, ...]]:
+    """Return one output of a number a line."""
+    return [(x.shape[0] * x.shape[2],)]
+
+
 def is_lined(x: Any, *_: Any) -> bool:
     """Return whether an array is of float32, with no more axes than a launcher takes."""
     return bool(x.dtype.char == "f" and x.ndim <= 8)

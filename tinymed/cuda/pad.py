@@ -1,9 +1,12 @@
 """Padding on the GPU, with a constant by csrc/pad.cu, with a border of own elements by csrc/pad_border.cu."""
 
+from math import prod
 from typing import Any
 
 from ..dispatch import is_single, kernel
 from ..memory import dense_order, inverse_order, is_dense
+from ..ops.pad import Window, positions, unfolded
+from ..ops.shape import reshaped
 from .lines import lines_along
 
 
@@ -68,3 +71,42 @@ def pad_lines(y: Any, x: Any, before: Any, after: Any, mode: Any) -> None:
 @kernel(backend="csrc", flops=lambda dy, *_: dy.size, out=other_length(-1))
 def pad_lines_backward(dx: Any, dy: Any, before: Any, after: Any, mode: Any) -> None:
     """dx = dy, each place of the border added to what it shows, in order."""
+
+
+# ------------------------------------------------------------------------------------------------------------ blocks
+
+
+def is_image(x: Any, *_: Any) -> bool:
+    """Return whether these are float32 numbers: of images, whose axes the op has checked."""
+    return bool(x.dtype.char == "f")
+
+
+@kernel(backend="csrc", composite=True, when=is_image)
+def unfold_forward(k: Any, x: Any, window: Window) -> Any:
+    """unfold_planes, of planes of all images and channels."""
+    planes, counts = prod(x.shape[:2]), positions(x.shape, window)
+    return k.unfold_planes(reshaped(k, x, (planes, *x.shape[2:])), *window, counts).reshape(unfolded(x, window)[0])
+
+
+@kernel(backend="csrc", composite=True, when=is_image)
+def unfold_backward(k: Any, dy: Any, shape: tuple[int, ...], window: Window) -> Any:
+    """unfold_planes_backward"""
+    planes, taps, counts = prod(shape[:2]), prod(window[0]), positions(shape, window)
+    blocks = reshaped(k, dy, (planes, taps, prod(counts)))
+    return k.unfold_planes_backward(blocks, (planes, *shape[2:]), *window, counts).reshape(shape)
+
+
+@kernel(
+    backend="csrc",
+    out=lambda x, kernel, *how: [(x.shape[0], prod(kernel), prod(how[-1]))],
+    flops=lambda *_: 0,
+)
+def unfold_planes(y: Any, x: Any, kernel: Any, dilation: Any, padding: Any, stride: Any, counts: Any) -> None:
+    """y[plane, tap, block] = the pixel at the tap of the block, 0 beyond the edge."""
+
+
+@kernel(backend="csrc", out=lambda dy, shape, *_: [shape], flops=lambda dy, *_: dy.size)
+def unfold_planes_backward(
+    dx: Any, dy: Any, shape: Any, kernel: Any, dilation: Any, padding: Any, stride: Any, counts: Any
+) -> None:
+    """dx = the sum of dy over all taps that show the pixel, in their order."""

@@ -169,6 +169,40 @@ def adaptive_avg_pool2d_backward(dx: Any, dy: Any, x_shape: Any) -> None:
     """dx = the sum of dy / the box's pixels over the boxes the pixel lies in."""
 
 
+# -------------------------------------------------------------------------------------------- maxima and positions
+
+
+@kernel(backend="csrc", image="y index x", when=lambda x, size: x.dtype.char == "f" and x.ndim in (4, 5))
+def adaptive_max_pool_forward(y: Any, index: Any, x: Any, size: Any) -> None:
+    """y, index = the largest x of each of `size` parts, and its position in the flattened axes of space."""
+
+
+@kernel(backend="csrc", composite=True, when=lambda index, *_: index.dtype.name in ("uint8", "int32"))
+def tap_to_flat(k: Any, index: Any, *how: Any) -> Any:
+    """positions_of_bytes, or positions_of_words."""
+    return (k.positions_of_bytes if index.dtype.char == "B" else k.positions_of_words)(index, *how)
+
+
+def long_alike(index: Any, *_: Any) -> list[Any]:
+    """Return one output of int64 in the input's shape."""
+    return [(index.shape, "int64")]
+
+
+def has_taps(index: Any, *_: Any) -> bool:
+    """Return whether these are images or volumes of integers."""
+    return bool(index.dtype.kind in "ui" and index.ndim in (4, 5))
+
+
+@kernel(backend="csrc", image="y index", out=long_alike, flops=lambda *_: 0, when=has_taps)
+def positions_of_bytes(y: Any, index: Any, space: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
+    """y = where in the flattened axes of space lies what the index names by the number of its tap."""
+
+
+@kernel(backend="csrc", image="y index", out=long_alike, flops=lambda *_: 0, when=has_taps)
+def positions_of_words(y: Any, index: Any, space: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
+    """positions_of_bytes for windows of more taps than a byte can count."""
+
+
 # ------------------------------------------------------------------------------------------------------- volumes
 
 

@@ -145,7 +145,8 @@ def refuse_shared_writes(kernel: Kernel, args: Sequence[Any]) -> None:
     """Raise where a kernel would write in place to an array whose elements share memory, as after `expand`."""
     if not kernel.rule.writes:
         return
-    for name, a in zip(kernel.parameters[-len(args) :], args, strict=False):
+    inputs = kernel.parameters[-len(args) :] if kernel.compiled_kind else kernel.parameters[1:]
+    for name, a in zip(inputs, args, strict=False):  # a last parameter may take several
         if name not in kernel.rule.writes or not is_array(a):
             continue
         if a.size and any(n > 1 and stride == 0 for n, stride in zip(a.shape, a.strides, strict=True)):

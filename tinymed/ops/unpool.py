@@ -15,10 +15,13 @@ from .space import Sizes, per_axis
 
 @kernel(out=lambda x, index, size: [(*x.shape[:2], *size)], flops=lambda x, *_: x.size)
 def unpool_forward(xp: Any, x: Array, index: Array, size: Sizes) -> Array:
-    """y[n, c, index] = x, else 0; positions are counted over the flattened axes of space."""
+    """y[n, c, index] = x, else 0; positions are counted over the flattened axes of space.
+
+    Of values for one position the last one stays: in C order, in which NumPy assigns contiguous arrays.
+    """
     y = xp.zeros((*x.shape[:2], prod(size)), x.dtype)
     flat = (*x.shape[:2], prod(x.shape[2:]))
-    xp.put_along_axis(y, index.reshape(flat), x.reshape(flat), 2)
+    xp.put_along_axis(y, *(xp.ascontiguousarray(a).reshape(flat) for a in (index, x)), 2)
     return y.reshape(*x.shape[:2], *size)
 
 
