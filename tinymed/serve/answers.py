@@ -18,7 +18,7 @@ import numpy as np
 from ..data.image import SUFFIXES, image_size
 from ..dispatch import use_backend
 from ..errors import UserError
-from ..explain import explain, overlay
+from ..explain import explain, middle_plane, overlay
 from ..metrics.clusters import proportion_interval
 from ..report.overlays import to_rgb
 from ..tasks.base.picture import read_picture, read_pixels
@@ -127,7 +127,7 @@ class Answers:
         """Return the image as the network sees it, and Grad-CAM of the answer, where the network allows one."""
         data = self.run.config.data
         pixels = read_pixels(path, data)
-        seen = {"picture": data_url(png(np.rint(255 * to_rgb(pixels)).astype(np.uint8)))}
+        seen = {"picture": plain(pixels)}
         target = self.outputs.index(found["label"]) if found.get("label") in self.outputs else None
         try:
             image = read_picture(path, data)
@@ -135,7 +135,13 @@ class Answers:
         except UserError as error:
             return seen | {"explanation": {"error": str(error)}}
         shown = {"method": "Grad-CAM", "class": self.maps[told.target], "layer": told.layer}
+        seen = {"picture": plain(pixels, told.heat)}
         return seen | {"explanation": shown | {"picture": data_url(png(overlay(pixels, told.heat)))}}
+
+
+def plain(pixels: np.ndarray, heat: np.ndarray | None = None) -> str:
+    """Return a picture, or the plane of a volume that is shown beside its map, as an address that carries it."""
+    return data_url(png(np.rint(255 * to_rgb(middle_plane(pixels, heat))).astype(np.uint8)))
 
 
 def things_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
