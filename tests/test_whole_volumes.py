@@ -24,7 +24,7 @@ from tinymed.tasks.base.recipes import mirrored
 
 pytest.importorskip("nibabel", reason='volumes need nibabel: pip install ".[medical]"')
 
-QUICK = ["resnet8_3d", "--option", "width=0.25", "--size", "8", "--backend", "numpy", "--workers", "0", "--batch", "4"]
+QUICK = ["resnet8_3d", "--option", "width=0.125", "--size", "6", "--backend", "numpy", "--workers", "0", "--batch", "4"]
 
 
 def write_folder(root: Path) -> Path:
@@ -101,6 +101,7 @@ class TestNetworks:
             model = seeded(lambda: models.create(name, width=0.25, in_channels=2))
             beside_torch(model, Twin([4, 8, 16], 1, 2, 2), [(2, 6, 5, 7)])
 
+    @pytest.mark.full  # every network is made
     def test_they_are_advised_for_volumes_alone(self) -> None:
         from tinymed.tasks.classification import TASK
 
@@ -234,7 +235,7 @@ def run_on_volumes(folder: Path, run: Path, capsys: Any, *more: str) -> str:
 def test_a_run_on_volumes_from_end_to_end(tmp_path, capsys):
     folder, run = write_folder(tmp_path / "volumes"), tmp_path / "run"
     told = run_on_volumes(folder, run, capsys)
-    assert "volumes of 8 x 8 x 8 px" in told
+    assert "volumes of 6 x 6 x 6 px" in told
     config = json.loads((run / "config.json").read_text())["data"]
     assert (config["whole"], config["planes"], config["channels"]) == (True, False, 1)
     image = next((folder / "bright").iterdir())
@@ -267,7 +268,7 @@ def test_the_exported_network_says_how_a_volume_is_prepared(tmp_path, capsys):
     code, told, err = invoke(capsys, "export", run, "--json")
     assert code == 0, err
     said = json.loads(told)["metadata"]["tinymed.preparation"]
-    assert (said["size"], said["layout"]) == ([8, 8, 8], "N, channels, depth, height, width")
+    assert (said["size"], said["layout"]) == ([6, 6, 6], "N, channels, depth, height, width")
     opened = Run.open(run)
     image = read_picture(next((folder / "dark").iterdir()), opened.config.data)
     model = opened.load_model().eval()

@@ -86,10 +86,7 @@ def check_asked(run: Run, names: list[str], methods: list[str], given: Given) ->
     """Raise UserError for a run that has nothing to explain, and for options that would have no effect."""
     images = given.get("images")
     if not names and (images or not given.get("filters")):
-        raise UserError(
-            f"{run.folder}: explanations are of runs with classes, grades, findings or a number for each image, and of "
-            f"masks and boxes of whole pictures; this is {run.task.name} of another kind; only --filters serves it"
-        )
+        raise UserError(f"{run.folder}: has no maps: {run.task.without_maps(run.config)}; --filters serves any run")
     if not images and not given.get("filters"):
         raise UserError("explain: name at least one image, or --filters")
     cams = [name for name in methods if METHODS[name].of_layer]

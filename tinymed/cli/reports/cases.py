@@ -80,7 +80,7 @@ class Explainer:
         if method is None:
             self.why = "none were asked for (--explain none)"
         elif not self.names:
-            self.why = f"{source.run.task.name} of patches or pictures gives nothing that a map could be of"
+            self.why = source.run.task.without_maps(source.config)
         elif source.config.data.path is None:
             self.why = "the images are synthetic and have no files"
         else:

@@ -303,6 +303,13 @@ class Task(Generic[C, Data]):
         """Return what explanations can be of: numbers of an image, classes of its mask or boxes; [] of nothing."""
         return self.output_names(config)
 
+    def without_maps(self, config: C) -> str:
+        """Return why a run has nothing that an explanation could be of, and what to do, where `map_names` is empty."""
+        return (
+            f"{self.name} gives neither numbers of an image nor a mask or boxes of it; explanations are of runs with "
+            "classes, grades, findings or a number for each image, and of masks and boxes of whole pictures"
+        )
+
     def explained(self, config: C, model: Any, image: np.ndarray) -> Any:
         """Return the network as one with an output for each of `map_names`, asked about an image as it sees it."""
         return model
