@@ -96,7 +96,7 @@ class TestNetworks:
         assert torch.get_default_dtype() == torch.float32
         if name == "resnet18_3d":
             model = seeded(lambda: models.create(name, width=1 / 16, num_classes=3))
-            beside_torch(model, Twin([4, 8, 16, 32], 2, 1, 3), [(1, 8, 9, 11)])
+            beside_torch(model, Twin([4, 8, 16, 32], 2, 1, 3), [(1, 5, 4, 6)])
         else:
             model = seeded(lambda: models.create(name, width=0.25, in_channels=2))
             beside_torch(model, Twin([4, 8, 16], 1, 2, 2), [(2, 6, 5, 7)])
@@ -221,23 +221,25 @@ class TestAugmentation:
         assert mirrored(["anterior", "posterior"]) == {"vertical_flip": ("anterior", "posterior")}
 
 
-def run_on_volumes(folder: Path, run: Path, capsys: Any, *more: str) -> str:
-    """Train in two steps and evaluate; returns what was said."""
-    options = ("--data", str(folder), "--out", str(run), "--positive", "bright", "--steps", "2", *more)
-    code, told, err = invoke(capsys, "train", *QUICK, *options)
-    assert code == 0, err
-    code, again, more_err = invoke(capsys, "evaluate", run)
-    assert code == 0, more_err
-    return str(told + err + again)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(the data, a run on them of two steps)."""
+    from tinymed.cli import main
+
+    root = tmp_path_factory.mktemp("whole")
+    folder, run = write_folder(root / "volumes"), root / "run"
+    options = ("--data", str(folder), "--out", str(run), "--positive", "bright", "--steps", "2")
+    assert main(["train", *QUICK, *options]) == 0
+    return folder, run
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_run_on_volumes_from_end_to_end(tmp_path, capsys):
-    folder, run = write_folder(tmp_path / "volumes"), tmp_path / "run"
-    told = run_on_volumes(folder, run, capsys)
-    assert "volumes of 6 x 6 x 6 px" in told
+def test_a_run_on_volumes_answers_and_explains(trained, tmp_path, capsys):
+    folder, run = trained
     config = json.loads((run / "config.json").read_text())["data"]
     assert (config["whole"], config["planes"], config["channels"]) == (True, False, 1)
+    code, _, err = invoke(capsys, "evaluate", run)
+    assert code == 0, err
     image = next((folder / "bright").iterdir())
     code, told, err = invoke(capsys, "predict", run, image, "--json")
     assert (code, set(json.loads(told)[0]["scores"])) == (0, {"bright", "dark"}), err
@@ -245,26 +247,44 @@ def test_a_run_on_volumes_from_end_to_end(tmp_path, capsys):
     code, told, err = invoke(capsys, "explain", run, image, *maps)
     assert code == 0, err
     assert list((tmp_path / "maps").glob("001-*.png"))
-    code, told, err = invoke(capsys, "report", run, "--out", tmp_path / "report.html")
-    assert code == 0, err
-    assert (
-        "plane 0" in (tmp_path / "report.html").read_text()
-        or "the map is largest at plane" in (tmp_path / "report.html").read_text()
-    )
     for command in (["index", run, "--out", tmp_path / "i"], ["features", folder, "--features", run]):
         code, _, err = invoke(capsys, *command)
         assert (code, "Traceback" in err, err.count("\n")) == (2, False, 1), (command, err)
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore")
-def test_the_exported_network_says_how_a_volume_is_prepared(tmp_path, capsys):
+def test_the_report_says_in_which_plane_a_map_is_largest(trained, tmp_path, capsys):
+    code, _, err = invoke(capsys, "report", trained[1], "--out", tmp_path / "report.html")
+    assert code == 0, err
+    assert "the map is largest at plane" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_page_takes_a_volume_and_refuses_a_picture(trained):
+    from tinymed.cli.serving import open_answers
+    from tinymed.serve.limits import Limits
+
+    folder, run = trained
+    answers = open_answers(run, None, "numpy", Limits())
+    file = next((folder / "dark").iterdir())
+    found = answers.answer(file.read_bytes(), file.name)
+    assert set(found["scores"]) == {"bright", "dark"}
+    assert found["picture"].startswith("data:image/png")
+    assert found["explanation"]["picture"].startswith("data:image/png")
+    from tinymed.report.samples import png_bytes
+
+    with pytest.raises(UserError, match="the image: is a picture, and volumes are wanted"):
+        answers.answer(png_bytes(np.zeros((8, 8, 3), np.uint8)), "a.png")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_exported_network_says_how_a_volume_is_prepared(trained, capsys):
     runtime = pytest.importorskip("onnxruntime", reason='the oracle of exported networks: pip install ".[onnx,test]"')
     from tinymed.tasks.base.picture import read_picture
     from tinymed.train.run import Run
 
-    folder, run = write_folder(tmp_path / "volumes"), tmp_path / "run"
-    options = ["--data", folder, "--out", run, "--positive", "bright", "--steps", "1", "--no-augment"]
-    assert invoke(capsys, "train", *QUICK, *options)[0] == 0
+    folder, run = trained
     code, told, err = invoke(capsys, "export", run, "--json")
     assert code == 0, err
     said = json.loads(told)["metadata"]["tinymed.preparation"]

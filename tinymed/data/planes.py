@@ -67,6 +67,8 @@ def read_planes(path: Path, window: tuple[float, float] | None) -> np.ndarray:
 
 def scaled_values(path: Path, window: tuple[float, float] | None) -> np.ndarray:
     """Return the values of a volume's file [x, y, z] in RAS+, float32 from 0 to 255; see `read_planes`."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file; correct the path or the list that names it")
     if not is_volume(path):
         raise UserError(
             f"{path}: is a picture, and volumes are wanted (.nii, .nii.gz, DICOM series, TIFF of pages); give volumes, "

@@ -146,7 +146,13 @@ def steady_values(config: ClassificationConfig, train: Dataset, given: Options) 
 
 
 COLUMNS = ("path_column", "label_column", "split_column", "group_column", "suffix")
+LISTS = "only a list has columns: a .csv, or a folder with splits.csv"
 READING = ("white", "window", "page")  # of files
+
+
+def is_listed(path: Path) -> bool:
+    """Say whether a list tells the images of a path: it is one, or a folder that has one."""
+    return path.suffix.lower() in (".csv", ".tsv") or (path / "splits.csv").is_file()
 
 
 def read_sets(data: ClassificationData, seed: int) -> Sets:
@@ -237,14 +243,14 @@ class Classification(Task[ClassificationConfig, Dataset]):
                 "network of pictures, such as dcnn"
             )
         data = str(given.get("data", ""))
-        listed = "data" in given and Path(data).suffix.lower() == ".csv"
+        listed = "data" in given and is_listed(Path(data))
         planes, smear = bool(given.get("planes")), "a synthetic smear is a picture; give --data"
         values = dict.fromkeys(("white", "page"), (False, "volumes have values; --window cuts them off"))
         refuse_idle(
             given,
             {
-                **dict.fromkeys(COLUMNS, (listed, "only a .csv given as --data has columns")),
-                "group_column": (listed or Path(data).is_dir(), "only a .csv has columns, and DICOM files fields"),
+                **dict.fromkeys(COLUMNS, (listed, LISTS)),
+                "group_column": (listed or Path(data).is_dir(), "only a list has columns, and DICOM files fields"),
                 **dict.fromkeys(READING, ("data" in given, "the synthetic smears have 8 bits; give --data")),
                 "merge": ("data" in given, "the synthetic smears have two classes; give --data"),
                 "planes": ("data" in given and not whole, f"{model} sees whole volumes" if whole else smear),

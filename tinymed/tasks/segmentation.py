@@ -240,7 +240,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             return sets
         if shares["train"] <= 0:
             raise UserError(
-                f"parts of {data.val_fraction} for val and {data.test_fraction} for test leave nothing to train on"
+                f"--val-fraction {data.val_fraction:g} and --test-fraction {data.test_fraction:g} leave nothing to "
+                "train on; give parts that add up to less than 1"
             )
         rule = "grouped" if sets[whole].groups is not None and data.split == "auto" else data.split
         wanted = {k: v for k, v in shares.items() if v > 0}
