@@ -82,7 +82,7 @@ class TestAccount:
         line = str(heard[0].message)
         for words in (
             "15 files: 5 images taken; left out: 2 .heic (convert it to PNG)",
-            "1 .nii.gz (volumes are read for segmentation, or by classifiers with --planes)",
+            "1 .nii.gz (volumes are read for segmentation, and by classifiers of volumes or with --planes)",
             "1 without a suffix",
             "1 .svs (whole slides",
             "1 hidden",

@@ -103,6 +103,7 @@ def test_the_tape_prints_as_text_and_dot(x):
     [
         ("TINYMED_DEBUG=1", "relu_forward"),
         ("TINYMED_DEBUG=2", "saved"),
+        ("TINYMED_DEBUG=nan", ""),
         ("TINYMED_DEBUG=loud", "is not known"),
         ("TINYMED_VALIDATE=numba", "is not known"),
         ("TINYMED_VALIDATE=reference", ""),

@@ -125,4 +125,25 @@ def test_runs_of_patches_say_why_they_have_none(tmp_path, capsys):
     )
     assert code == 0, err
     code, _, err = invoke(capsys, "explain", tmp_path / "run", data / "images" / "00.png")
-    assert (code, "masks and boxes of whole pictures" in err) == (2, True)
+    assert (code, "sees patches of 16 x 16" in err, "without --patch" in err) == (2, True, True), err
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"dimensions": 3, "patch": [16, 16, 16]}, "segments volumes by patches"),
+        ({"modalities": 2}, "2 files each"),
+        ({"model": "ciresan_n4"}, "answers for the middle of a patch"),
+    ],
+)
+def test_every_other_kind_of_segmentation_says_what_to_do(mask_run, change, why):
+    from tinymed.train.run import Run
+
+    opened = Run.open(mask_run[1])
+    config = opened.config.model_copy(update={"model": change.get("model", opened.config.model)})
+    mask = {name: value for name, value in change.items() if name != "model"}
+    config = config.model_copy(update={"mask": config.mask.model_copy(update=mask)})
+    assert opened.task.map_names(config) == []
+    told = opened.task.without_maps(config)
+    assert why in told
+    assert "--model unet_small" in told

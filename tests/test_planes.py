@@ -104,7 +104,7 @@ def test_series_and_pages_are_volumes_and_pictures_are_none(tmp_path):
     flat = tmp_path / "flat.csv"
     tifffile.imwrite(tmp_path / "one.tif", np.zeros((4, 4), np.uint8))
     flat.write_text("path,label\none.tif,a\ndata/a/case2.tif,b\n")
-    with pytest.raises(UserError, match=r"one\.tif: is a picture, and --planes is of volumes"):
+    with pytest.raises(UserError, match=r"one\.tif: is a picture, and volumes are wanted"):
         open_dataset(flat, planes=True)
     channels = write_nifti(tmp_path / "c" / "x" / "two.nii", np.zeros((4, 4, 4, 2), np.float32))
     write_nifti(tmp_path / "c" / "y" / "one.nii", np.zeros((4, 4, 4), np.float32))

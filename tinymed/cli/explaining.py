@@ -86,10 +86,7 @@ def check_asked(run: Run, names: list[str], methods: list[str], given: Given) ->
     """Raise UserError for a run that has nothing to explain, and for options that would have no effect."""
     images = given.get("images")
     if not names and (images or not given.get("filters")):
-        raise UserError(
-            f"{run.folder}: explanations are of runs with classes, grades, findings or a number for each image, and of "
-            f"masks and boxes of whole pictures; this is {run.task.name} of another kind; only --filters serves it"
-        )
+        raise UserError(f"{run.folder}: has no maps: {run.task.without_maps(run.config)}; --filters serves any run")
     if not images and not given.get("filters"):
         raise UserError("explain: name at least one image, or --filters")
     cams = [name for name in methods if METHODS[name].of_layer]
@@ -135,12 +132,13 @@ def index_of(names: list[str], wanted: str) -> int:
 
 
 def baseline_image(name: str, image: np.ndarray, config: Any) -> np.ndarray:
-    """Return black, white or the image's mean colour as the network would see it, [channels, 1, 1]."""
+    """Return black, white or the image's mean colour as the network would see it, [channels, 1, 1], or of a volume."""
+    ones = [1] * (image.ndim - 2)
     if name == "mean":
-        colour: np.ndarray = image[0].mean(axis=(1, 2), keepdims=True)
+        colour: np.ndarray = image[0].reshape(image.shape[1], -1).mean(axis=1).reshape(-1, *ones)
         return colour
-    mean, std = (np.array(v, np.float32).reshape(-1, 1, 1) for v in (config.mean or 0.0, config.std or 1.0))
-    return np.broadcast_to(((1.0 if name == "white" else 0.0) - mean) / std, (image.shape[1], 1, 1))
+    mean, std = (np.array(v, np.float32).reshape(-1, *ones) for v in (config.mean or 0.0, config.std or 1.0))
+    return np.broadcast_to(((1.0 if name == "white" else 0.0) - mean) / std, (image.shape[1], *ones))
 
 
 def explained(run: Run, model: Any, path: Path, methods: list[str], target: int | None, given: Given) -> dict[str, Any]:

@@ -109,6 +109,8 @@ def preview(given: Given) -> int:
     with no_weights():
         batches = task.training_batches(config, sets["train"], task.make_model(config))
     rows = [next(iter(batches.epoch(epoch)))[0][:PREVIEWED] for epoch in range(ROWS)]
+    if getattr(config.data, "whole", False):  # the middle plane of each volume
+        rows = [row[:, :, row.shape[2] // 2] for row in rows]
     say(f"picture: {save_samples(rows, path, config.data.mean, config.data.std)}")
     return 0
 

@@ -34,10 +34,10 @@ def is_archive(path: str | Path | None) -> bool:
     return path is not None and Path(path).suffix.lower() == ".npz"
 
 
-def read_npz(path: Path, max_bytes: int = MAX_BYTES, planes: bool = False) -> dict[str, Dataset]:
+def read_npz(path: Path, max_bytes: int = MAX_BYTES, volumes: str = "") -> dict[str, Dataset]:
     """Read a MedMNIST-style archive: <split>_images uint8 [n, h, w(, 3)] and <split>_labels integers [n] or [n, 1].
 
-    Classes are named by their numbers.  Volumes are refused by their shape, unless their planes are read.
+    Classes are named by their numbers.  Volumes are refused by their shape, unless volumes are read, see `Dataset`.
 
     Raises:
         UserError: The archive is damaged, holds pickled objects or more than max_bytes, or labels do not fit.
@@ -45,7 +45,7 @@ def read_npz(path: Path, max_bytes: int = MAX_BYTES, planes: bool = False) -> di
     arrays = read_arrays(path, max_bytes)
     splits = [s for s in SPLITS if f"{s}_images" in arrays]
     labels = {s: flat_labels(path, s, arrays[f"{s}_labels"]) for s in splits}
-    return number_classes(path, {s: arrays[f"{s}_images"] for s in splits}, labels, planes)
+    return number_classes(path, {s: arrays[f"{s}_images"] for s in splits}, labels, volumes)
 
 
 def read_arrays(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
@@ -134,7 +134,7 @@ def flat_labels(where: Path, split: str, labels: np.ndarray) -> np.ndarray:
 
 
 def number_classes(
-    where: Path, images: dict[str, np.ndarray], labels: dict[str, np.ndarray], planes: bool = False
+    where: Path, images: dict[str, np.ndarray], labels: dict[str, np.ndarray], volumes: str = ""
 ) -> dict[str, Dataset]:
     """Return data sets whose classes are 0 ... K - 1, K from train (or from all where there is no train)."""
     for name, values in labels.items():
@@ -151,7 +151,7 @@ def number_classes(
         )
     classes = [str(label) for label in present]
     return {
-        name: Dataset(images[name], labels[name], classes, split=name, source=str(where), planes=planes)
+        name: Dataset(images[name], labels[name], classes, split=name, source=str(where), volumes=volumes)
         for name in images
     }
 

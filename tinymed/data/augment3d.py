@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from .augment import BORDERS, Parameters, reflect
+from .augment import BORDERS, Parameters, apply_intensity, reflect
 from .augment.geometry import bending, call_bits, call_filled, permutes, quarter_turns
 from .augment.intensity import change_gamma, change_tone, changes_stains, changes_tone, cover, tone_by_loop
 from .augment.volume_map import volume_map
@@ -54,14 +54,50 @@ def turn_and_flip(volume: np.ndarray, drawn: Parameters) -> np.ndarray:
 
 def by_loops(image: np.ndarray, mask: np.ndarray, drawn: Parameters) -> tuple[np.ndarray, np.ndarray]:
     """Return what `by_definition` returns, by the compiled loops."""
-    from .augment import loops_geometry, loops_noise
+    from .augment import loops_geometry
 
     space = mask.shape
-    places = volume_map(drawn, space)
-    field = bending(drawn, space, loops_noise.normal)
-    how = np.concatenate([places.matrix.ravel(), places.shift, places.end]), field, BORDERS.index(drawn.border)
+    how = loop_arguments(space, drawn)
     moved = call_filled(loops_geometry.warp_trilinear, image, (), how, drawn.fill)
     return moved, call_bits(loops_geometry.warp_nearest_voxel, mask, (), how, 0.0)
+
+
+def loop_arguments(space: tuple[int, ...], drawn: Parameters) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return the map, the displacements and the border as the compiled loops take them."""
+    from .augment import loops_noise
+
+    places = volume_map(drawn, space)
+    field = bending(drawn, space, loops_noise.normal)
+    return np.concatenate([places.matrix.ravel(), places.shift, places.end]), field, BORDERS.index(drawn.border)
+
+
+def augment_whole(image: np.ndarray, drawn: Parameters) -> np.ndarray:
+    """Return a volume that is classified, changed as the parameters say.
+
+    Space changes as in `augment_volume`, its columns, rows and depth being x, y and z; values as those of a picture.
+
+    Args:
+        image: float32 [depth, rows, columns, channels] in 0...1.
+        drawn: What `parameters` drew.
+
+    Returns:
+        An array of the same shape and type.
+
+    Raises:
+        ValueError: A change of colours was drawn.
+
+    Example:
+        >>> image = np.arange(4, dtype=np.float32).reshape(1, 1, 4, 1) / 4
+        >>> augment_whole(image, Parameters(flip_x=True)).ravel()
+        array([0.75, 0.5 , 0.25, 0.  ], dtype=float32)
+    """
+    moved = turn_and_flip(image.transpose(2, 1, 0, 3), drawn)
+    if not permutes(drawn):
+        from .augment import loops_geometry
+
+        how = loop_arguments(moved.shape[:3], drawn)
+        moved = call_filled(loops_geometry.warp_trilinear, moved, (), how, drawn.fill)
+    return apply_intensity(np.ascontiguousarray(moved.transpose(2, 1, 0, 3)), drawn)
 
 
 def by_definition(image: np.ndarray, mask: np.ndarray, drawn: Parameters) -> tuple[np.ndarray, np.ndarray]:

@@ -59,7 +59,7 @@ class BoxDataset(Dataset):
         group_column: The list's column that `groups` come from.
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel of deep pictures.
-        planes: No: what has such labels is no volume seen by its middle planes.
+        volumes: "": what has such labels is no volume that is classified.
         contradictions: Pairs of names of one picture with different boxes.
         boxes: Of each image float64 [n, 4]: xmin, ymin, xmax, ymax in pixels.
         kinds: Of each image int64 [n]: the boxes' classes, indices into `classes`.

@@ -10,11 +10,13 @@ import numpy as np
 
 from ..errors import UserError, printable
 from .decoded import FILE_HASH, Decoded
-from .image import decode, prepare, size_pair
-from .planes import NEEDED, array_planes, is_array_of_volumes, read_planes
+from .image import NEEDED, decode, prepare, size_pair
+from .planes import array_planes, is_array_of_volumes, read_planes
 from .walk import Account
+from .whole import array_whole, read_whole
 
 Samples = Sequence[Path] | np.ndarray
+Sides = int | tuple[int, ...]  # a side in pixels, or one for each axis
 
 
 class Reading(NamedTuple):
@@ -47,7 +49,8 @@ class Dataset:
         brightest: The brightest pixel (white: 255) of pictures deeper than 8 bits that were decoded.
         contradictions: Pairs of names of one picture under two labels, where pixels were compared.
         decoded: Pictures that were decoded, which all parts share, or None.
-        planes: The samples are volumes, of which images are the three middle planes, see `data/planes.py`.
+        volumes: What images are of samples that are volumes: "planes", the three middle ones, see `data/planes.py`, or
+            "whole", see `data/whole.py`; "" where samples are pictures.
 
     Raises:
         UserError: The parts do not fit: lengths, labels out of range, an array that is not an image.
@@ -77,7 +80,7 @@ class Dataset:
     brightest: float | None = None
     contradictions: list[tuple[str, str]] = field(default_factory=list)
     decoded: Decoded | None = None
-    planes: bool = False
+    volumes: str = ""
 
     def __repr__(self) -> str:
         """Return what it holds, in one line."""
@@ -109,10 +112,10 @@ class Dataset:
             self.check_array(where, self.samples)
 
     def check_array(self, where: str, samples: np.ndarray) -> None:
-        """Raise UserError unless the samples are uint8 images, or volumes where their planes are read."""
+        """Raise UserError unless the samples are uint8 images, or volumes where volumes are read."""
         shape, dtype = samples.shape, samples.dtype
         volumes = is_array_of_volumes(shape)
-        if dtype == np.uint8 and volumes and self.planes:
+        if dtype == np.uint8 and volumes and self.volumes:
             return
         if dtype != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
             raise UserError(
@@ -120,18 +123,24 @@ class Dataset:
                 "expected uint8 [n, height, width] or [n, height, width, 1 or 3]",
                 NEEDED if volumes and dtype == np.uint8 else {},
             )
-        if self.planes:
-            raise UserError(f"{where}: pictures of shape {shape}, and --planes is of volumes; leave it out")
+        if self.volumes:
+            raise UserError(
+                f"{where}: pictures of shape {shape}, and volumes are wanted; choose a network of pictures, without "
+                "--planes"
+            )
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def image(self, index: int) -> np.ndarray:
-        """Return the decoded pixels of one image at its own size [height, width, 1 or 3], see `decode`."""
+        """Return the decoded pixels of one image at its own size [height, width, 1 or 3], see `decode`.
+
+        Of a volume that is seen whole, its voxels [depth, height, width, 1].
+        """
         sample = self.samples[index]
         if isinstance(sample, np.ndarray):
-            if self.planes:
-                return array_planes(sample)
+            if self.volumes:
+                return array_planes(sample) if self.volumes == "planes" else array_whole(sample)
             return sample if sample.ndim == 3 else sample[:, :, None]
         if self.decoded is None:
             return self.read(sample)
@@ -139,21 +148,28 @@ class Dataset:
 
     def read(self, path: str | Path) -> np.ndarray:
         """Decode a file."""
-        if self.planes:
-            return read_planes(Path(path), self.window)
+        if self.volumes:
+            return (read_planes if self.volumes == "planes" else read_whole)(Path(path), self.window)
         return decode(path, white=self.white, window=self.window, page=self.page)
 
-    def prepared(self, index: int, size: int | tuple[int, int], channels: int) -> np.ndarray:
+    def sides(self, size: Sides) -> tuple[int, ...]:
+        """Return (height, width) of a side or a pair, or (depth, height, width) of volumes that are seen whole."""
+        if self.volumes != "whole":
+            return size_pair(size)
+        return (size,) * 3 if isinstance(size, int) else size
+
+    def prepared(self, index: int, size: Sides, channels: int) -> np.ndarray:
         """Return one image as a network takes it [*size, channels], see `prepare`."""
+        form = self.sides(size), channels
         if not self.keeps_pictures or self.decoded is None:
-            return prepare(self.image(index), size, channels)
+            return prepare(self.image(index), *form)
         path = self.samples[index]
-        return self.decoded.prepared(path, (size_pair(size), channels), lambda: self.read(path), self.reading)
+        return self.decoded.prepared(path, form, lambda: self.read(path), self.reading)
 
     @property
     def reading(self) -> tuple[Any, ...]:
-        """Return what decides the pixels of a file: the range of values, the page, whether planes are read."""
-        return self.white, self.window, self.page, self.planes
+        """Return what decides the pixels of a file: the range of values, the page, what is seen of volumes."""
+        return self.white, self.window, self.page, self.volumes
 
     @property
     def keeps_pictures(self) -> bool:

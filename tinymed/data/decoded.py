@@ -17,7 +17,7 @@ from .image import prepare
 KEPT_BYTES = 1 << 30
 PIXEL_HASH, FILE_HASH = 16, 20  # bytes of BLAKE2b: one is never taken for the other
 
-Form = tuple[tuple[int, int], int]  # (height, width) and channels, as a network takes pictures
+Form = tuple[tuple[int, ...], int]  # (height, width), of volumes (depth, height, width), and channels
 Key = tuple[str | Path, Hashable]  # a file, and how it is read: another window is another picture
 
 
@@ -120,7 +120,8 @@ class Pending:
 
 def pixel_hash(pixels: np.ndarray) -> bytes:
     """Return PIXEL_HASH bytes of BLAKE2b over size and pixels; grey stored as RGB counts as grey."""
-    if pixels.shape[2] == 3 and is_grey(pixels[:1]) and is_grey(pixels):  # most colours show in the first row
+    coloured = pixels.ndim == 3 and pixels.shape[2] == 3
+    if coloured and is_grey(pixels[:1]) and is_grey(pixels):  # most colours show in the first row
         pixels = pixels[:, :, :1]
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=PIXEL_HASH)
     digest.update(np.ascontiguousarray(pixels).data)

@@ -52,7 +52,7 @@ class FindingDataset(Dataset):
         group_column: The list's column that `groups` come from.
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel of deep pictures.
-        planes: No: what has such labels is no volume seen by its middle planes.
+        volumes: "": what has such labels is no volume that is classified.
         contradictions: Pairs of names of one picture with different findings.
         findings: float32 [n, findings]: 1 there, 0 not there, nan not known.
 

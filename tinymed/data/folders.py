@@ -7,8 +7,8 @@ import numpy as np
 
 from ..errors import UserError
 from .dataset import Dataset
-from .image import SUFFIXES, is_picture
-from .planes import NEEDED, is_readable, volume_files
+from .image import NEEDED, SUFFIXES, is_picture
+from .planes import is_readable, volume_files
 from .walk import Account, files_below, folders_in, loose_files
 
 SPLIT_NAMES = {
@@ -30,12 +30,12 @@ def sort_classes(names: set[str]) -> list[str]:
     return sorted(names)
 
 
-def read_class_folders(path: Path, planes: bool = False) -> dict[str, Dataset]:
+def read_class_folders(path: Path, volumes: bool = False) -> dict[str, Dataset]:
     """Read split folders if `path` has them, class folders otherwise; raise UserError for another layout.
 
-    planes: The images are volumes, of which a folder of DICOM slices is one.
+    volumes: The samples are volumes, of which a folder of DICOM slices is one.
     """
-    readable = is_readable if planes else is_picture
+    readable = is_readable if volumes else is_picture
     splits = split_folders(path)
     accounts = {name: Account() for name in splits}
     first = accounts[next(iter(splits))]
@@ -51,8 +51,8 @@ def read_class_folders(path: Path, planes: bool = False) -> dict[str, Dataset]:
         for c in folders_in(folder):
             own = Account()
             files = files_below(c, readable, own)
-            found[name][c.name] = volume_files(c, files) if planes else files
-            check_not_empty(c, own, planes)
+            found[name][c.name] = volume_files(c, files) if volumes else files
+            check_not_empty(c, own, volumes)
             accounts[name].add(own)
         if not found[name]:
             hint = "images lie here without class folders; " if loose else ""
@@ -87,11 +87,11 @@ def leave_folder(folder: Path, account: Account, place: str, readable: Callable[
     account.add(own)
 
 
-def check_not_empty(folder: Path, account: Account, planes: bool = False) -> None:
+def check_not_empty(folder: Path, account: Account, volumes: bool = False) -> None:
     """Raise UserError for a class without images, or without volumes; it says what lies there instead."""
     if account.taken:
         return
-    kinds = "volumes for --planes: .nii .nii.gz, TIFF of pages, DICOM" if planes else " ".join(sorted(SUFFIXES))
+    kinds = "volumes: .nii .nii.gz, TIFF of pages, DICOM" if volumes else " ".join(sorted(SUFFIXES))
     instead = f"; it holds {account.left()}" if account.left_out else ""
     raise UserError(
         f"{folder}: class {folder.name!r} has no images ({kinds}){instead}; add some or remove the folder",

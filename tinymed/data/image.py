@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import UserError
 from .dicom.files import is_dicom
+from .resize_volume import fit_volume
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -152,6 +153,8 @@ def read_image(
     except UserError:
         raise
     except UnidentifiedImageError:
+        if path.name.lower().endswith((".nii", ".nii.gz")):
+            raise UserError(f"{path}: is a volume, and pictures are wanted", NEEDED) from None
         raise UserError(f"{path}: not an image in one of {', '.join(FORMATS)}; {REMEDY}", SKIP) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UserError(f"{path}: its header claims more than {max_pixels:,} pixels; {REMEDY}", SKIP) from None
@@ -173,6 +176,7 @@ def file_bytes(path: Path) -> int:
 
 
 REMEDY = "replace or remove the file"
+NEEDED = {"planes=True": "read the three middle planes of volumes with {}", "whole=True": "or all of them with {}"}
 SKIP = {"skip_bad=True": "or leave it out with {}"}
 
 
@@ -347,7 +351,7 @@ def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).convert("L"))[:, :, None]
 
 
-def size_pair(size: int | tuple[int, int]) -> tuple[int, int]:
+def size_pair(size: int | tuple[int, ...]) -> tuple[int, int]:
     """Return (height, width) of a side or a pair; raise ValueError unless both are at least 1."""
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
@@ -355,7 +359,7 @@ def size_pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def resize(pixels: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+def resize(pixels: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
     """Resize pixels bilinearly, antialiased when shrinking; the aspect ratio is not kept.
 
     The triangle filter is widened by the reduction factor, so every input pixel counts.  As Pillow's BILINEAR, and up
@@ -390,7 +394,7 @@ def resize(pixels: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
 
 def prepare(
     image: str | Path | np.ndarray,
-    size: int | tuple[int, int],
+    size: int | tuple[int, ...],
     channels: int,
     white: float | None = None,
     window: tuple[float, float] | None = None,
@@ -399,8 +403,8 @@ def prepare(
     """Read or take an image, and bring it to the channels and the size of a network.
 
     Args:
-        image: A file, or decoded pixels [height, width, 1 or 3].
-        size: A side, or (height, width), in pixels.
+        image: A file, or decoded pixels [height, width, 1 or 3], or voxels [depth, height, width, 1].
+        size: A side, or one for each axis of space, in pixels.
         channels: 1 (grey) or 3 (RGB).
         white: See `decode`.
         window: Likewise.
@@ -418,4 +422,6 @@ def prepare(
         (4, 4, 1)
     """
     pixels = image if isinstance(image, np.ndarray) else decode(image, white=white, window=window, page=page)
+    if pixels.ndim == 4:
+        return fit_volume(pixels, (size,) * 3 if isinstance(size, int) else size)
     return resize(with_channels(pixels, channels), size)

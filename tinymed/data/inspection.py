@@ -29,7 +29,7 @@ from .findings import open_findings
 from .lists import LABELS, MASKS, read_table
 from .masks import MaskDataset, by
 from .patients import files_of, is_from_dicom
-from .planes import is_array_of_volumes
+from .planes import NETWORK, is_array_of_volumes
 from .readers import open_dataset
 from .remarks import contradictions, copies, split_text
 from .segmentation_layouts import has_pairs, is_image, open_segmentation
@@ -42,7 +42,7 @@ from .walk import Account, files_below, total
 
 Opened = Mapping[str, Any]
 KINDS: dict[str, Callable[[Path], Opened]] = {
-    "classes": lambda path: open_dataset(path, skip_bad=True, verify=False, planes=holds_volumes(path)),
+    "classes": lambda path: open_dataset(path, skip_bad=True, verify=False, whole=holds_volumes(path)),
     "findings": lambda path: open_findings(path, skip_bad=True, verify=False),
     "numbers": lambda path: open_values(path, skip_bad=True, verify=False),
     "masks": lambda path: open_segmentation(path, verify=False),
@@ -153,6 +153,8 @@ def inspect(path: Path, kind: str | None = None) -> dict[str, Any]:
     result["patients"] = patients_of(good)
     result |= copies_and_leaks(good)
     result["dicom"] = dicom_facts(sets)
+    if kind == "classes" and any(each.size.count(" x ") > 1 for each in seen):
+        notes.append(f"volumes are classified whole by a network of volumes (train --model {NETWORK}), or by --planes")
     result["notes"] = notes
     return result
 

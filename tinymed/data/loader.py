@@ -11,9 +11,9 @@ import numpy as np
 
 from .. import random
 from ..errors import UserError
-from .augment import Augment, Mixing, apply_geometry, apply_intensity, draw, mix_batch, parameters
+from .augment import Augment, Mixing, Parameters, apply_geometry, apply_intensity, draw, mix_batch, parameters
+from .augment3d import augment_whole
 from .dataset import Dataset
-from .image import size_pair
 from .sampling import BETA, class_quotas, draw_epoch
 from .transform import channel_values, normalise, one_hot, to_float, to_nchw
 
@@ -34,7 +34,7 @@ class Loader:
     Args:
         dataset: The images.
         batch_size: Images per batch; the last batch may be smaller.
-        size: A side, or (height, width), in pixels, to which images are resized.
+        size: A side, or one for each axis of space, in pixels, to which images are resized.
         channels: 1 (grey) or 3 (RGB).
         shuffle: A new order every epoch.
         augment: How far images may be changed, or None.
@@ -54,7 +54,8 @@ class Loader:
             was opened from files share.
 
     Yields:
-        images: float32 [n, channels, height, width] over channels-last memory; labels: what `dataset.targets` gives,
+        images: float32 [n, channels, height, width] over channels-last memory, of volumes that are seen whole
+            [n, channels, depth, height, width]; labels: what `dataset.targets` gives,
             class numbers int64 [n] of a `Dataset`, and with `mixing` float32 [n, classes], the shares of the classes;
             indices: int64 [n], the images' places in the data set.
 
@@ -72,7 +73,7 @@ class Loader:
         self,
         dataset: Dataset,
         batch_size: int,
-        size: int | tuple[int, int],
+        size: int | tuple[int, ...],
         channels: int = 3,
         *,
         shuffle: bool = False,
@@ -102,7 +103,7 @@ class Loader:
         if not len(dataset):
             raise UserError(f"{dataset.source or 'data'} [{dataset.split}]: no images to load")
         self.dataset, self.batch_size, self.channels = dataset, batch_size, channels
-        self.size = size_pair(size)
+        self.size = dataset.sides(size)
         if augment is not None:
             augment.check_channels(channels)
         self.mixing = mixing if mixing is not None and mixing.any else None
@@ -169,7 +170,7 @@ class Loader:
                 image = to_float(self.pixels(index))
                 if self.augment and uniform is not None:
                     drawn = parameters(self.augment, self.seed, epoch, key, uniform[place])
-                    image = apply_intensity(apply_geometry(image, drawn), drawn)
+                    image = changed(image, drawn)
             except UserError:
                 raise
             except Exception as error:
@@ -178,18 +179,26 @@ class Loader:
             images[place] = image
         labels: np.ndarray = self.dataset.targets(indices)
         if self.mixing and uniform is not None:
-            images, labels = mix_batch(images, one_hot(labels, len(self.dataset.classes)), self.mixing, uniform)
+            shares = one_hot(labels, len(self.dataset.classes))
+            flat = images if images.ndim == 4 else images.reshape(*images.shape[:3], -1)  # a box of planes and rows
+            images, labels = mix_batch(flat, shares, self.mixing, uniform)
+            images = images.reshape(len(indices), *self.size, self.channels)
         if not self.unnormalised:
             images = normalise(images, self.mean.tolist(), self.std.tolist())
         return to_nchw(images), labels, indices.astype(np.int64)
 
     def pixels(self, index: int) -> np.ndarray:
-        """Return one image [height, width, channels], 0...255, from the cache if it is there."""
+        """Return one image [*size, channels], 0...255, from the cache if it is there."""
         return self.cache.get(index, lambda: self.dataset.prepared(index, self.size, self.channels))
 
     def __repr__(self) -> str:
         """Return what it loads, in one line."""
-        return f"Loader({self.dataset!r}, batches of {self.batch_size}, {self.size[0]} x {self.size[1]} px)"
+        return f"Loader({self.dataset!r}, batches of {self.batch_size}, {' x '.join(map(str, self.size))} px)"
+
+
+def changed(image: np.ndarray, drawn: Parameters) -> np.ndarray:
+    """Return a picture [height, width, channels], or a volume [depth, height, width, channels], as it was drawn."""
+    return augment_whole(image, drawn) if image.ndim == 4 else apply_intensity(apply_geometry(image, drawn), drawn)
 
 
 class PixelCache:
@@ -250,7 +259,7 @@ def prepare_batches(
 
 
 def channel_statistics(
-    dataset: Dataset, size: int | tuple[int, int], channels: int = 3
+    dataset: Dataset, size: int | tuple[int, ...], channels: int = 3
 ) -> tuple[list[float], list[float]]:
     """Compute mean and standard deviation of each channel over a whole set: `mean` and `std` of a Loader.
 
@@ -258,7 +267,7 @@ def channel_statistics(
 
     Args:
         dataset: The images.
-        size: A side, or (height, width), in pixels, to which images are resized first.
+        size: A side, or one for each axis of space, in pixels, to which images are resized first.
         channels: 1 (grey) or 3 (RGB).
 
     Returns:

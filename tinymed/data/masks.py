@@ -40,7 +40,7 @@ class MaskDataset(Dataset):
         group_column: The list's column that `groups` come from.
         divided: The rule by which the set was cut from a whole.
         brightest: The brightest pixel of deep pictures.
-        planes: No: what has such labels is no volume seen by its middle planes.
+        volumes: "": what has such labels is no volume that is classified.
         contradictions: Pairs of names of one picture with two masks.
         masks: The label files.
         more: Further files of each case, one list per modality; their channels follow those of the first.

@@ -19,7 +19,7 @@ from .image import resize
 from .volumes import is_volume, read_volume
 
 PERCENTILES = (0.5, 99.5)  # of a volume's values, black and white where no window says
-NEEDED = {"planes=True": "read the three middle planes of volumes with {}"}
+NETWORK = "resnet8_3d"  # one of volumes, for messages
 
 
 def is_array_of_volumes(shape: tuple[int, ...]) -> bool:
@@ -62,19 +62,27 @@ def read_planes(path: Path, window: tuple[float, float] | None) -> np.ndarray:
     Raises:
         UserError: It is a picture, cannot be read, or has several channels.
     """
+    return middle_planes(scaled_values(path, window))
+
+
+def scaled_values(path: Path, window: tuple[float, float] | None) -> np.ndarray:
+    """Return the values of a volume's file [x, y, z] in RAS+, float32 from 0 to 255; see `read_planes`."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file; correct the path or the list that names it")
     if not is_volume(path):
         raise UserError(
-            f"{path}: is a picture, and --planes is of volumes (.nii, .nii.gz, DICOM series, TIFF of pages)"
+            f"{path}: is a picture, and volumes are wanted (.nii, .nii.gz, DICOM series, TIFF of pages); give volumes, "
+            "or a network of pictures, without --planes"
         )
     values = read_volume(path).values
     if values.shape[3] != 1:
-        raise UserError(f"{path}: has {values.shape[3]} channels, and the planes of one are three channels; write one")
+        raise UserError(f"{path}: has {values.shape[3]} channels, and a volume is classified by one; write one")
     if window is None:
         low, high = np.percentile(values, PERCENTILES)
     else:
         low, high = window[0] - window[1] / 2, window[0] + window[1] / 2
     scaled = np.clip((values[..., 0] - low) / max(high - low, 1e-12), 0, 1) * 255
-    return middle_planes(scaled.astype(np.float32))
+    return scaled.astype(np.float32)
 
 
 def array_planes(values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ from .arrays import MAX_BYTES, read_idx_directory, read_npz
 from .dataset import Dataset, Reading, check_classes, merge_classes, read_by
 from .decoded import Decoded
 from .folders import read_class_folders
-from .image import size_pair
 from .large_sets import check_files, is_large
 from .patients import identify
 from .remarks import remark
@@ -44,6 +43,7 @@ def open_dataset(
     page: int | None = None,
     form: tuple[int, int] | None = None,
     planes: bool = False,
+    whole: bool = False,
 ) -> dict[str, Dataset]:
     """Open a set of labelled images; what a path holds is found out from what is there.
 
@@ -70,6 +70,7 @@ def open_dataset(
         page: Of TIFF and DICOM files of several pages, see `decode`.
         form: (side in pixels, channels) in which pictures will be asked for: so they are kept once decoded.
         planes: The set is of volumes: read their three middle planes as the channels of a picture.
+        whole: The set is of volumes: read all of them, as images [depth, height, width, 1].
 
     Returns:
         {"train": ..., "val": ..., "test": ...} as far as the data are divided, or {"all": ...}.  Warns (`UserAdvice`)
@@ -88,7 +89,7 @@ def open_dataset(
     """
     path = Path(path)
     columns = Columns(path_column, label_column, group_column, split_column, suffix)
-    sets = read(path, columns, skip_bad, max_bytes, planes)
+    sets = read(path, columns, skip_bad, max_bytes, "planes" if planes else "whole" if whole else "")
     read_by(sets, Reading(white, window, page))
     identify(path, sets, group_column)
     for name, dataset in sets.items():
@@ -105,24 +106,24 @@ def open_dataset(
     return sets
 
 
-def read(path: Path, columns: Columns, skip_bad: bool, max_bytes: int, planes: bool = False) -> dict[str, Dataset]:
-    """Choose the reader by what is at `path`."""
+def read(path: Path, columns: Columns, skip_bad: bool, max_bytes: int, volumes: str) -> dict[str, Dataset]:
+    """Choose the reader by what is at `path`; volumes: see `Dataset`."""
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")
     table = path / "splits.csv" if path.is_dir() else path
     if table.suffix.lower() in LISTS and table.is_file():
-        return with_planes(read_csv(table, columns, skip_bad, max_bytes), planes)
+        return as_volumes(read_csv(table, columns, skip_bad, max_bytes), volumes)
     refuse_columns(path, columns)
     if path.is_dir():
-        return with_planes(read_idx_directory(path, max_bytes) or read_class_folders(path, planes), planes)
+        return as_volumes(read_idx_directory(path, max_bytes) or read_class_folders(path, bool(volumes)), volumes)
     if path.suffix.lower() == ".npz":
-        return read_npz(path, max_bytes, planes)
+        return read_npz(path, max_bytes, volumes)
     raise UserError(f"{path}: not a data set; give {LAYOUTS}")
 
 
-def with_planes(sets: dict[str, Dataset], planes: bool) -> dict[str, Dataset]:
-    """Return sets whose images are the middle planes of volumes, if asked; raise UserError for arrays of pictures."""
-    return {name: replace(dataset, planes=True) for name, dataset in sets.items()} if planes else sets
+def as_volumes(sets: dict[str, Dataset], volumes: str) -> dict[str, Dataset]:
+    """Return sets whose images are made of volumes, if asked; raise UserError for arrays of pictures."""
+    return {name: replace(dataset, volumes=volumes) for name, dataset in sets.items()} if volumes else sets
 
 
 def with_classes(dataset: Dataset, classes: list[str]) -> Dataset:
@@ -151,8 +152,8 @@ def verify_sets(
     What is decoded is kept; form: see `open_dataset`.  Of a large set only headers and files are looked at, see
     `large_sets`, unless bad images are to be left out, or all is to be known at once.
     """
-    wanted = None if form is None else (size_pair(form[0]), form[1])
-    volumes = any(part.planes for part in sets.values())  # whose headers are not those of pictures
+    wanted = None if form is None else (next(iter(sets.values())).sides(form[0]), form[1])
+    volumes = any(part.volumes for part in sets.values())  # whose headers are not those of pictures
     if is_large(sets) and not (skip_bad or at_once or volumes):
         return check_files(sets, leaks, wanted)
     kept = Decoded(wanted)

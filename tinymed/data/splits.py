@@ -78,8 +78,8 @@ def stratified_split(
         if len(members) < len(shares):
             raise UserError(
                 f"class {classes[label] if classes else label} has {len(members)} image(s), too few for "
-                f"{len(shares)} parts; "
-                "add images, merge the class, or ask for fewer parts"
+                f"{len(shares)} parts; add images, or ask for fewer parts",
+                {"merge=NEW=OLD,OLD": "or put it together with another by {}", "folds=NUMBER": "or choose {}"},
             )
         ends = np.cumsum(apportion(len(members), shares, owed))
         for part, chunk in zip(parts, np.split(members, ends[:-1]), strict=True):

@@ -92,16 +92,16 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def to_nchw(images: np.ndarray) -> np.ndarray:
-    """See [n, h, w, c] as [n, c, h, w]: the shape of PyTorch over channels-last memory.
+    """See [n, h, w, c] as [n, c, h, w], and volumes likewise: the shape of PyTorch over channels-last memory.
 
     Args:
-        images: [n, h, w, c].
+        images: [n, *space, c].
 
     Returns:
-        A view [n, c, h, w]; nothing is copied.
+        A view [n, c, *space]; nothing is copied.
 
     Example:
         >>> to_nchw(np.zeros((2, 4, 5, 3))).shape
         (2, 3, 4, 5)
     """
-    return images.transpose(0, 3, 1, 2)
+    return np.moveaxis(images, -1, 1)

@@ -56,8 +56,8 @@ DOCUMENTS = frozenset(
 )
 PAPERS = frozenset(("LICENSE", "LICENCE", "COPYING", "README", "CITATION", "CHANGELOG", "AUTHORS", "NOTICE", "VERSION"))
 ADVICE = {
-    ".nii": "volumes are read for segmentation, or by classifiers with --planes",
-    ".nii.gz": "volumes are read for segmentation, or by classifiers with --planes",
+    ".nii": "volumes are read for segmentation, and by classifiers of volumes or with --planes",
+    ".nii.gz": "volumes are read for segmentation, and by classifiers of volumes or with --planes",
     ".heic": "convert it to PNG",
     ".jp2": "convert it to PNG",
     ".svs": "whole slides are not read: cut them into PNG tiles",

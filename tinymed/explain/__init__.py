@@ -15,7 +15,7 @@ from .gradients import guided_backprop, integrated_gradients
 from .layers import Layer, choose_layer, spatial_layers
 from .methods import METHODS, Explanation, explain, serving
 from .occlusion import occlusion
-from .pictures import overlay, panel
+from .pictures import middle_plane, overlay, panel
 from .places import Places
 from .sanity import Randomised, randomisation, rank_correlation
 from .settings import Settings
@@ -36,6 +36,7 @@ __all__ = [
     "guided_backprop",
     "hires_cam",
     "integrated_gradients",
+    "middle_plane",
     "occlusion",
     "overlay",
     "panel",

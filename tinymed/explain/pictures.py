@@ -18,6 +18,23 @@ def middle_of_heat(heat: np.ndarray) -> int:
     return int(np.abs(heat).sum(axis=(1, 2)).argmax())
 
 
+def middle_plane(pixels: np.ndarray, heat: np.ndarray | None = None) -> np.ndarray:
+    """Return a picture as it is, and of a volume the slice in which a map holds the most, or without one the middle.
+
+    Args:
+        pixels: [height, width, channels], or a volume [depth, height, width, channels].
+        heat: Numbers [depth, height, width], or None.
+
+    Example:
+        >>> middle_plane(np.arange(3.0).reshape(3, 1, 1, 1)).item()
+        1.0
+    """
+    if pixels.ndim == 3:
+        return pixels
+    plane: np.ndarray = pixels[len(pixels) // 2 if heat is None else middle_of_heat(heat)]
+    return plane
+
+
 def overlay(pixels: np.ndarray, heat: np.ndarray, opacity: float = OPACITY) -> np.ndarray:
     """Lay a map over an image: the larger a value, the more its colour covers.
 
@@ -76,8 +93,7 @@ def panel(pixels: np.ndarray, heats: Sequence[np.ndarray], side: int = SIDE) -> 
         >>> panel(np.zeros((50, 50, 3), np.uint8), [np.zeros((50, 50))]).shape
         (250, 506, 3)
     """
-    plain = pixels if pixels.ndim == 3 else pixels[middle_of_heat(heats[0]) if heats else len(pixels) // 2]
-    first = np.rint(255 * to_rgb(plain)).astype(np.uint8)
+    first = np.rint(255 * to_rgb(middle_plane(pixels, heats[0] if heats else None))).astype(np.uint8)
     shown = [first, *(overlay(pixels, heat) for heat in heats)]
     factor = max(1, math.ceil(side / min(first.shape[:2])))
     large = [picture.repeat(factor, axis=0).repeat(factor, axis=1) for picture in shown]

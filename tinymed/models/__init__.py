@@ -31,6 +31,7 @@ from .mtann import MTANN, MixtureOfMTANNs
 from .multistream import MultiStream
 from .registry import available, create, default_size, describe, entry, register
 from .resnet import ResNet, resnet20, resnet50
+from .resnet_3d import ResNet3d, resnet8_3d, resnet18_3d
 from .sae import StackedAutoencoder
 from .sae_shin import ShinAutoencoder
 from .shapes import shapes_only
@@ -85,6 +86,7 @@ __all__ = [
     "MultiResUNet",
     "MultiStream",
     "ResNet",
+    "ResNet3d",
     "Row",
     "ShinAutoencoder",
     "StackedAutoencoder",
@@ -109,6 +111,8 @@ __all__ = [
     "logo",
     "medt",
     "register",
+    "resnet8_3d",
+    "resnet18_3d",
     "resnet20",
     "resnet50",
     "shapes_only",

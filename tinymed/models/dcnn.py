@@ -42,9 +42,11 @@ def side_after_pooling(size: int, padding: str) -> int:
     for _ in WIDTHS:
         side = (side - (2 if padding == "valid" else 0)) // 2
     if side < 1:
+        smallest = 46 if padding == "valid" else 16
         raise UserError(
             f"dcnn: an image of side {size} is too small for four convolutions and poolings; "
-            f"the smallest is {46 if padding == 'valid' else 16} with {padding!r} padding"
+            f"the smallest is {smallest} with {padding!r} padding",
+            {f"size={smallest}": "give {} or more"},
         )
     return side
 

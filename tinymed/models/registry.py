@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from ..errors import UserError
@@ -98,7 +99,9 @@ def entry(name: str) -> Entry:
         (1, 32, 32)
     """
     if name not in registry:
-        raise UserError(f"model {name!r} is unknown; choose one of {', '.join(available())}")
+        near = get_close_matches(name, available(), 1)
+        meant = f"did you mean {near[0]}? choose" if near else "choose"
+        raise UserError(f"model {name!r} is unknown; {meant} one of {', '.join(available())}")
     return registry[name]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from ..data.image import SUFFIXES, image_size
 from ..dispatch import use_backend
 from ..errors import UserError
-from ..explain import explain, overlay
+from ..explain import explain, middle_plane, overlay
 from ..metrics.clusters import proportion_interval
 from ..report.overlays import to_rgb
 from ..tasks.base.picture import read_picture, read_pixels
@@ -29,6 +29,7 @@ from .limits import Limits
 
 NOTICE = "For research and teaching only: not a medical device, not for diagnosis."
 KEPT_SUFFIXES = frozenset((*SUFFIXES, ".dcm", ".nii", ".nii.gz", ".mha"))
+NIFTI = (".nii", ".nii.gz")
 SIDE = 320  # pixels: pictures in an answer are enlarged by a whole factor to at least this
 Decide = Callable[[Predictions], Predictions]
 
@@ -97,7 +98,7 @@ class Answers:
                 found = self.predicted(path, Path(folder) / "out")
                 found = (self.explanation(path, found) if explained and self.maps else {}) | found
             except UserError as error:
-                raise UserError(told_without(str(error), folder)) from None
+                raise UserError(told_without(error.message, folder)) from None
         milliseconds = round(1000 * (time.perf_counter() - start))
         return {**found, "notice": NOTICE, "milliseconds": milliseconds}
 
@@ -127,15 +128,21 @@ class Answers:
         """Return the image as the network sees it, and Grad-CAM of the answer, where the network allows one."""
         data = self.run.config.data
         pixels = read_pixels(path, data)
-        seen = {"picture": data_url(png(np.rint(255 * to_rgb(pixels)).astype(np.uint8)))}
+        seen = {"picture": plain(pixels)}
         target = self.outputs.index(found["label"]) if found.get("label") in self.outputs else None
         try:
             image = read_picture(path, data)
             told = explain(self.run.task.explained(self.run.config, self.model, image), image, "grad_cam", target)
         except UserError as error:
-            return seen | {"explanation": {"error": str(error)}}
+            return seen | {"explanation": {"error": error.message}}
         shown = {"method": "Grad-CAM", "class": self.maps[told.target], "layer": told.layer}
+        seen = {"picture": plain(pixels, told.heat)}
         return seen | {"explanation": shown | {"picture": data_url(png(overlay(pixels, told.heat)))}}
+
+
+def plain(pixels: np.ndarray, heat: np.ndarray | None = None) -> str:
+    """Return a picture, or the plane of a volume that is shown beside its map, as an address that carries it."""
+    return data_url(png(np.rint(255 * to_rgb(middle_plane(pixels, heat))).astype(np.uint8)))
 
 
 def things_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -155,13 +162,10 @@ def suffix_of(name: str) -> str:
 
 
 def check_pixels(path: Path, most: int) -> None:
-    """Raise UserError for a picture whose header tells of more than `most` pixels; other formats' readers look."""
-    try:
-        height, width = image_size(path)
-    except UserError as error:
-        if "not an image in one of" in str(error):
-            return
-        raise
+    """Raise UserError for a picture whose header tells of more than `most` pixels; NIfTI's reader looks itself."""
+    if path.name.endswith(NIFTI):
+        return
+    height, width = image_size(path)
     if height * width > most:
         raise UserError(f"{path}: {width} x {height} pixels are more than the limit of {most:,}")
 

@@ -112,7 +112,8 @@ function show(found, about) {
   find("decided").textContent = (found.decided_by || []).join("; ");
   find("pictures").replaceChildren();
   const told = found.explanation;
-  if (found.picture) showPicture(found.picture, about.draws ? "what was found" : "as the network sees it", about.draws);
+  const plane = about.size.length > 2 ? ", one plane of the volume" : "";
+  if (found.picture) showPicture(found.picture, about.draws ? "what was found" : `as the network sees it${plane}`, about.draws);
   if (told && told.picture) showPicture(told.picture, `${told.method} of ${told.layer} for ${told.class}`);
   if (told && told.error) add(find("pictures"), "p", `No explanation: ${told.error}`, "hint");
   showScores(found, about);

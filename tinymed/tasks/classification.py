@@ -12,6 +12,7 @@ from ..data.augment import Mixing
 from ..data.dataset import Dataset, parse_merge
 from ..data.device_batches import as_array, as_tensors, device_of
 from ..data.loader import Loader
+from ..data.planes import NETWORK
 from ..data.readers import open_dataset
 from ..data.remarks import patients_of
 from ..data.sampling import BETA
@@ -29,7 +30,7 @@ from ..tape import no_grad
 from .base.augmentation import augmentation_rules
 from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
 from .base.division import divide, share_skipped
-from .base.network import Outputs, default_channels, default_outputs
+from .base.network import Outputs, default_channels, default_outputs, sees_volumes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.picture import picture_loader, read_picture
 from .base.preprocess import statistics
@@ -75,6 +76,7 @@ class ClassificationData(DataConfig):
     )
     skip_bad: bool = setting(False, "Leave unreadable images out and list them.")
     planes: bool = setting(False, "The images are volumes: learn from their three middle planes, as three channels.")
+    whole: bool = False  # the images are volumes, and the network sees all of them
     synthetic_images: int = setting(3600, "How many synthetic smears there are.", ge=8, le=1_000_000)
     difficulty: float = setting(DIFFICULTY, "Of the synthetic smears, 0 to 1.", ge=0, le=1)
 
@@ -144,22 +146,38 @@ def steady_values(config: ClassificationConfig, train: Dataset, given: Options) 
 
 
 COLUMNS = ("path_column", "label_column", "split_column", "group_column", "suffix")
+LISTS = "only a list has columns: a .csv, or a folder with splits.csv"
 READING = ("white", "window", "page")  # of files
+
+
+def is_listed(path: Path) -> bool:
+    """Say whether a list tells the images of a path: it is one, or a folder that has one."""
+    return path.suffix.lower() in (".csv", ".tsv") or (path / "splits.csv").is_file()
 
 
 def read_sets(data: ClassificationData, seed: int) -> Sets:
     """Return the images as the data divide them: {"all": ...}, or {"train": ..., ...}.  Raises UserError."""
     if data.path is None:
         return {"all": synthetic_smear(data.synthetic_images, data.size, seed, data.difficulty)}
+    try:
+        return open_images(data, data.path, data.classes or None, data.skip_bad, data.leaks)
+    except UserError as error:
+        network = {f"model='{NETWORK}'": "or classify them whole, such as with {}"}
+        raise UserError(error.message, error.ways | (network if "whole=True" in error.ways else {})) from None
+
+
+def open_images(data: ClassificationData, path: str, classes: Any, skip_bad: bool, leaks: str) -> Sets:
+    """Return the images of a path, read as the configuration says.  Raises UserError."""
     return open_dataset(
-        data.path,
+        path,
         **named_columns(data, "label_column"),
         **data.reading(),
         planes=data.planes,
+        whole=data.whole,
         merge=data.merge or None,
-        classes=data.classes or None,
-        skip_bad=data.skip_bad,
-        leaks=data.leaks,
+        classes=classes,
+        skip_bad=skip_bad,
+        leaks=leaks,
         form=(data.size, data.channels),
     )
 
@@ -195,8 +213,9 @@ class Classification(Task[ClassificationConfig, Dataset]):
     def config_from_options(self, given: Options) -> ClassificationConfig:
         options = self.options
         refuse_foreign(given, options, self.name, options)
-        self.refuse_useless(given)
         model, last = given.get("model", "dcnn"), given.get("split") == "last"
+        whole = sees_volumes(model)
+        self.refuse_useless(given, model, whole)
         recipe = given.get("recipe", "steady" if "data" in given else "quick")
         if recipe not in RECIPES:
             raise UserError(f"--recipe {recipe!r}: choose {', '.join(RECIPES)}")
@@ -210,34 +229,40 @@ class Classification(Task[ClassificationConfig, Dataset]):
         chosen = recipe_model_options(recipe, model, entry(model).options) | model_options(given)
         grey = given.get("grey")
         channels = default_channels(model) if grey is None else 1 if grey else 3
-        channels = 3 if given.get("planes") else channels
-        wanted["detected"] = {"model_options": chosen, "data": {"channels": channels, **INPUTS.get(model, {})}}
+        channels = 3 if given.get("planes") else 1 if whole else channels
+        data = {"channels": channels, "whole": whole, **INPUTS.get(model, {})}
+        wanted["detected"] = {"model_options": chosen, "data": data}
         config: ClassificationConfig = config_from_options(ClassificationConfig, options, wanted)
         return self.try_model(config, fixed="head" in given)  # a wrong option is refused before images are read
 
-    def refuse_useless(self, given: Options) -> None:
-        """Raise UserError for an option that the others leave without effect."""
+    def refuse_useless(self, given: Options, model: str, whole: bool) -> None:
+        """Raise UserError for an option that the others leave without effect; whole: the network sees volumes."""
+        if whole and "data" not in given:
+            raise UserError(
+                f"{model}: sees volumes, and the built-in smears are pictures; give volumes with --data, or choose a "
+                "network of pictures, such as dcnn"
+            )
         data = str(given.get("data", ""))
-        listed = "data" in given and Path(data).suffix.lower() == ".csv"
-        planes = bool(given.get("planes"))
+        listed = "data" in given and is_listed(Path(data))
+        planes, smear = bool(given.get("planes")), "a synthetic smear is a picture; give --data"
+        values = dict.fromkeys(("white", "page"), (False, "volumes have values; --window cuts them off"))
         refuse_idle(
             given,
             {
-                **dict.fromkeys(COLUMNS, (listed, "only a .csv given as --data has columns")),
-                "group_column": (listed or Path(data).is_dir(), "only a .csv has columns, and DICOM files fields"),
+                **dict.fromkeys(COLUMNS, (listed, LISTS)),
+                "group_column": (listed or Path(data).is_dir(), "only a list has columns, and DICOM files fields"),
                 **dict.fromkeys(READING, ("data" in given, "the synthetic smears have 8 bits; give --data")),
                 "merge": ("data" in given, "the synthetic smears have two classes; give --data"),
-                "planes": ("data" in given, "a synthetic smear is a picture; give --data"),
-                "grey": (not planes, "--planes are three channels"),
-                **(
-                    dict.fromkeys(("white", "page"), (False, "volumes have values; --window cuts them off"))
-                    if planes
-                    else {}
+                "planes": ("data" in given and not whole, f"{model} sees whole volumes" if whole else smear),
+                "grey": (
+                    not (planes or whole),
+                    "--planes are three channels" if planes else "a volume has the one channel of its values",
                 ),
+                **(values if planes or whole else {}),
                 "skip_bad": ("data" in given, "every synthetic smear can be read; give --data"),
                 "difficulty": ("data" not in given, "it is of the synthetic smears, without --data"),
                 "synthetic_images": ("data" not in given, "it is of the synthetic smears, without --data"),
-                **augmentation_rules(given, volumes=planes),
+                **augmentation_rules(given, volumes=planes or whole),
                 "sampling": ("balanced" not in given, "--balanced is --sampling over; leave one out"),
                 "effective_beta": (given.get("sampling") == "effective", "it is of --sampling effective"),
                 **training_rules(given),
@@ -293,10 +318,10 @@ class Classification(Task[ClassificationConfig, Dataset]):
         if copies := len(hashes) - len(set(hashes)):
             lines.append(f"note: {copies} images are copies of others, pixel for pixel")
         shown = ", ".join(f"{name} {len(dataset)}" for name, dataset in sets.items())
-        kind = "volumes, their three middle planes" if config.data.planes else "images"
-        lines.append(
-            f"{config.model}, {shown} {kind} of {config.data.size} px, classes {', '.join(config.data.classes)}"
-        )
+        data = config.data
+        kind = "volumes, their three middle planes" if data.planes else "volumes" if data.whole else "images"
+        sides = " x ".join([str(data.size)] * 3) if data.whole else str(data.size)
+        lines.append(f"{config.model}, {shown} {kind} of {sides} px, classes {', '.join(data.classes)}")
         if config.augment.mixing.any:
             lines.append(
                 "labels are mixed: in training an image counts as right by the share of its label that the answer has, "
@@ -317,18 +342,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
         return fingerprint_samples(sets, config.data.path)
 
     def open_path(self, config: ClassificationConfig, path: str, skip_bad: bool = False) -> Sets:
-        data = config.data
-        return open_dataset(
-            path,
-            **named_columns(data, "label_column"),
-            **data.reading(),
-            planes=data.planes,
-            merge=data.merge or None,
-            classes=data.classes,
-            skip_bad=skip_bad,
-            leaks="ignore",
-            form=(data.size, data.channels),
-        )
+        return open_images(config.data, path, config.data.classes, skip_bad, "ignore")
 
     # ------------------------------------------------------------------------------------------ the network
 
@@ -339,8 +353,11 @@ class Classification(Task[ClassificationConfig, Dataset]):
             return wanted | {"num_classes": len(data.classes)}
         return wanted | ({"num_classes": 2} if default_outputs(config.model) == 1 else {})  # classes are not known yet
 
+    def sees(self, config: ClassificationConfig) -> tuple[int, ...]:
+        return (config.data.channels, *[config.data.size] * (3 if config.data.whole else 2))
+
     def serves(self, image: tuple[int, ...], outputs: Outputs) -> bool:
-        return len(image) == 3 and len(outputs) == 1 and len(outputs[0]) == 2 and outputs[0][1] > 1
+        return len(image) in (3, 4) and len(outputs) == 1 and len(outputs[0]) == 2 and outputs[0][1] > 1
 
     def head(self, config: ClassificationConfig, model: Any, weighted: bool = True) -> SigmoidHead | SoftmaxHead:
         weights = config.class_weights if weighted else None

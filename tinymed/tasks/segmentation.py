@@ -15,7 +15,7 @@ import numpy as np
 from ..data.labels import Labels, parse_labels
 from ..data.lists import MASKS
 from ..data.mask_loader import MaskLoader
-from ..data.masks import MaskDataset, check_pairs
+from ..data.masks import MaskDataset, by, check_pairs
 from ..data.patch_classification import VoxelLoader
 from ..data.patches import Cases, PatchLoader
 from ..data.segmentation_layouts import open_segmentation
@@ -240,7 +240,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             return sets
         if shares["train"] <= 0:
             raise UserError(
-                f"parts of {data.val_fraction} for val and {data.test_fraction} for test leave nothing to train on"
+                f"--val-fraction {data.val_fraction:g} and --test-fraction {data.test_fraction:g} leave nothing to "
+                "train on; give parts that add up to less than 1"
             )
         rule = "grouped" if sets[whole].groups is not None and data.split == "auto" else data.split
         wanted = {k: v for k, v in shares.items() if v > 0}
@@ -445,6 +446,16 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         """Return the classes but the background, where the network sees whole pictures."""
         whole = config.mask.patch is None and config.mask.dimensions == 2 and config.mask.modalities == 1
         return config.data.classes[1:] if whole and not classifies_middle(config.model) else []
+
+    def without_maps(self, config: SegmentationConfig) -> str:
+        mask, whole = config.mask, "train one that sees whole pictures, such as --model unet_small"
+        if mask.dimensions == 3:
+            return f"it segments volumes by patches; {whole} on slices as PNG, for maps of them"
+        if mask.modalities > 1:
+            return f"its images have {mask.modalities} files each; {whole} with one"
+        if mask.patch is None:
+            return f"{config.model} answers for the middle of a patch; {whole}"
+        return f"it sees patches of {by(mask.patch)}, of which no map of the picture is made; {whole} without --patch"
 
     def explained(self, config: SegmentationConfig, model: Any, image: np.ndarray) -> Any:
         return Places(model, image, first=0 if config.head == "sigmoid" else 1)

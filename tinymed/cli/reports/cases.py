@@ -80,7 +80,7 @@ class Explainer:
         if method is None:
             self.why = "none were asked for (--explain none)"
         elif not self.names:
-            self.why = f"{source.run.task.name} of patches or pictures gives nothing that a map could be of"
+            self.why = source.run.task.without_maps(source.config)
         elif source.config.data.path is None:
             self.why = "the images are synthetic and have no files"
         else:
@@ -125,7 +125,9 @@ class Explainer:
         true = f", true {self.source.cases['true'][index]}" if "true" in self.source.cases else ""
         of = self.names[found.target]
         where = np.unravel_index(int(np.abs(found.heat).argmax()), found.heat.shape)
-        place = f"row {where[0]}, column {where[1]} of {found.heat.shape[0]} x {found.heat.shape[1]}"
+        axes = ("plane", "row", "column")[-len(where) :]
+        place = ", ".join(f"{axis} {at}" for axis, at in zip(axes, where, strict=True))
+        place = f"{place} of {' x '.join(map(str, found.heat.shape))}"
         alt = f"The image beside its map for {of}; the map is largest at {place}."
         return Picture(lambda: png_bytes(panel(pixels, [found.heat])), alt, f"{name}{true}: map for {of}")
 

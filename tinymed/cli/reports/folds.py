@@ -10,20 +10,21 @@ from ...errors import UserError
 from ...files import read_json
 from ...report.claim import checklist
 from ...report.document import Block, Document, Missing, Picture, Section, Table, Text, facts
+from ...report.fold_curves import save_fold_curves
 from ...report.tables import interval, number
 from ...tasks.results.rows import Cases, read_cases
-from ...train.run import Run
+from ...train.run import LOG, Run
 from .answers import initial, network, preparation
 from .cases import case_section
 from .data_card import source_name
+from .pictures import drawn
 from .pooled import Folds, calibration_over_folds, open_runs, subgroups_over_folds, threshold_over_folds
 from .results import NO_CLASSES, scores_section, spaced
-from .source import Source, as_written, file_hash
+from .source import Source, as_written, file_hash, read_history
 from .training import configuration_section, environment_section, model_rows
 
 CV, PREDICTIONS = "cv.json", "predictions.csv"
 PICTURES = ("pictures", "Pictures of the run")
-CURVES = ("curves", "Training curves")
 Report = dict[str, Any]
 
 
@@ -73,7 +74,7 @@ def report_folds(folder: Path, cases: int, method: str | None, subgroups: Sequen
         lead = [f"Division of the images: {report['division']}.", headline(report)]
         sections = [rest[0], Section("results", "Results with intervals", [figures, *notes, picture]), *rest[1:]]
         sections.append(of_one_run(folder / names[0], *PICTURES))
-        sections += [configuration(run, report), of_one_run(folder / names[0], *CURVES)]
+        sections += [configuration(run, report), curve_section(folder, names, run)]
         sections.append(fold_section(folder, names))
         sections.append(environment_section([folder / name for name in names]))
         sections += [checklist(answers(run, report)), files(folder, names)]
@@ -180,6 +181,27 @@ def score_section(run: Run, pooled: Cases) -> Section:
     mixed = "The scores of different networks stand in one list here: the AUC of the table counts pairs within a fold."
     of_scores.blocks.append(Text(mixed))
     return of_scores
+
+
+def curve_section(folder: Path, names: list[str], run: Run) -> Section:
+    """Return how loss and scores of the folds went, epoch by epoch, in one picture."""
+    histories = {name: history for name in names if (history := read_history(folder / name / LOG))}
+    monitor, blocks = run.config.monitor, list[Block]()
+    if without := [name for name in names if name not in histories]:
+        blocks.append(Missing(f"{', '.join(without)}: no log.jsonl with epochs, so there is no curve"))
+    if histories:
+        last = {name: history[-1].get(monitor) for name, history in histories.items()}
+        told = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if isinstance(value, float))
+        blocks.append(
+            drawn(
+                lambda path: save_fold_curves(histories, path, f"{run.config.model}, {len(histories)} folds", monitor),
+                f"Loss and scores of {len(histories)} folds on their train and validation parts, epoch by epoch. "
+                f"{monitor} of the last epoch: {told or 'not logged'}.",
+                f"Thin lines: the folds, whose best epochs by {monitor} are marked; thick lines: their mean, as far as "
+                "every fold was trained.",
+            )
+        )
+    return Section("curves", "Training curves", blocks)
 
 
 def fold_section(folder: Path, names: list[str]) -> Section:

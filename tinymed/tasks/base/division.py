@@ -36,7 +36,8 @@ def divide(sets: Sets, data: DataConfig, seed: int, every_class: bool = True) ->
     rest = 1 - data.val_fraction - data.test_fraction
     if rest <= 0:
         raise UserError(
-            f"parts of {data.val_fraction} for val and {data.test_fraction} for test leave nothing to train on"
+            f"--val-fraction {data.val_fraction:g} and --test-fraction {data.test_fraction:g} leave nothing to "
+            "train on; give parts that add up to less than 1"
         )
     shares = {"train": rest, "val": data.val_fraction, "test": data.test_fraction}
     cut = split_dataset(sets["all"], {k: v for k, v in shares.items() if v > 0}, seed, data.split)

@@ -103,6 +103,14 @@ def default_networks(names: Sequence[str] | None = None) -> Iterator[tuple[str, 
                 yield name, shapes[0], output_shapes(model, shapes[0][0], shapes[0][1:])
 
 
+def sees_volumes(model: str) -> bool:
+    """Say whether a network's image has three axes of space."""
+    from ...models import entry
+    from ...models.summary import input_shapes
+
+    return len(input_shapes(entry(model).input)[0]) == 4
+
+
 def takes_several(model: str) -> bool:
     """Say whether a network takes several images at once."""
     from ... import models

@@ -18,6 +18,7 @@ from ...data.image import decode, prepare
 from ...data.loader import Loader
 from ...data.planes import read_planes
 from ...data.transform import normalise, to_float, to_nchw
+from ...data.whole import read_whole
 from ...errors import UserError, printable
 from ...models import default_size
 from ...nn.init import no_weights
@@ -84,19 +85,24 @@ def picture_loader(
 
 
 def read_file(path: Path, data: DataConfig) -> np.ndarray:
-    """Return a file at its own size [height, width, 1 or 3], see `decode`; of a volume the middle planes, if asked."""
+    """Return a file at its own size [height, width, 1 or 3], see `decode`.
+
+    Of a volume the middle planes, or all of it [depth, height, width, 1], where the run is of these.
+    """
+    if getattr(data, "whole", False):
+        return read_whole(path, data.window)
     if getattr(data, "planes", False):
         return read_planes(path, data.window)
     return decode(path, **data.reading())
 
 
 def read_pixels(path: Path, data: DataConfig) -> np.ndarray:
-    """Return a file at the network's size and channels [size, size, channels], on the scale 0 to 255."""
+    """Return a file at the network's size and channels [*sides, channels], on the scale 0 to 255."""
     return prepare(read_file(path, data), data.size, data.channels)
 
 
 def read_picture(path: Path, data: DataConfig) -> np.ndarray:
-    """Return a file as the network sees it, float32 [1, channels, size, size]: read, resized, /255, normalised."""
+    """Return a file as the network sees it, float32 [1, channels, *sides]: read, resized, /255, normalised."""
     pixels = to_float(read_pixels(path, data))[None]
     if data.mean is not None or data.std is not None:
         pixels = normalise(pixels, data.mean or 0.0, data.std or 1.0)

@@ -37,7 +37,13 @@ UNEQUAL = 3.0  # the most frequent class over the rarest, from which on "steady"
 # Names of classes that a mirror would exchange.
 MIRRORED = {
     "horizontal_flip": (("left", "right"), ("l", "r"), ("sinister", "dexter"), ("os", "od")),
-    "vertical_flip": (("upper", "lower"), ("up", "down"), ("top", "bottom"), ("superior", "inferior")),
+    "vertical_flip": (
+        ("upper", "lower"),
+        ("anterior", "posterior"),
+        ("up", "down"),
+        ("top", "bottom"),
+        ("superior", "inferior"),
+    ),
 }
 
 

@@ -303,6 +303,13 @@ class Task(Generic[C, Data]):
         """Return what explanations can be of: numbers of an image, classes of its mask or boxes; [] of nothing."""
         return self.output_names(config)
 
+    def without_maps(self, config: C) -> str:
+        """Return why a run has nothing that an explanation could be of, and what to do, where `map_names` is empty."""
+        return (
+            f"{self.name} gives neither numbers of an image nor a mask or boxes of it; explanations are of runs with "
+            "classes, grades, findings or a number for each image, and of masks and boxes of whole pictures"
+        )
+
     def explained(self, config: C, model: Any, image: np.ndarray) -> Any:
         """Return the network as one with an output for each of `map_names`, asked about an image as it sees it."""
         return model
@@ -315,13 +322,16 @@ class Task(Generic[C, Data]):
 def picture_preparation(config: RunConfig) -> dict[str, Any]:
     """Return how a picture is prepared for a network that sees it whole, for `export_metadata`."""
     data = config.data
+    whole, triangle = getattr(data, "whole", False), "the triangle filter, widened when shrinking"
     planes = {"planes": "of a volume in RAS+ the middle ones across z, y and x, as channels"}
-    return (planes if getattr(data, "planes", False) else {}) | {
-        "layout": "N, channels, height, width",
+    axes = "in RAS+, depth along z, rows along -y, columns along x"
+    volume = {"volume": axes, "range": "0 to 255 is the window, without one the .5th to the 99.5th percentile"}
+    return (volume if whole else planes if getattr(data, "planes", False) else {}) | {
+        "layout": f"N, channels, {'depth, ' if whole else ''}height, width",
         "channels": data.channels,
         "colour": {1: "grey", 3: "RGB"}.get(data.channels, "as stored"),
-        "size": [data.size, data.size],
-        "resize": "Pillow BILINEAR (the triangle filter, widened when shrinking), on 8-bit values",
+        "size": [data.size] * (3 if whole else 2),
+        "resize": f"{triangle}, along each axis" if whole else f"Pillow BILINEAR ({triangle}), on 8-bit values",
         "scale": "divide 8-bit values by 255",
         "normalise": "(x - mean) / std",
         "mean": data.mean or 0.0,
