@@ -168,6 +168,22 @@ class TestMeaningOfValues:
             (tmp_path / "masks" / f"0{i}.png").unlink()
         assert open_segmentation(tmp_path)["all"].mask(0).sum() == 128
 
+    @pytest.mark.parametrize("values", [[-1, 0], [-1, 0, 1], [-1000, 400]])
+    def test_values_below_0_are_no_classes_by_themselves(self, values):
+        with pytest.raises(UserError, match=rf"the value {values[0]}, and what is below 0 is no class.*ignore={values[0]}"):
+            guess_labels(values, None, "masks")
+        assert guess_labels([-1, 0, 1], -1, "masks").names == ["background", "foreground"]
+
+    @pytest.mark.parametrize(
+        ("values", "said"),
+        [([0, 1, 255], 2), ([0, 1, 2, 3, 255], 1), ([0, 255], 0), ([0, 128, 255], 0), ([0, 1, 2], 0)],
+    )
+    def test_255_beside_numbered_classes_is_said(self, recwarn, values, said):
+        guess_labels(values, None, "masks")
+        told = [str(warning.message) for warning in recwarn]
+        assert len(told) == bool(said)
+        assert sum(way in "".join(told) for way in ("ignore=255", "labels=0=background,1=foreground,255=fore")) == said
+
     @pytest.mark.parametrize("values", [[0, 1, 254, 255], [0, 3, 250, 255], [0, 1, 2, 128, 253, 254, 255]])
     def test_values_crowded_round_black_and_white_are_none(self, values):
         with pytest.raises(UserError, match="without smoothing"):

@@ -10,7 +10,10 @@ from ..errors import UserAdvice
 from .dataset import Dataset
 from .image import MAX_16_BIT
 from .lists import PATIENTS, canonical_name
+from .patients import files_of
 from .tiff import unsaid_text
+from .volumes import SUFFIXES as VOLUMES
+from .volumes import two_places
 from .walk import total
 
 DARK = 1 / 8  # of the range, below which deep pictures are taken to have fewer bits than their files
@@ -80,6 +83,7 @@ def remark(where: object, sets: Mapping[str, Dataset]) -> None:
     if account.remarkable:
         warnings.warn(UserAdvice(f"{where}: {account.line()}"), stacklevel=3)
     warn_of_unsaid_spacing(where, sets)
+    warn_of_two_places(where, sets)
     warn_of_alike(where, next(iter(sets.values())).classes)
     remark_on_pixels(where, sets)
 
@@ -108,6 +112,21 @@ def warn_of_unsaid_spacing(where: object, sets: Mapping[str, Dataset]) -> None:
     files = [path for d in spaced if not isinstance(d.samples, np.ndarray) for path in d.samples]
     if text := unsaid_text(map(Path, files)):
         warnings.warn(UserAdvice(f"{where}: {text}"), stacklevel=4)
+
+
+def warn_of_two_places(where: object, sets: Mapping[str, Dataset]) -> None:
+    """Warn of NIfTI volumes whose headers place them twice: other programs may see them mirrored or stretched."""
+    files = [path for dataset in sets.values() for path in files_of(dataset)]
+    volumes = [path for path in files if path.name.lower().endswith(VOLUMES)]
+    told = [(path, text) for path in volumes if (text := two_places(path))]
+    if told:
+        path, text = told[0]
+        many = f"{len(told):,} volumes have headers that give" if len(told) > 1 else "a volume has a header that gives"
+        message = (
+            f"{where}: {many} two places in space, such as {path} ({text}); sform is used, and a program that prefers "
+            "qform sees other sides or sizes: set both to the right one, in masks too"
+        )
+        warnings.warn(UserAdvice(message), stacklevel=4)
 
 
 def contradictions(dataset: Dataset) -> list[tuple[str, str]]:
