@@ -95,6 +95,23 @@ class TestPlaces:
             open_segmentation(tmp_path)["all"].pair(0)
 
 
+class TestTurnedPictures:
+    """EXIF turns a picture, and nothing says whether its mask was drawn before or after."""
+
+    @pytest.mark.parametrize(("image", "mask", "said"), [(6, 1, 1), (3, 1, 1), (2, 1, 1), (1, 6, 1), (6, 6, 0), (1, 1, 0)])
+    def test_it_is_said_unless_both_are_turned_alike(self, tmp_path, recwarn, image, mask, said):
+        mask_tree(tmp_path, 2)
+        pixels, labels = np.zeros((32, 32, 3), np.uint8), np.eye(32, dtype=np.uint8) * 255
+        for folder, array, value in (("images", pixels, image), ("masks", labels, mask)):
+            exif = Image.Exif()
+            exif[0x0112] = value
+            Image.fromarray(array).save(tmp_path / folder / "turned.png", exif=exif)
+        open_segmentation(tmp_path)
+        told = [str(w.message) for w in recwarn if issubclass(w.category, UserAdvice)]
+        assert len(told) == said
+        assert all("a picture is turned or mirrored by EXIF, such as" in text for text in told)
+
+
 class TestModalities:
     def test_two_images_of_one_name_are_no_modalities(self, tmp_path):
         mask_tree(tmp_path, 2)

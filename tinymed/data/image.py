@@ -133,6 +133,19 @@ def image_size(path: str | Path) -> tuple[int, int]:
     return header[0]
 
 
+def orientation(path: Path) -> int:
+    """Return how EXIF says that a picture is to be turned, 1 (not at all) to 8; 1 where nothing says it."""
+    if is_dicom(path):
+        return 1
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # what cannot be read is named where its pixels are asked for
+        return 1
+
+
 def read_image(
     path: Path, max_pixels: int, convert: Callable[[Path, "Image", str], np.ndarray], page: int | None = None
 ) -> np.ndarray:
@@ -278,9 +291,15 @@ def to_values(path: Path, image: "Image", kind: str) -> np.ndarray:
         image = image.convert("L")
     pixels = np.array(image)
     if pixels.ndim == 3:
-        colours = pixels[:, :, :3] if image.mode in ("RGB", "RGBA") else pixels[:, :, :1]
+        alpha = len(image.getbands()) - 1 if image.mode.endswith("A") else pixels.shape[2]
+        colours, opacity = pixels[:, :, :alpha], pixels[:, :, alpha:]
         if not (colours == colours[:, :, :1]).all():
             raise UserError(f"{path}: a mask has one value a pixel, this one has colours; save it as grey or palette")
+        if (colours == colours[0, 0]).all() and opacity.size and not (opacity == opacity[0, 0]).all():
+            raise UserError(
+                f"{path}: all of the mask is {pixels[0, 0, 0]}, and only how transparent it is differs; save what is to "
+                "be seen as grey values, without transparency"
+            )
         pixels = pixels[:, :, 0]
     if pixels.dtype.kind == "f":
         raise UserError(f"{path}: a mask has whole numbers as values, this one floating-point ones; save it as 8 bits")

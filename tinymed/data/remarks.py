@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import UserAdvice
 from .dataset import Dataset
-from .image import MAX_16_BIT
+from .image import MAX_16_BIT, is_picture, orientation
 from .lists import PATIENTS, canonical_name
 from .patients import files_of
 from .tiff import unsaid_text
@@ -84,6 +84,7 @@ def remark(where: object, sets: Mapping[str, Dataset]) -> None:
         warnings.warn(UserAdvice(f"{where}: {account.line()}"), stacklevel=3)
     warn_of_unsaid_spacing(where, sets)
     warn_of_two_places(where, sets)
+    warn_of_turned(where, sets)
     warn_of_alike(where, next(iter(sets.values())).classes)
     remark_on_pixels(where, sets)
 
@@ -125,6 +126,21 @@ def warn_of_two_places(where: object, sets: Mapping[str, Dataset]) -> None:
         message = (
             f"{where}: {many} two places in space, such as {path} ({text}); sform is used, and a program that prefers "
             "qform sees other sides or sizes: set both to the right one, in masks too"
+        )
+        warnings.warn(UserAdvice(message), stacklevel=4)
+
+
+def warn_of_turned(where: object, sets: Mapping[str, Dataset]) -> None:
+    """Warn of pictures that EXIF turns or mirrors while their masks stay: drawn on which of the two, no size tells."""
+    pairs = [pair for d in sets.values() for pair in zip(d.samples, getattr(d, "masks", ()), strict=False)]
+    pictures = [(Path(image), mask) for image, mask in pairs if is_picture(image) and is_picture(mask)]
+    turned = [image for image, mask in pictures if orientation(image) != orientation(mask)]
+    if turned:
+        many = f"{len(turned):,} pictures are" if len(turned) > 1 else "a picture is"
+        message = (
+            f"{where}: {many} turned or mirrored by EXIF, such as {turned[0]}, and the mask is not: it is laid over the "
+            "picture as it is seen; if it was drawn on the pixels as they lie in the file, write the pictures without "
+            "EXIF"
         )
         warnings.warn(UserAdvice(message), stacklevel=4)
 
