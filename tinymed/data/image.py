@@ -33,6 +33,7 @@ READ_WHOLE = 16 << 20  # bytes of a file up to which it is read at once: Pillow 
 MAX_16_BIT = 65535
 BYTE_TWICE = 257  # 8 bits in 16: a byte b is b * 256 + b
 DEEP_COLOUR = re.compile(r"(RGB|RGBA|RGBX|RGBa);16([BLN])")  # Pillow's names of how such pixels lie in a file
+DEEP_GREY = "LA;16B"  # its name of grey and transparency of 16 bits each; read as RGBA, the low byte of grey is green
 ORIENTATION = 0x0112  # the EXIF tag
 TURNED = frozenset(("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"))  # where Pillow looks for it
 LUMA = (0.299, 0.587, 0.114)
@@ -227,13 +228,18 @@ def upright(image: "Image") -> "Image":
 
 
 def low_tiles(image: "Image") -> list[Any]:
-    """Return how to decode the low bytes of 16-bit colours, of which Pillow keeps the high ones; [] otherwise.
+    """Return how to decode the low bytes of 16-bit colours or transparent grey, of which Pillow keeps the high ones.
+
+    [] for other pictures.
 
     Read in the wrong byte order, the low byte of every value is the one that is kept.
     """
     tiles = []
     for tile in getattr(image, "tile", ()):
         args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if args and args[0] == DEEP_GREY:
+            tiles.append(tile._replace(args=("RGBA", *args[1:]) if isinstance(tile[3], tuple) else "RGBA"))
+            continue
         found = DEEP_COLOUR.fullmatch(str(args[0])) if args and ";16" in str(args[0]) else None
         if not found:
             return []
@@ -244,15 +250,19 @@ def low_tiles(image: "Image") -> list[Any]:
 
 
 def low_bytes(path: Path, image: "Image") -> np.ndarray | None:
-    """Return the low bytes [height, width, 3] of colours of 16 bits, turned as the picture; None for other pictures."""
+    """Return the low bytes of colours of 16 bits, turned as the picture; None for other pictures.
+
+    [height, width, 3], or [height, width, 1] of grey with transparency.
+    """
     from PIL import Image
 
     tiles = low_tiles(image)
     if not tiles:
         return None
     with Image.open(path, formats=FORMATS) as again:
+        grey = any(DEEP_GREY in tile[3] for tile in again.tile)  # the name, or a tuple with it
         again.tile = tiles
-        return np.asarray(upright(again))[:, :, :3]
+        return np.asarray(upright(again))[:, :, 1:2] if grey else np.asarray(upright(again))[:, :, :3]
 
 
 class Scale(NamedTuple):
@@ -267,7 +277,7 @@ def to_array(path: Path, image: "Image", scale: Scale) -> np.ndarray:
     low = low_bytes(path, image)
     image = upright(image)
     if low is not None:
-        return scale_deep(path, np.asarray(image)[:, :, :3].astype(np.int64) * 256 + low, scale)
+        return scale_deep(path, np.asarray(image)[:, :, : low.shape[2]].astype(np.int64) * 256 + low, scale)
     if image.mode.startswith(("I", "F")):
         return scale_deep(path, np.asarray(image), scale)
     if image.mode in ("1", "LA", "La"):
@@ -284,7 +294,8 @@ def to_values(path: Path, image: "Image", kind: str) -> np.ndarray:
     """Return a Pillow image of a format that holds labels as uint8 or int32 [height, width]."""
     if low_tiles(image):
         raise UserError(
-            f"{path}: a mask has one value a pixel, this one colours of 16 bits; save it as grey or palette"
+            f"{path}: a mask has one value a pixel, this one colours of 16 bits, or transparency; save it as "
+            "grey or palette"
         )
     image = upright(image)
     if image.mode == "1":
