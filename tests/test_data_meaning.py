@@ -98,7 +98,9 @@ class TestPlaces:
 class TestTurnedPictures:
     """EXIF turns a picture, and nothing says whether its mask was drawn before or after."""
 
-    @pytest.mark.parametrize(("image", "mask", "said"), [(6, 1, 1), (3, 1, 1), (2, 1, 1), (1, 6, 1), (6, 6, 0), (1, 1, 0)])
+    @pytest.mark.parametrize(
+        ("image", "mask", "said"), [(6, 1, 1), (3, 1, 1), (2, 1, 1), (1, 6, 1), (6, 6, 0), (1, 1, 0)]
+    )
     def test_it_is_said_unless_both_are_turned_alike(self, tmp_path, recwarn, image, mask, said):
         mask_tree(tmp_path, 2)
         pixels, labels = np.zeros((32, 32, 3), np.uint8), np.eye(32, dtype=np.uint8) * 255
@@ -187,7 +189,9 @@ class TestMeaningOfValues:
 
     @pytest.mark.parametrize("values", [[-1, 0], [-1, 0, 1], [-1000, 400]])
     def test_values_below_0_are_no_classes_by_themselves(self, values):
-        with pytest.raises(UserError, match=rf"the value {values[0]}, and what is below 0 is no class.*ignore={values[0]}"):
+        with pytest.raises(
+            UserError, match=rf"the value {values[0]}, and what is below 0 is no class.*ignore={values[0]}"
+        ):
             guess_labels(values, None, "masks")
         assert guess_labels([-1, 0, 1], -1, "masks").names == ["background", "foreground"]
 
@@ -206,6 +210,7 @@ class TestMeaningOfValues:
         with pytest.raises(UserError, match="without smoothing"):
             guess_labels(values, None, "d")
 
+    @pytest.mark.filterwarnings("ignore:.*255 beside 0 to 2")
     @pytest.mark.parametrize("values", [[0, 1, 2, 255], [0, 60, 120, 250], [0, 254, 255], [0, 85, 170, 255], [1, 2, 3]])
     def test_other_values_are_labels(self, values):
         assert len(guess_labels(values, None, "d").names) == len(values)

@@ -308,8 +308,8 @@ def to_values(path: Path, image: "Image", kind: str) -> np.ndarray:
             raise UserError(f"{path}: a mask has one value a pixel, this one has colours; save it as grey or palette")
         if (colours == colours[0, 0]).all() and opacity.size and not (opacity == opacity[0, 0]).all():
             raise UserError(
-                f"{path}: all of the mask is {pixels[0, 0, 0]}, and only how transparent it is differs; save what is to "
-                "be seen as grey values, without transparency"
+                f"{path}: all of the mask is {pixels[0, 0, 0]}, and only how transparent it is differs; save what is "
+                "to be seen as grey values, without transparency"
             )
         pixels = pixels[:, :, 0]
     if pixels.dtype.kind == "f":

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import UserAdvice
 from .dataset import Dataset
 from .image import MAX_16_BIT, is_picture, orientation
-from .lists import PATIENTS, canonical_name
+from .lists import PATIENTS, UNKNOWN, as_seen, canonical_name, likeness
 from .patients import files_of
 from .tiff import unsaid_text
 from .volumes import SUFFIXES as VOLUMES
@@ -85,7 +85,10 @@ def remark(where: object, sets: Mapping[str, Dataset]) -> None:
     warn_of_unsaid_spacing(where, sets)
     warn_of_two_places(where, sets)
     warn_of_turned(where, sets)
-    warn_of_alike(where, next(iter(sets.values())).classes)
+    first = next(iter(sets.values()))
+    warn_of_alike(where, first.classes, "classes", "write them alike")
+    people = "patients" if canonical_name(first.group_column) in PATIENTS else "groups"
+    warn_of_alike(where, named_groups(sets), people, "one may be learnt from and one tested")
     remark_on_pixels(where, sets)
 
 
@@ -138,9 +141,9 @@ def warn_of_turned(where: object, sets: Mapping[str, Dataset]) -> None:
     if turned:
         many = f"{len(turned):,} pictures are" if len(turned) > 1 else "a picture is"
         message = (
-            f"{where}: {many} turned or mirrored by EXIF, such as {turned[0]}, and the mask is not: it is laid over the "
-            "picture as it is seen; if it was drawn on the pixels as they lie in the file, write the pictures without "
-            "EXIF"
+            f"{where}: {many} turned or mirrored by EXIF, such as {turned[0]}, and the mask is not: it is laid over "
+            "the picture as it is seen; if it was drawn on the pixels as they lie in the file, write the pictures "
+            "without EXIF"
         )
         warnings.warn(UserAdvice(message), stacklevel=4)
 
@@ -168,14 +171,23 @@ def copies(hashes: Sequence[bytes]) -> Iterable[tuple[int, int]]:
             yield i, j
 
 
-def warn_of_alike(where: object, classes: Sequence[str]) -> None:
-    """Warn of classes whose names differ in case and spaces only: most likely one class, written in two ways."""
+def warn_of_alike(where: object, names: Iterable[str], what: str, result: str) -> None:
+    """Warn of classes or patients that are most likely one, written in two ways."""
     first: dict[str, str] = {}
-    for name in classes:
-        other = first.setdefault("".join(name.casefold().replace("_", " ").split()), name)
+    for name in names:
+        other = first.setdefault(likeness(name), name)
         if other != name:
-            message = f"{where}: the classes {other!r} and {name!r} differ in case or spaces only, and count as two"
+            shown = ascii if as_seen(other) == as_seen(name) else repr
+            pair = f"{shown(other)} and {shown(name)}"
+            message = f"{where}: the {what} {pair} differ in case, spaces or form only, and count as two: {result}"
             warnings.warn(UserAdvice(message), stacklevel=4)
+            return
+
+
+def named_groups(sets: Mapping[str, Dataset]) -> list[str]:
+    """Return the groups that a list names, each once, in order."""
+    groups = {str(group) for d in sets.values() if d.groups is not None for group in np.unique(d.groups)}
+    return sorted(group for group in groups if not group.startswith(UNKNOWN))
 
 
 def warn_of_dark(where: object, sets: Sequence[Dataset]) -> None:
