@@ -382,9 +382,7 @@ class TestWaysOfWriting:
         with pytest.warns(UserAdvice, match=r"the classes .* and .* differ in case, spaces or form only"):
             open_dataset(write(images, rows().replace(",a,", f",{one},").replace(",b,", f",{two},")))
         people = rows().replace("p0", one).replace("p3", two)
-        with pytest.warns(
-            UserAdvice, match=r"the patients .* and .* one may be learnt from and one tested"
-        ):
+        with pytest.warns(UserAdvice, match=r"the patients .* and .* one may be learnt from and one tested"):
             open_dataset(write(images, people))
 
     def test_what_differs_is_not_said(self, images, recwarn):
