@@ -187,7 +187,7 @@ struct LogSumExpBackward {
     int n, inner;
     __device__ void operator()(int64_t at) const {
         int64_t above = quotient(at, inner), line = quotient(above, n) * inner + (at - above * inner);
-        float top = fabsf(y[line]) < INFINITY ? y[line] : 0.0f;
+        float top = y[line] == -INFINITY ? 0.0f : y[line];
         dx[at] = dy[line] * expf(x[at] - top);
     }
 };

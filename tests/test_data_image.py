@@ -29,7 +29,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def deep_png(pixels: np.ndarray, kind: int, exif: bytes) -> bytes:
-    """A PNG of 16 bits a channel, RGB (kind 2) or RGBA (6), which Pillow does not write."""
+    """A PNG of 16 bits a channel, RGB (kind 2), grey with alpha (4) or RGBA (6), which Pillow does not write."""
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, kind, 0, 0, 0)
     rows = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels))
     chunks = ((b"IHDR", header), (b"eXIf", exif), (b"IDAT", rows), (b"IEND", b""))
@@ -133,6 +133,20 @@ class TestDecode:
         assert resize(got, (5, 4)).shape == (5, 4, 3)
         with pytest.raises(UserError, match="colours of 16 bits"):
             decode_mask(path)
+
+    @pytest.mark.parametrize("orientation", [1, 6])
+    def test_grey_of_16_bits_with_transparency_keeps_its_depth(self, tmp_path: Path, orientation: int) -> None:
+        wide = np.random.default_rng(2).integers(0, 65536, (9, 7, 2)).astype(np.uint16)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / "a.png"
+        path.write_bytes(deep_png(wide, 4, exif.tobytes().removeprefix(b"Exif\0\0")))
+        seen = np.rot90(wide, -1) if orientation == 6 else wide
+        assert np.array_equal(decode(path), (seen[:, :, :1].astype(np.float64) * 255 / 65535).astype(np.float32))
+        with pytest.raises(UserError, match="of 16 bits, or transparency; save it as grey"):
+            decode_mask(path)
+        path.write_bytes(deep_png(wide // 256 * 257, 4, exif.tobytes().removeprefix(b"Exif\0\0")))  # 8 bits in 16
+        assert np.array_equal(decode(path), (seen[:, :, :1] // 256).astype(np.uint8))
 
     @pytest.mark.parametrize("order", ["<", ">"])
     def test_colours_of_16_bits_in_tiff(self, tmp_path: Path, order: str) -> None:

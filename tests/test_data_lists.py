@@ -242,7 +242,7 @@ class TestLabels:
 
     def test_one_class_written_in_two_ways_is_said(self, images):
         table = write(images, "path,label\n0.png,Benign\n1.png,benign\n2.png,malignant\n")
-        with pytest.warns(UserAdvice, match="the classes 'Benign' and 'benign' differ in case or spaces only"):
+        with pytest.warns(UserAdvice, match="the classes 'Benign' and 'benign' differ in case, spaces or form only"):
             assert len(open_dataset(table)["all"].classes) == 3
 
     def test_fractions_are_no_classes(self, images):
@@ -363,3 +363,57 @@ def open_segmentation_mask(root: Path) -> np.ndarray:
     from tinymed.data.image import decode_mask
 
     return decode_mask(root / "masks" / "01.png")
+
+
+class TestWaysOfWriting:
+    """One thing, written in two ways: read as one where that is sure, else said."""
+
+    @pytest.mark.parametrize("labels", [("1_1", "1_2"), ("1e1", "2e1"), ("\uff10", "\uff11"), ("1", "inf")])
+    def test_only_numbers_as_lists_have_them_are_renamed(self, images, labels):
+        table = write(
+            images, rows(row="{i}.png,{c},p{p}").replace(",a,", f",{labels[0]},").replace(",b,", f",{labels[1]},")
+        )
+        assert open_dataset(table)["all"].classes == sorted(labels)
+
+    @pytest.mark.parametrize(
+        ("one", "two"), [("é", "e\u0301"), ("c", "c\u200b"), ("B i", "b_I"), ("01", "1"), ("\ufb01brosis", "fibrosis")]
+    )
+    def test_classes_and_patients_that_look_alike_are_said(self, images, one, two):
+        with pytest.warns(UserAdvice, match=r"the classes .* and .* differ in case, spaces or form only"):
+            open_dataset(write(images, rows().replace(",a,", f",{one},").replace(",b,", f",{two},")))
+        people = rows().replace("p0", one).replace("p3", two)
+        with pytest.warns(UserAdvice, match=r"the patients .* and .* one may be learnt from and one tested"):
+            open_dataset(write(images, people))
+
+    def test_what_differs_is_not_said(self, images, recwarn):
+        open_dataset(write(images, rows().replace("p1", "1").replace("p2", "-1").replace("p3", "")))
+        assert not recwarn.list
+
+    def test_blanks_before_quotes(self, images):
+        text = 'path, label\n0.png, "a, with a comma"\n1.png,  "b"\n'
+        assert open_dataset(write(images, text))["all"].classes == ["a, with a comma", "b"]
+
+    def test_rows_that_come_again_are_said(self, images):
+        with pytest.warns(UserAdvice, match=r"2 images have several rows .*, such as .*0\.png; keep one"):
+            data = open_dataset(write(images, rows() + "0.png,a,p0\n./1.png,b,p0\n"))["all"]
+        assert len(data) == 10
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("path,label\n,a\n1.png,b\n", r"line 2: an empty path: fill it in"),
+            ("path,label\n0.png,a\nx.png,b\n", r"line 3: .*x\.png: no such file"),
+            ('path,label\n0.png,a\n"1.png,b\n2.png,a\n', "the row after line 2 may have a .* never closed"),
+            ("path,label,split\n0.png,a,fold3\n", r"'fold3' is none of .* into 'split', .*split_column='NAME'"),
+        ],
+    )
+    def test_what_is_wrong_is_said_with_its_line_and_a_way_out(self, images, text, words):
+        with pytest.raises(UserError, match=words):
+            open_dataset(write(images, text))
+
+
+def test_parts_that_are_taken_for_classes_are_said(tmp_path):
+    for i, folder in enumerate(("training_set/a", "training_set/b", "test_set/a", "test_set/b")):
+        write_image(tmp_path / folder / f"{i}.png", picture(i))
+    with pytest.warns(UserAdvice, match="test_set, training_set hold the same folders a, b; if those are the classes"):
+        assert open_dataset(tmp_path)["all"].classes == ["test_set", "training_set"]

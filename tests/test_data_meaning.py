@@ -95,6 +95,25 @@ class TestPlaces:
             open_segmentation(tmp_path)["all"].pair(0)
 
 
+class TestTurnedPictures:
+    """EXIF turns a picture, and nothing says whether its mask was drawn before or after."""
+
+    @pytest.mark.parametrize(
+        ("image", "mask", "said"), [(6, 1, 1), (3, 1, 1), (2, 1, 1), (1, 6, 1), (6, 6, 0), (1, 1, 0)]
+    )
+    def test_it_is_said_unless_both_are_turned_alike(self, tmp_path, recwarn, image, mask, said):
+        mask_tree(tmp_path, 2)
+        pixels, labels = np.zeros((32, 32, 3), np.uint8), np.eye(32, dtype=np.uint8) * 255
+        for folder, array, value in (("images", pixels, image), ("masks", labels, mask)):
+            exif = Image.Exif()
+            exif[0x0112] = value
+            Image.fromarray(array).save(tmp_path / folder / "turned.png", exif=exif)
+        open_segmentation(tmp_path)
+        told = [str(w.message) for w in recwarn if issubclass(w.category, UserAdvice)]
+        assert len(told) == said
+        assert all("a picture is turned or mirrored by EXIF, such as" in text for text in told)
+
+
 class TestModalities:
     def test_two_images_of_one_name_are_no_modalities(self, tmp_path):
         mask_tree(tmp_path, 2)
@@ -168,11 +187,30 @@ class TestMeaningOfValues:
             (tmp_path / "masks" / f"0{i}.png").unlink()
         assert open_segmentation(tmp_path)["all"].mask(0).sum() == 128
 
+    @pytest.mark.parametrize("values", [[-1, 0], [-1, 0, 1], [-1000, 400]])
+    def test_values_below_0_are_no_classes_by_themselves(self, values):
+        with pytest.raises(
+            UserError, match=rf"the value {values[0]}, and what is below 0 is no class.*ignore={values[0]}"
+        ):
+            guess_labels(values, None, "masks")
+        assert guess_labels([-1, 0, 1], -1, "masks").names == ["background", "foreground"]
+
+    @pytest.mark.parametrize(
+        ("values", "said"),
+        [([0, 1, 255], 2), ([0, 1, 2, 3, 255], 1), ([0, 255], 0), ([0, 128, 255], 0), ([0, 1, 2], 0)],
+    )
+    def test_255_beside_numbered_classes_is_said(self, recwarn, values, said):
+        guess_labels(values, None, "masks")
+        told = [str(warning.message) for warning in recwarn]
+        assert len(told) == bool(said)
+        assert sum(way in "".join(told) for way in ("ignore=255", "labels=0=background,1=foreground,255=fore")) == said
+
     @pytest.mark.parametrize("values", [[0, 1, 254, 255], [0, 3, 250, 255], [0, 1, 2, 128, 253, 254, 255]])
     def test_values_crowded_round_black_and_white_are_none(self, values):
         with pytest.raises(UserError, match="without smoothing"):
             guess_labels(values, None, "d")
 
+    @pytest.mark.filterwarnings("ignore:.*255 beside 0 to 2")
     @pytest.mark.parametrize("values", [[0, 1, 2, 255], [0, 60, 120, 250], [0, 254, 255], [0, 85, 170, 255], [1, 2, 3]])
     def test_other_values_are_labels(self, values):
         assert len(guess_labels(values, None, "d").names) == len(values)

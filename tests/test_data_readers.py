@@ -190,7 +190,7 @@ class TestCsv:
             ("3.png,b", "3.png,c", "class 'c' in test is not among those of train (a, b)"),
             ("1.png,b", "1.png,a", "class 'b' in test is not among"),
             ("2.png", "9.png", "9.png: no such file, named in"),
-            ("2.png", "", "no such file"),
+            ("2.png", "", "line 4: an empty path: fill it in"),
             (TEXT.partition("\n")[2], "", "no rows below the header"),
         ],
     )

@@ -73,7 +73,7 @@ class TestLists:
         ("row", "message"),
         [
             ("images/00.png,square,5,5,5,9", "is no box"),
-            ("images/00.png,square,a,5,7,9", "are no numbers"),
+            ("images/00.png,square,a,5,7,9", "'xmin' is 'a', no finite number; correct"),
             ("images/00.png,square,500,5,510,9", "lies outside the image, which is 60 wide and 40 high"),
             ("images/none.png,square,1,1,2,2", "no such file"),
         ],

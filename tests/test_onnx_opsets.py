@@ -100,6 +100,18 @@ class TestOpsets:
         "cast": (9, node("Cast", "x", to=TensorProto.INT32), {}),
     }
 
+    @pytest.mark.parametrize("nearest", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
+    @pytest.mark.parametrize("place", ["half_pixel", "pytorch_half_pixel", "asymmetric"])
+    def test_places_between_two_pixels_fall_as_in_onnx_runtime(self, nearest, place, tmp_path):
+        how = {"coordinate_transformation_mode": place, "nearest_mode": nearest}
+        for n, scale in ((5, 0.6), (7, 1.7), (3, 5 / 3), (6, 0.7), (10, 0.3), (9, 7 / 9), (4, 2.1)):
+            x = np.arange(n, dtype=np.float32)[None, None, None]
+            one = node("Resize", "x", "", "s", **how)
+            scales = {"s": np.array([1, 1, 1, scale], np.float32)}
+            path = write(tmp_path, model_of([one], {"x": x}, one.output, scales, 19))
+            expected = ort.InferenceSession(path.read_bytes(), options()).run(None, {"x": x})[0]
+            assert tinymed.onnx.load(path)(tinymed.tensor(x)).tolist() == expected.tolist(), (n, scale)
+
     @pytest.mark.parametrize("name", CASES)
     def test_as_onnx_runtime(self, name, tmp_path):
         opset, one, initialisers = self.CASES[name]

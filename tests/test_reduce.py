@@ -98,6 +98,15 @@ def test_logsumexp_at_infinity():
     assert x.grad.tolist()[0] == [0.0, 0.0]
 
 
+def test_gradients_of_logsumexp_at_nan_and_infinity():
+    inf, nan = float("inf"), float("nan")
+    values = [[inf, 0.0, 1.0], [inf, inf, 0.0], [nan, 0.0, -inf], [inf, nan, 0.0], [2.0, 0.0, -inf]]
+    x, tx = tm.tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+    x.logsumexp(1).sum().backward()
+    tx.logsumexp(1).sum().backward()
+    assert np.allclose(x.grad.numpy(), tx.grad.numpy(), equal_nan=True)
+
+
 @pytest.mark.parametrize("p", [0, 1, 2, 3, 0.5, float("inf"), -float("inf"), "fro"])
 def test_norms(p):
     values = [[3.0, -4.0, 0.0], [0.0, 0.0, 0.0], [2.0, 2.0, -2.0]]

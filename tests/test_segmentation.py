@@ -75,6 +75,24 @@ class TestMaskFiles:
         with pytest.raises(UserError, match=r"c\.png: a mask has one value a pixel"):
             decode_mask(tmp_path / "c.png")
 
+    @pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
+    def test_what_only_transparency_tells_is_refused(self, tmp_path, mode):
+        seen = np.array([[0, 255], [255, 0]], np.uint8)
+        told = np.stack([np.zeros_like(seen)] * 3 + [seen], -1)
+        image = Image.fromarray(told)
+        if mode == "P":  # a palette's numbers are values, whatever they look like
+            image = Image.fromarray(seen // 255, "P")
+            image.putpalette([0, 0, 0, 0, 0, 0])
+            image.save(tmp_path / "m.png", transparency=0)
+            assert decode_mask(tmp_path / "m.png").tolist() == [[0, 1], [1, 0]]
+            return
+        image.convert(mode).save(tmp_path / "m.png")
+        with pytest.raises(UserError, match=r"m\.png: all of the mask is 0, and only how transparent it is differs"):
+            decode_mask(tmp_path / "m.png")
+        told[..., :3] = seen[..., None]
+        Image.fromarray(told).convert(mode).save(tmp_path / "m.png")
+        assert decode_mask(tmp_path / "m.png").tolist() == seen.tolist()
+
 
 class TestTrees:
     def test_two_folders(self, tmp_path):

@@ -1,6 +1,7 @@
 """NIfTI volumes: orientation, affine and spacing kept; patches, tiles and augmentation in three axes; a run."""
 
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -51,6 +52,75 @@ class TestFiles:
             assert back.header.get_xyzt_units() == ("mm", "sec")
             assert int(back.header["sform_code"]) == 2
             assert back.get_data_dtype() == np.uint8
+
+    @pytest.mark.parametrize(("unit", "factor"), [("mm", 1), ("meter", 1000), ("micron", 1e-3), (0, 1)])
+    def test_lengths_are_millimetres_whatever_unit_the_header_has(self, tmp_path, unit, factor):
+        values, labels = blob(0, (6, 7, 8), 3)
+        affine = np.diag([-1, 2, 3, 1.0])
+        image = nibabel.Nifti1Image(values, affine / np.array([[factor]] * 3 + [[1]]))
+        image.header.set_xyzt_units(unit)
+        (tmp_path / "images").mkdir()
+        nibabel.save(image, tmp_path / "images" / "a.nii.gz")
+        write_nifti(tmp_path / "masks" / "a.nii.gz", labels, affine)  # in millimetres
+        data = open_segmentation(tmp_path)["all"]
+        assert data.spacing(0) == pytest.approx((1, 2, 3))
+        assert np.array_equal(data.pair(0)[1], labels[::-1])
+        back = nibabel.Nifti1Image.from_bytes(
+            volume_bytes(labels, read_volume(tmp_path / "images" / "a.nii.gz"), compressed=False)
+        )
+        assert np.allclose(back.affine, image.affine)
+        assert back.header.get_xyzt_units()[0] == image.header.get_xyzt_units()[0]
+
+    @pytest.mark.parametrize(
+        ("qform", "words"),
+        [
+            (np.diag([-1, 2, 3, 1.0]), r"sform RAS.*qform LAS"),
+            (np.diag([1, 2, 5, 1.0]), r"spacing 1 x 2 x 3,.*spacing 1 x 2 x 5"),
+            (np.array([[1, 0.8, 0, 0], [-0.4, 2, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1]]), "two places"),
+            (np.diag([1, 2, 3, 1.0]) + np.eye(4, k=3) * 40, ""),
+            (None, ""),
+        ],
+        ids=["mirrored", "stretched", "turned", "moved", "none"],
+    )
+    def test_two_places_in_one_header_are_said(self, tmp_path, recwarn, qform, words):
+        values, labels = blob(0, (6, 7, 8), 3)
+        for folder, array in (("images", values), ("masks", labels)):
+            image = nibabel.Nifti1Image(array, np.diag([1, 2, 3, 1.0]))
+            image.set_sform(image.affine, code=1)
+            image.set_qform(qform, code=0 if qform is None else 1)
+            (tmp_path / folder).mkdir()
+            nibabel.save(image, tmp_path / folder / "a.nii.gz")
+        open_segmentation(tmp_path)
+        told = [str(warning.message) for warning in recwarn if issubclass(warning.category, UserAdvice)]
+        assert len(told) == bool(words)
+        if words:
+            assert "2 volumes have headers that give two places" in told[0]
+            assert re.search(words, told[0])
+
+    @pytest.mark.parametrize(
+        ("value", "kind", "words"),
+        [
+            (np.nan, "f4", "1 of 336 voxels are nan or infinite; replace them"),
+            (-np.inf, "f8", "1 of 336 voxels are nan or infinite"),
+            (-1e300, "f8", r"voxels up to 1e\+300 are too large for 32 bits"),
+            (1, "c8", "voxels of type complex64; .*convert it"),
+        ],
+    )
+    def test_voxels_that_no_network_can_learn_from_are_refused(self, tmp_path, recwarn, value, kind, words):
+        values = np.zeros((6, 7, 8), kind)
+        values[1, 2, 3] = value
+        write_nifti(tmp_path / "a.nii", values)
+        with pytest.raises(UserError, match=rf"a\.nii: {words}"):
+            read_volume(tmp_path / "a.nii")
+        assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
+
+    @pytest.mark.parametrize("value", [2**31, 2**32 + 1, 1e10, -3e9])
+    def test_labels_that_are_no_numbers_of_classes_are_refused(self, tmp_path, value):
+        labels = np.zeros((6, 7, 8), "f8")
+        labels[1] = value
+        write_nifti(tmp_path / "a.nii", labels)
+        with pytest.raises(UserError, match=r"a\.nii: label values from .* Number its classes from 0"):
+            read_values(tmp_path / "a.nii")
 
     def test_what_is_no_volume_is_named(self, tmp_path):
         with pytest.raises(UserError, match="no such file"):

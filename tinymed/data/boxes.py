@@ -21,9 +21,11 @@ from .image import is_picture
 from .lists import (
     LABELS,
     PATHS,
+    UNKNOWN,
     Finder,
     Row,
     Table,
+    as_number,
     class_names,
     group_column,
     group_of,
@@ -248,7 +250,7 @@ def build(table: Path, split: str, entries: list[Entry], classes: list[str], gro
     number = {name: i for i, name in enumerate(classes)}
     boxes = [np.array([box for _, box in entry.boxes], np.float64).reshape(-1, 4) for entry in entries]
     kinds = [np.array([number[label] for label, _ in entry.boxes], np.int64) for entry in entries]
-    known = [entry.group or f"unknown patient of {printable(entry.file)}" for entry in entries]
+    known = [entry.group or f"{UNKNOWN} of {printable(entry.file)}" for entry in entries]
     groups = np.array(known, str) if group else None
     samples, labels = [entry.file for entry in entries], np.zeros(len(entries), np.int64)
     return BoxDataset(samples, labels, classes, groups, split, str(table), boxes=boxes, kinds=kinds, group_column=group)
@@ -256,12 +258,13 @@ def build(table: Path, split: str, entries: list[Entry], classes: list[str], gro
 
 def corners(where: str, row: Row, columns: list[str]) -> list[float]:
     """Return the four numbers of a row; raise UserError unless they are a box."""
-    try:
-        box = [float(row[name]) for name in columns]
-    except ValueError:
-        raise UserError(f"{where}: {[row[name] for name in columns]} are no numbers") from None
-    if not (np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3]):
-        raise UserError(f"{where}: {box} is no box: xmin < xmax and ymin < ymax")
+    found = [as_number(row[name]) for name in columns]
+    box = [value for value in found if value is not None]
+    if len(box) < len(columns):
+        wrong = columns[found.index(None)]
+        raise UserError(f"{where}: {wrong!r} is {row[wrong]!r}, no finite number; correct the row or remove it")
+    if not (box[0] < box[2] and box[1] < box[3]):
+        raise UserError(f"{where}: {box} is no box: xmin < xmax and ymin < ymax; correct the row or remove it")
     return box
 
 

@@ -1,11 +1,12 @@
 """Class folders: DIR/<class>/* and DIR/{train,val,test}/<class>/*."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserAdvice, UserError
 from .dataset import Dataset
 from .image import NEEDED, SUFFIXES, is_picture
 from .planes import is_readable, volume_files
@@ -62,7 +63,22 @@ def read_class_folders(path: Path, volumes: bool = False) -> dict[str, Dataset]:
     for name in sorted(splits, key=["train", "val", "test", "all"].index):
         result[name] = build(path, splits[name], name, found[name], classes)
         result[name].account = accounts[name]
+    if "all" in found:
+        warn_of_nested(path, found["all"])
     return result
+
+
+def warn_of_nested(path: Path, found: dict[str, list[Path]]) -> None:
+    """Warn where all classes hold the same folders and nothing beside: most likely those are the classes."""
+    below = [{file.relative_to(path / name).parts[0] for file in files} for name, files in found.items()]
+    same = below[0] if below else set()
+    deep = all(len(file.relative_to(path / name).parts) > 1 for name, files in found.items() for file in files)
+    if len(below) > 1 and len(same) > 1 and deep and all(names == same for names in below):
+        message = (
+            f"{path}: the classes {', '.join(found)} hold the same folders {', '.join(sorted(same)[:4])}; if those are "
+            "the classes and these the parts, call the parts train, val and test"
+        )
+        warnings.warn(UserAdvice(message), stacklevel=4)
 
 
 def split_folders(path: Path) -> dict[str, Path]:

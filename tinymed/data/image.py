@@ -34,6 +34,7 @@ READ_WHOLE = 16 << 20  # bytes of a file up to which it is read at once: Pillow 
 MAX_16_BIT = 65535
 BYTE_TWICE = 257  # 8 bits in 16: a byte b is b * 256 + b
 DEEP_COLOUR = re.compile(r"(RGB|RGBA|RGBX|RGBa);16([BLN])")  # Pillow's names of how such pixels lie in a file
+DEEP_GREY = "LA;16B"  # its name of grey and transparency of 16 bits each; read as RGBA, the low byte of grey is green
 ORIENTATION = 0x0112  # the EXIF tag
 TURNED = frozenset(("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"))  # where Pillow looks for it
 LUMA = (0.299, 0.587, 0.114)
@@ -134,6 +135,19 @@ def image_size(path: str | Path) -> tuple[int, int]:
     return header[0]
 
 
+def orientation(path: Path) -> int:
+    """Return how EXIF says that a picture is to be turned, 1 (not at all) to 8; 1 where nothing says it."""
+    if is_dicom(path):
+        return 1
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # what cannot be read is named where its pixels are asked for
+        return 1
+
+
 def read_image(
     path: Path, max_pixels: int, convert: Callable[[Path, "Image", str], np.ndarray], page: int | None = None
 ) -> np.ndarray:
@@ -218,13 +232,18 @@ def upright(image: "Image") -> "Image":
 
 
 def low_tiles(image: "Image") -> list[Any]:
-    """Return how to decode the low bytes of 16-bit colours, of which Pillow keeps the high ones; [] otherwise.
+    """Return how to decode the low bytes of 16-bit colours or transparent grey, of which Pillow keeps the high ones.
+
+    [] for other pictures.
 
     Read in the wrong byte order, the low byte of every value is the one that is kept.
     """
     tiles = []
     for tile in getattr(image, "tile", ()):
         args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if args and args[0] == DEEP_GREY:
+            tiles.append(tile._replace(args=("RGBA", *args[1:]) if isinstance(tile[3], tuple) else "RGBA"))
+            continue
         found = DEEP_COLOUR.fullmatch(str(args[0])) if args and ";16" in str(args[0]) else None
         if not found:
             return []
@@ -235,15 +254,19 @@ def low_tiles(image: "Image") -> list[Any]:
 
 
 def low_bytes(path: Path, image: "Image") -> np.ndarray | None:
-    """Return the low bytes [height, width, 3] of colours of 16 bits, turned as the picture; None for other pictures."""
+    """Return the low bytes of colours of 16 bits, turned as the picture; None for other pictures.
+
+    [height, width, 3], or [height, width, 1] of grey with transparency.
+    """
     from PIL import Image
 
     tiles = low_tiles(image)
     if not tiles:
         return None
     with Image.open(path, formats=FORMATS) as again:
+        grey = any(DEEP_GREY in tile[3] for tile in again.tile)  # the name, or a tuple with it
         again.tile = tiles
-        return np.asarray(upright(again))[:, :, :3]
+        return np.asarray(upright(again))[:, :, 1:2] if grey else np.asarray(upright(again))[:, :, :3]
 
 
 class Scale(NamedTuple):
@@ -258,7 +281,7 @@ def to_array(path: Path, image: "Image", scale: Scale) -> np.ndarray:
     low = low_bytes(path, image)
     image = upright(image)
     if low is not None:
-        return scale_deep(path, np.asarray(image)[:, :, :3].astype(np.int64) * 256 + low, scale)
+        return scale_deep(path, np.asarray(image)[:, :, : low.shape[2]].astype(np.int64) * 256 + low, scale)
     if image.mode.startswith(("I", "F")):
         return scale_deep(path, np.asarray(image), scale)
     if image.mode in ("1", "LA", "La"):
@@ -275,16 +298,23 @@ def to_values(path: Path, image: "Image", kind: str) -> np.ndarray:
     """Return a Pillow image of a format that holds labels as uint8 or int32 [height, width]."""
     if low_tiles(image):
         raise UserError(
-            f"{path}: a mask has one value a pixel, this one colours of 16 bits; save it as grey or palette"
+            f"{path}: a mask has one value a pixel, this one colours of 16 bits, or transparency; save it as "
+            "grey or palette"
         )
     image = upright(image)
     if image.mode == "1":
         image = image.convert("L")
     pixels = np.array(image)
     if pixels.ndim == 3:
-        colours = pixels[:, :, :3] if image.mode in ("RGB", "RGBA") else pixels[:, :, :1]
+        alpha = len(image.getbands()) - 1 if image.mode.endswith("A") else pixels.shape[2]
+        colours, opacity = pixels[:, :, :alpha], pixels[:, :, alpha:]
         if not (colours == colours[:, :, :1]).all():
             raise UserError(f"{path}: a mask has one value a pixel, this one has colours; save it as grey or palette")
+        if (colours == colours[0, 0]).all() and opacity.size and not (opacity == opacity[0, 0]).all():
+            raise UserError(
+                f"{path}: all of the mask is {pixels[0, 0, 0]}, and only how transparent it is differs; save what is "
+                "to be seen as grey values, without transparency"
+            )
         pixels = pixels[:, :, 0]
     if pixels.dtype.kind == "f":
         raise UserError(f"{path}: a mask has whole numbers as values, this one floating-point ones; save it as 8 bits")

@@ -1,14 +1,16 @@
 """What the values of a label image mean: 0 and 255 in a mask, 0, 1, 2 in a volume, and one that is to be ignored."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserAdvice, UserError
 
 IGNORED = 255  # the class number of pixels that count neither in the loss nor in a metric
 MOST = 64  # values that a mask may have before it is taken for a photograph
+VOID = 255  # the value that published sets give to boundaries and to what nobody could tell
 NEAR = 16  # of black and white: where a mask of both has values on either side, they come from compression or resizing
 
 
@@ -102,6 +104,14 @@ def guess_labels(found: Sequence[int], ignore: int | None, where: object) -> Lab
             beside 255, which compression or resizing makes.
     """
     values = sorted(v for v in found if v != ignore)
+    if values and values[0] < 0:
+        raise UserError(
+            f"{where}: the masks hold the value {values[0]:g}, and what is below 0 is no class by itself",
+            {
+                f"ignore={values[0]:g}": "if it marks what does not count, say so with {}",
+                f"labels={values[0]:g}=NAME,...": "or name every value with {}",
+            },
+        )
     if len(values) < 2:
         raise UserError(f"{where}: the masks hold only the value {values}, so there is nothing to learn")
     near_black, near_white = any(0 < v < NEAR for v in values), any(255 - NEAR < v < 255 for v in values)
@@ -114,4 +124,18 @@ def guess_labels(found: Sequence[int], ignore: int | None, where: object) -> Lab
     whole = [int(v) for v in values]
     if len(whole) == 2:
         return Labels({whole[0]: "background", whole[1]: "foreground"}, ignore)
+    warn_of_void(whole, where)
     return Labels({v: "background" if v == 0 else f"label {v}" for v in whole}, ignore)
+
+
+def warn_of_void(values: Sequence[int], where: object) -> None:
+    """Warn of 255 beside classes numbered from 0: it marks what does not count, or some masks have it for 1."""
+    others = [v for v in values if v != VOID]
+    if VOID not in values or others != list(range(len(others))):
+        return
+    message = f"{where}: the masks hold {VOID} beside 0 to {others[-1]}, and it is learnt as a class of its own"
+    ways = {f"ignore={VOID}": "if it marks what does not count, say so with {}"}
+    if len(others) == 2:
+        same = f"labels=0=background,1=foreground,{VOID}=foreground"
+        ways[same] = "if some masks have it for what is 1 in others, say {}"
+    warnings.warn(UserAdvice(message, ways), stacklevel=4)

@@ -7,6 +7,7 @@ columns by their usual names (`PATHS`, `LABELS`, ...) whatever their case, space
 
 import csv
 import io
+import math
 import re
 import unicodedata
 import warnings
@@ -57,6 +58,7 @@ LABELS = (
     "pathology",
     "grade",
 )
+UNKNOWN = "unknown patient"  # how the group of an image is called whose row names none
 MASKS = ("mask", "maskpath", "maskfile", "maskname", "segmentation", "seg", "annotation", "groundtruth", "gt")
 SPLITS = ("split", "set", "subset", "partition", "phase", "part")
 PATIENTS = (
@@ -77,6 +79,7 @@ PATIENTS = (
     "caseid",
 )
 GROUPS = (*PATIENTS, "lesion", "lesionid", "group", "groupid", "nearduplicategroup")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 
 
@@ -143,6 +146,17 @@ def missing(value: str) -> bool:
     return value.lower() in MISSING
 
 
+def as_number(text: str) -> float | None:
+    """Return a text as a finite number, or None: digits, a point, an exponent, nothing else that Python takes.
+
+    Example:
+        >>> as_number("1.5e3"), as_number("1_5"), as_number("inf")
+        (1500.0, None, None)
+    """
+    value = float(text) if NUMBER.fullmatch(text) else math.inf
+    return value if math.isfinite(value) else None
+
+
 def read_table(path: Path) -> Table:
     """Read a list.
 
@@ -154,7 +168,7 @@ def read_table(path: Path) -> Table:
     if first.strip().lower().strip('"').startswith("sep=") and len(first.strip().strip('"')) <= 5:
         text = "\n" + rest  # how a spreadsheet says its divider; the line still counts
     head = next((line for line in text.splitlines() if line.strip()), "")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=divider(head), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=divider(head), strict=True, skipinitialspace=True)
     rows, lines, header = [], [], None
     try:
         for fields in reader:
@@ -173,7 +187,13 @@ def read_table(path: Path) -> Table:
             rows.append(dict(zip(header, cells, strict=False)))
             lines.append(reader.line_num)
     except csv.Error as error:
-        raise not_a_list(path, error) from error
+        if header is None:
+            raise not_a_list(path, error) from error
+        after = f"the row after line {lines[-1]}" if lines else "the first row"
+        raise UserError(
+            f'{path}: not a UTF-8 CSV list ({error}): {after} may have a " that is opened and never closed; write it '
+            "twice inside quotes, or leave it out"
+        ) from error
     if header is None or not rows:
         raise UserError(f"{path}: no rows below the header; write one row an image")
     return Table(path, header, rows, lines)
@@ -270,6 +290,8 @@ class Finder:
 
     def reason(self, name: str, slashed: str, alike: list[Path], what: str) -> str:
         """Return why a name leads to no file."""
+        if not name:
+            return "an empty path: fill it in or remove the row"
         where = f"{self.folder / slashed}"
         if len(alike) > 1:
             return f"{where}: could be {alike[0].name} or {alike[1].name}; write the whole name into {self.table}"
@@ -292,6 +314,25 @@ def exists(path: Path) -> bool:
         return False
 
 
+def likeness(name: str) -> str:
+    """Return what is left of a name without case, spaces, underscores, Unicode form and invisible characters.
+
+    Of a number its value.  Names that are equal then are most likely one, written in two ways.
+
+    Example:
+        >>> likeness("Ductal_carcinoma") == likeness("ductal  carcinoma"), likeness("007") == likeness("7.0")
+        (True, True)
+    """
+    plain = as_seen(name)
+    number = as_number(plain.strip())
+    return repr(number) if number is not None else "".join(plain.casefold().replace("_", " ").split())
+
+
+def as_seen(name: str) -> str:
+    """Return a name in one Unicode form, without characters that nobody sees."""
+    return "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
+
+
 def folded(name: str) -> str:
     """Return a name without differences in case and Unicode form."""
     return unicodedata.normalize("NFC", name).casefold()
@@ -309,7 +350,7 @@ def group_column(table: Table, named: str | None) -> str | None:
 
 def group_of(row: Row, column: str, own: object) -> str:
     """Return the patient of a row; one whose patient is not known is a group of its own, called by `own`."""
-    return f"unknown patient of {printable(own)}" if missing(row[column]) else row[column]
+    return f"{UNKNOWN} of {printable(own)}" if missing(row[column]) else row[column]
 
 
 def split_column(table: Table, named: str | None, known: Sequence[str]) -> str | None:
@@ -368,11 +409,8 @@ def check_findings(table: Table, column: str, names: Sequence[str]) -> None:
 
 def whole_numbers(table: Table, column: str, names: list[str]) -> list[str]:
     """Return the names with 1.0 as 1 where all are numbers.  Raises UserError for a fraction."""
-    try:
-        values = [float(name) for name in names]
-    except ValueError:
-        return names
-    if all(name.lstrip("+-").isdecimal() for name in names):
+    values = [value for name in names if (value := as_number(name)) is not None]
+    if len(values) < len(names) or all("." not in name for name in names):
         return names
     for (where, _), name, value in zip(table.numbered(), names, values, strict=True):
         if not value.is_integer():

@@ -8,9 +8,12 @@ import numpy as np
 
 from ..errors import UserAdvice
 from .dataset import Dataset
-from .image import MAX_16_BIT
-from .lists import PATIENTS, canonical_name
+from .image import MAX_16_BIT, is_picture, orientation
+from .lists import PATIENTS, UNKNOWN, as_seen, canonical_name, likeness
+from .patients import files_of
 from .tiff import unsaid_text
+from .volumes import SUFFIXES as VOLUMES
+from .volumes import two_places
 from .walk import total
 
 DARK = 1 / 8  # of the range, below which deep pictures are taken to have fewer bits than their files
@@ -80,7 +83,12 @@ def remark(where: object, sets: Mapping[str, Dataset]) -> None:
     if account.remarkable:
         warnings.warn(UserAdvice(f"{where}: {account.line()}"), stacklevel=3)
     warn_of_unsaid_spacing(where, sets)
-    warn_of_alike(where, next(iter(sets.values())).classes)
+    warn_of_two_places(where, sets)
+    warn_of_turned(where, sets)
+    first = next(iter(sets.values()))
+    warn_of_alike(where, first.classes, "classes", "write them alike")
+    people = "patients" if canonical_name(first.group_column) in PATIENTS else "groups"
+    warn_of_alike(where, named_groups(sets), people, "one may be learnt from and one tested")
     remark_on_pixels(where, sets)
 
 
@@ -110,6 +118,36 @@ def warn_of_unsaid_spacing(where: object, sets: Mapping[str, Dataset]) -> None:
         warnings.warn(UserAdvice(f"{where}: {text}"), stacklevel=4)
 
 
+def warn_of_two_places(where: object, sets: Mapping[str, Dataset]) -> None:
+    """Warn of NIfTI volumes whose headers place them twice: other programs may see them mirrored or stretched."""
+    files = [path for dataset in sets.values() for path in files_of(dataset)]
+    volumes = [path for path in files if path.name.lower().endswith(VOLUMES)]
+    told = [(path, text) for path in volumes if (text := two_places(path))]
+    if told:
+        path, text = told[0]
+        many = f"{len(told):,} volumes have headers that give" if len(told) > 1 else "a volume has a header that gives"
+        message = (
+            f"{where}: {many} two places in space, such as {path} ({text}); sform is used, and a program that prefers "
+            "qform sees other sides or sizes: set both to the right one, in masks too"
+        )
+        warnings.warn(UserAdvice(message), stacklevel=4)
+
+
+def warn_of_turned(where: object, sets: Mapping[str, Dataset]) -> None:
+    """Warn of pictures that EXIF turns or mirrors while their masks stay: drawn on which of the two, no size tells."""
+    pairs = [pair for d in sets.values() for pair in zip(d.samples, getattr(d, "masks", ()), strict=False)]
+    pictures = [(Path(image), mask) for image, mask in pairs if is_picture(image) and is_picture(mask)]
+    turned = [image for image, mask in pictures if orientation(image) != orientation(mask)]
+    if turned:
+        many = f"{len(turned):,} pictures are" if len(turned) > 1 else "a picture is"
+        message = (
+            f"{where}: {many} turned or mirrored by EXIF, such as {turned[0]}, and the mask is not: it is laid over "
+            "the picture as it is seen; if it was drawn on the pixels as they lie in the file, write the pictures "
+            "without EXIF"
+        )
+        warnings.warn(UserAdvice(message), stacklevel=4)
+
+
 def contradictions(dataset: Dataset) -> list[tuple[str, str]]:
     """Return ("a.png (benign)", "b.png (malignant)") of every picture that repeats an earlier one under another label.
 
@@ -133,14 +171,23 @@ def copies(hashes: Sequence[bytes]) -> Iterable[tuple[int, int]]:
             yield i, j
 
 
-def warn_of_alike(where: object, classes: Sequence[str]) -> None:
-    """Warn of classes whose names differ in case and spaces only: most likely one class, written in two ways."""
+def warn_of_alike(where: object, names: Iterable[str], what: str, result: str) -> None:
+    """Warn of classes or patients that are most likely one, written in two ways."""
     first: dict[str, str] = {}
-    for name in classes:
-        other = first.setdefault("".join(name.casefold().replace("_", " ").split()), name)
+    for name in names:
+        other = first.setdefault(likeness(name), name)
         if other != name:
-            message = f"{where}: the classes {other!r} and {name!r} differ in case or spaces only, and count as two"
+            shown = ascii if as_seen(other) == as_seen(name) else repr
+            pair = f"{shown(other)} and {shown(name)}"
+            message = f"{where}: the {what} {pair} differ in case, spaces or form only, and count as two: {result}"
             warnings.warn(UserAdvice(message), stacklevel=4)
+            return
+
+
+def named_groups(sets: Mapping[str, Dataset]) -> list[str]:
+    """Return the groups that a list names, each once, in order."""
+    groups = {str(group) for d in sets.values() if d.groups is not None for group in np.unique(d.groups)}
+    return sorted(group for group in groups if not group.startswith(UNKNOWN))
 
 
 def warn_of_dark(where: object, sets: Sequence[Dataset]) -> None:

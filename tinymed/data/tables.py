@@ -1,5 +1,7 @@
 """CSV lists of images with classes: one row an image, or, for MNIST's files, one row a range of images."""
 
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserAdvice, UserError
 from .arrays import read_idx_rows
 from .dataset import Dataset
 from .folders import SPLIT_NAMES, sort_classes
@@ -74,7 +76,7 @@ def read_items(table: Table, roles: Roles, labels: Sequence[Any], skip_bad: bool
     find = Finder(table.path, roles.suffix)
     parts: dict[str, list[Item]] = {}
     for (where, row), label in zip(table.numbered(), labels, strict=True):
-        item = Item(where, find_file(find, row[roles.path], skip_bad), label)
+        item = Item(where, find_file(find, where, row[roles.path], skip_bad), label)
         item.group = group_of(row, roles.group, row[roles.path]) if roles.group else None
         parts.setdefault(split_of(where, row, roles.split), []).append(item)
     return {name: parts[name] for name in sorted(parts, key=["train", "val", "test", "all"].index)}
@@ -137,13 +139,13 @@ def classes_of(table: Table, columns: Columns, besides: list[str | None]) -> lis
     return classes
 
 
-def find_file(find: Finder, name: str, skip_bad: bool) -> Path | UserError:
-    """Return the file of a name; with skip_bad the reason why there is none."""
+def find_file(find: Finder, where: str, name: str, skip_bad: bool) -> Path | UserError:
+    """Return the file of a name in a row; with skip_bad the reason why there is none."""
     try:
         return find(name)
     except UserError as error:
         if not skip_bad:
-            raise
+            raise UserError(f"{where}: {error.message}", error.ways) from None
         return error
 
 
@@ -153,7 +155,11 @@ def split_of(where: str, row: Row, column: str | None) -> str:
         return "all"
     name = SPLIT_NAMES.get(row[column].lower())
     if name is None:
-        raise UserError(f"{where}: split {row[column]!r} is none of train, val, test")
+        raise UserError(
+            f"{where}: split {row[column]!r} is none of train, val, test; write one of these into {column!r}, or "
+            "remove the row",
+            {"split_column='NAME'": "or name the column of the part with {}"},
+        )
     return name
 
 
@@ -170,7 +176,10 @@ def check_labels(table: Path, parts: dict[str, list[Item]]) -> None:
 
 
 def check_one_label(table: Path, items: list[Item], remedy: str) -> None:
-    """Raise UserError for a file that the list names under two labels; remedy: what to do about it."""
+    """Raise UserError for a file that the list names under two labels; remedy: what to do about it.
+
+    Warns of files that it names more than once under one.
+    """
     first: dict[Path, Item] = {}
     again: dict[Path, Item] = {}
     for item in items:
@@ -182,6 +191,12 @@ def check_one_label(table: Path, items: list[Item], remedy: str) -> None:
         raise UserError(
             f"{item.where}: {file} is {item.label!r} here and {first[file].label!r} in another row{more}; {remedy}"
         )
+    rows = Counter(item.file for item in items if isinstance(item.file, Path))
+    several = [file for file, count in rows.items() if count > 1]
+    if several:
+        many = f"{len(several):,} images have" if len(several) > 1 else "an image has"
+        message = f"{table}: {many} several rows and count as often, such as {several[0]}; keep one row an image"
+        warnings.warn(UserAdvice(message), stacklevel=4)
 
 
 class Files(NamedTuple):

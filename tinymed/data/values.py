@@ -1,6 +1,5 @@
 """Images with a number each, such as the bone's age: a list with a column of numbers, or folders named by numbers."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from ..errors import UserError
 from .dataset import Dataset, Reading, read_by
 from .folders import read_class_folders
-from .lists import LABELS, Table, missing, read_table
+from .lists import LABELS, Table, as_number, missing, read_table
 from .patients import identify
 from .readers import verify_sets
 from .remarks import remark
@@ -164,15 +163,6 @@ def numbers(table: Table, column: str) -> list[float]:
             raise not_a_number(table, where, column, text)
         found.append(value)
     return found
-
-
-def as_number(text: str) -> float | None:
-    """Return a text as a finite number, or None."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def not_a_number(table: Table, where: str, column: str, text: str) -> UserError:

@@ -29,7 +29,11 @@ SUFFIXES = (".nii.gz", ".nii")
 MAX_VOXELS = 1 << 28
 GEOMETRY = ("pixdim", "form_code", "qfac", "quatern")  # of a header: what places voxels in space
 DEFLATE = 1032  # bytes that a byte of a gzip file can stand for at most
+MOST_LABEL = 2**31 - 1  # that the number of a class may be in a file
 SAME = 1e-3  # of a voxel, and of a direction's cosine: what rounding in headers comes to
+MILLIMETRES = {1: 1000.0, 3: 1e-3}  # in a unit of length of NIfTI, by its code; other files are in millimetres
+TURNED = 0.1  # of a direction's cosine, and
+STRETCHED = 0.01  # of a spacing: from where two places in one header are said to differ
 
 
 def is_volume(path: Path, page: int | None = None) -> bool:
@@ -144,6 +148,34 @@ def open_image(path: Path) -> Any:
     return image
 
 
+def two_places(path: Path) -> str:
+    """Return what a header says that places its voxels twice, with other directions or spacings; else nothing.
+
+    Programs that prefer qform to sform see such a volume mirrored, turned or stretched.
+    """
+    image = open_image(path)
+    if not isinstance(image, nibabel().Nifti1Pair):
+        return ""
+    one, two = image.get_sform(coded=True)[0], image.get_qform(coded=True)[0]
+    if one is None or two is None:
+        return ""
+    sides = [np.linalg.norm(place[:3, :3], axis=0) for place in (one, two)]
+    turn = np.abs(one[:3, :3] / sides[0] - two[:3, :3] / sides[1]).max()
+    stretch = np.abs(sides[1] / sides[0] - 1).max()
+    if turn <= TURNED and stretch <= STRETCHED:
+        return ""
+    return f"sform {placed(one)}; qform {placed(two)}"
+
+
+def in_millimetres(image: Any) -> np.ndarray:
+    """Return the affine of an opened volume in millimetres, whatever unit of length its header has."""
+    header = getattr(image, "header", None)
+    code = int(header["xyzt_units"]) % 8 if isinstance(header, nibabel().Nifti1Header) else 0
+    affine: np.ndarray = np.array(image.affine, np.float64)
+    affine[:3] *= MILLIMETRES.get(code, 1.0)
+    return affine
+
+
 def check_voxels(path: Path, image: Any) -> Any:
     """Return an opened volume; raise UserError for more voxels than MAX_VOXELS."""
     if np.prod(image.shape, dtype=np.int64) > MAX_VOXELS:
@@ -221,19 +253,23 @@ def known_spacing(*paths: Path) -> list[bool]:
 
 
 def grid(image: Any) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Return (affine, size) of an opened volume once it is turned to RAS+; no voxel is read."""
+    """Return (affine in millimetres, size) of an opened volume once it is turned to RAS+; no voxel is read."""
     nib = nibabel()
     turns = nib.orientations.io_orientation(image.affine)
     size = [0, 0, 0]
     for axis, to in enumerate(turns[:, 0].astype(int)):
         size[to] = int(image.shape[axis])
-    affine: np.ndarray = image.affine @ nib.orientations.inv_ornt_aff(turns, image.shape[:3])
+    affine: np.ndarray = in_millimetres(image) @ nib.orientations.inv_ornt_aff(turns, image.shape[:3])
     return affine, tuple(size)
 
 
 def placement(image: Any) -> str:
     """Return where a volume lies, in short: its axes' directions, spacing and origin as they are in the file."""
-    affine = image.affine
+    return placed(in_millimetres(image))
+
+
+def placed(affine: np.ndarray) -> str:
+    """Return an affine in words."""
     axes = "".join(code or "?" for code in nibabel().aff2axcodes(affine))
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     return f"{axes}, spacing {by_number(spacing)}, origin {by_number(affine[:3, 3])}"
@@ -251,16 +287,32 @@ def canonical(path: Path, image: Any) -> tuple[np.ndarray, tuple[float, float, f
         with LISTENER.listening():  # said when the file was opened
             turned = nib.as_closest_canonical(image)
         values = np.asarray(turned.dataobj)
-        spacing = tuple(float(s) for s in nib.affines.voxel_sizes(turned.affine))
+        spacing = tuple(float(s) for s in nib.affines.voxel_sizes(in_millimetres(turned)))
     except UserError:
         raise
     except Exception as error:
         raise UserError(
             f"{path}: its voxels cannot be read ({one_line(error)}); download or convert it again"
         ) from None
-    if values.dtype.kind not in "iuf" or (values.dtype.kind == "f" and not np.isfinite(values).all()):
-        raise UserError(f"{path}: voxels of type {values.dtype} that are not all finite numbers")
+    if values.dtype.kind not in "iuf":
+        raise UserError(f"{path}: voxels of type {values.dtype}; a voxel has one real number a channel: convert it")
+    check_finite(path, values)
     return values, (spacing[0], spacing[1], spacing[2])
+
+
+def check_finite(path: Path, values: np.ndarray) -> None:
+    """Raise UserError for voxels that are no numbers, or too large for the arithmetic of a network."""
+    if values.dtype.kind != "f":
+        return
+    broken = values.size - int(np.isfinite(values).sum())
+    if broken:
+        raise UserError(
+            f"{path}: {broken:,} of {values.size:,} voxels are nan or infinite; replace them by a number, such as that "
+            "of the air around, and save it again"
+        )
+    largest = float(np.abs(values).max(initial=0))
+    if largest > float(np.finfo(np.float32).max):
+        raise UserError(f"{path}: voxels up to {largest:g} are too large for 32 bits; divide them and save it again")
 
 
 def read_volume(path: str | Path) -> Volume:
@@ -293,13 +345,22 @@ def read_volume(path: str | Path) -> Volume:
 
 
 def read_values(path: str | Path) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """Return a label volume as it is in the file [x, y, z], whole numbers as integers, and its spacing."""
+    """Return a label volume as it is in the file [x, y, z], whole numbers as integers, and its spacing.
+
+    Raises UserError for what is no volume, see `read_volume`, and for numbers that no class has.
+    """
     path = Path(path)
     values, spacing = canonical(path, open_image(path))
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     if values.ndim != 3:
         raise UserError(f"{path}: a label volume has the axes x, y, z, this one has the shape {values.shape}")
+    low, high = values.min(), values.max()
+    if not -MOST_LABEL <= low <= high <= MOST_LABEL:
+        raise UserError(
+            f"{path}: label values from {low:g} to {high:g}, expected -{MOST_LABEL:,} to {MOST_LABEL:,}; is it a mask? "
+            "Number its classes from 0 and save it again"
+        )
     whole = np.rint(values)
     return (whole.astype(np.int32) if values.dtype.kind != "f" or (whole == values).all() else values), spacing
 

@@ -132,17 +132,20 @@ def in_one_kernel(node: Node, x: Any, axes: list[Axis], picks: list[Any]) -> Any
 
 def place(node: Node, a: Axis) -> Any:
     """Return where each output pixel of an axis lies in the input, in pixels."""
-    i, wide = np.arange(a.m, dtype=np.float64), a.scale * a.n  # the new length before it was rounded
-    half = (i + 0.5) / a.scale - 0.5
+    # A place on the border of two pixels must fall as it does elsewhere, and a scale of the file has 32 bits.
+    kind = np.float32 if node.get("mode", "nearest") == "nearest" else np.float64
+    i, scale = np.arange(a.m, dtype=kind), kind(a.scale)
+    wide = scale * a.n  # the new length before it was rounded
+    half = (i + 0.5) / scale - 0.5
     mode = node.get("coordinate_transformation_mode", "half_pixel")
     rules: dict[str, Callable[[], Any]] = {
         "half_pixel": lambda: half,
         "pytorch_half_pixel": lambda: half if wide != 1 else np.full(a.m, -0.5),
-        "half_pixel_symmetric": lambda: half + a.n / 2 * (1 - a.m / wide),
-        "asymmetric": lambda: i / a.scale,
+        "half_pixel_symmetric": lambda: a.n / 2 * (1 - a.m / wide) + (i + 0.5) / scale - 0.5,
+        "asymmetric": lambda: i / scale,
         "align_corners": lambda: i * (a.n - 1) / (wide - 1) if wide != 1 else np.zeros(a.m),
         "tf_crop_and_resize": lambda: cropped(a, i, wide),
-        "tf_half_pixel_for_nn": lambda: (i + 0.5) / a.scale,
+        "tf_half_pixel_for_nn": lambda: (i + 0.5) / scale,
     }
     if mode not in rules:
         raise unsupported(node, f"coordinate_transformation_mode {mode!r}", ", ".join(rules))

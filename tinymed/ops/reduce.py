@@ -142,8 +142,8 @@ def logsumexp_forward(xp: Any, x: Array, axes: Axes) -> Array:
 
 @kernel(out=lambda dy, x, y, axes: [x.shape], flops=lambda dy, x, y, axes: 12 * x.size)
 def logsumexp_backward(xp: Any, dy: Array, x: Array, y: Array, axes: Axes) -> Array:
-    """dx = dy e^(x - y)."""
-    y = xp.where(xp.isfinite(y), y, 0).reshape(kept(x.shape, axes))
+    """dx = dy e^(x - y), and 0 in a row of -inf; nan, where x or y is nan or both are inf, comes out."""
+    y = xp.where(y == -float("inf"), 0, y).reshape(kept(x.shape, axes))
     return dy.reshape(y.shape) * xp.exp(x - y)
 
 

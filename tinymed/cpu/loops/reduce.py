@@ -84,9 +84,9 @@ def norm_forward(y, x, p):
 
 @each("dy x y", out="dx")
 def exp_difference(dx, dy, x, y):
-    """dx = dy e^(x - y), e^x where y is infinite."""
+    """dx = dy e^(x - y), e^x where y is -inf."""
     for i in prange(dy.size):
-        dx[i] = dy[i] * math.exp(x[i] - (y[i] if math.isfinite(y[i]) else 0))
+        dx[i] = dy[i] * math.exp(x[i] - (0 if y[i] == -np.inf else y[i]))
 
 
 @kernel(backend=LOOPS, composite=True)
