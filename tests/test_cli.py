@@ -16,6 +16,8 @@ from PIL import Image
 
 import tinymed
 from tinymed.cli import COMMANDS, main
+from tinymed.cli.options import all_options
+from tinymed.tasks.base.options import listed
 from tinymed.tasks.classification import make_loader
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint
 from tinymed.train.run import Run
@@ -322,6 +324,12 @@ class TestInterruption:
 
 
 class TestOtherCommands:
+    def test_help_names_the_choices_of_an_option_once(self):
+        for option in all_options().values():
+            if option.choices:
+                assert f": {listed(option.choices)}" in option.help
+                assert option.help.count(listed(option.choices)) == 1
+
     def test_models_lists_the_papers_networks(self, capsys):
         code, out, _ = invoke(capsys, "models")
         assert code == 0

@@ -201,8 +201,7 @@ class TestNetworksOfATask:
 
     def test_every_network_serves_a_task_or_takes_several_images(self):
         found = {name for task in tasks.available() for axes in (3, 4) for name in tasks.find(task).networks(axes)}
-        # cnn_bigru answers for whole volumes or their slices: benchmarks/slice_sequences.py trains it
-        assert set(models.available()) - found == {"multistream", "mtann", "cnn_bigru"} - found
+        assert set(models.available()) - found == {"multistream", "mtann"} - found
 
 
 class TestVolumes:

@@ -19,6 +19,7 @@ from tinymed.data.boxes import open_boxes
 from tinymed.errors import UserError
 from tinymed.metrics.boxes import Detections, overlaps
 from tinymed.metrics.detection import average_precisions, best_f1, evaluate_detections, froc, match_detections
+from tinymed.tasks.detection import TASK
 from tinymed.tasks.heads.box_head import BoxHead
 from tinymed.tasks.inference.box_peaks import detect, peaks, smooth, suppress
 from tinymed.train.run import Run
@@ -281,6 +282,26 @@ def detector(tmp_path_factory) -> tuple[Path, Path]:
     arguments += ["--batch", "4", "--lr", "0.01", "--workers", "0", "--horizontal-flip"]
     assert main([str(a) for a in arguments]) == 0
     return root / "data", root / "run"
+
+
+class TestDefaults:
+    """The network that nobody named is narrow enough for a processor; one that was named is the published one."""
+
+    @pytest.mark.parametrize(
+        ("given", "options"),
+        [
+            ({}, {"base": 16}),
+            ({"option": ["base=8"]}, {"base": 8}),
+            ({"option": ["depth=3"]}, {"base": 16, "depth": 3}),
+            ({"model": "unet_bn"}, {}),
+            ({"model": "unet_small"}, {}),
+        ],
+    )
+    def test_the_network(self, given, options, tmp_path):
+        data = str(box_tree(tmp_path, 3))
+        config = TASK.config_from_options({"data": data, "backend": "numpy", **given})
+        assert config.model == given.get("model", "unet_bn")
+        assert config.model_options == options
 
 
 class TestRun:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import tasks
-from ..tasks.base.options import Option
+from ..tasks.base.options import Option, listed
 
 Given = dict[str, Any]  # what was given, by option name
 STEPS_HELP = (
@@ -42,8 +42,8 @@ def joined(one: Option, other: Option) -> Option:
     if not more:
         return one
     choices = (*one.choices, *more)
-    listed = ", ".join(one.choices[:-1]) + f" or {one.choices[-1]}" if len(one.choices) > 1 else one.choices[0]
-    return one._replace(help=one.help.replace(listed, f"{', '.join(choices[:-1])} or {choices[-1]}"), choices=choices)
+    text = one.help.replace(listed(one.choices), listed(choices), 1)  # the default, which follows, stays
+    return one._replace(help=text, choices=choices)
 
 
 def parameter(option: Option, help: str = "") -> inspect.Parameter:

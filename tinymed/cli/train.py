@@ -6,7 +6,7 @@ import typer
 
 from ..errors import UserError
 from .app import Computing, app, examples
-from .options import Given, all_options, ordered_tasks, parameter, path_option, with_options
+from .options import Given, all_options, parameter, path_option, with_options
 
 
 def train(given: Given) -> int:
@@ -34,8 +34,6 @@ NETWORK: Any = Annotated[
     typer.Argument(help="The network, see `tinymed models` (dcnn).", show_default=False, autocompletion=networks),
 ]
 OPTIONS = all_options()
-TASK_HELP = f"{', '.join(ordered_tasks()[:-1])} or {ordered_tasks()[-1]} (classification)."
-HELP = {"task": f"What the network learns: {TASK_HELP}"}
 PATHS = {
     "out": path_option("Run", "The run's folder, new or empty (runs/MODEL-NUMBER)."),
     "preview": path_option(
@@ -45,9 +43,7 @@ PATHS = {
     "resume": path_option("Run", "Continue the run in this folder, to the same bits."),
 }
 
-command = with_options(
-    train, {"network": NETWORK, **PATHS}, [parameter(option, HELP.get(name, "")) for name, option in OPTIONS.items()]
-)
+command = with_options(train, {"network": NETWORK, **PATHS}, [parameter(option) for option in OPTIONS.values()])
 app.command(
     cls=Computing,
     name="train",

@@ -14,6 +14,7 @@ from .dataset import Dataset, Reading
 from .image import decode, decode_mask, image_size, with_channels
 from .labels import Labels
 from .organs import Organs, keep_inside
+from .slices import fill_slices
 from .tiff import check_pages
 from .volumes import case_name, check_grids, grid, is_volume, open_image, read_values, read_volume
 
@@ -47,6 +48,7 @@ class MaskDataset(Dataset):
         meaning: What the values in the label files mean.
         organs: Masks outside which images have one value (see `data/organs.py`), or None.
         boundary: Pixels that the boundary of objects has, a third class (see `data/contours.py`); 0 for none.
+        slices: Whether a voxel has the class of its slice (see `data/slices.py`).
 
     Raises:
         UserError: The parts do not fit each other.
@@ -65,6 +67,7 @@ class MaskDataset(Dataset):
     more: list[list[Path]] = field(default_factory=list)
     meaning: Labels = field(default_factory=lambda: Labels({0: "background", 255: "foreground"}))
     boundary: int = 0
+    slices: bool = False
     organs: Organs | None = None
 
     @property
@@ -115,7 +118,7 @@ class MaskDataset(Dataset):
         numbers = self.meaning.numbers(raw, path)
         if self.boundary:
             return mark_boundary(numbers, self.boundary)
-        return numbers
+        return fill_slices(numbers) if self.slices else numbers
 
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (image, mask); raise UserError unless they have one size and, in space, one place."""

@@ -7,6 +7,7 @@ before a pixel is given its class, and that is what is measured.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -32,15 +33,16 @@ from ..program import capture
 from .base.augmentation import augmentation_rules
 from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, parse_window, setting
 from .base.mask_config import MaskConfig, region_numbers, with_settings
-from .base.network import Outputs, classifies_middle, default_networks, output_shapes
+from .base.network import Outputs, answers_slices, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
-from .base.patches import patch_sides, volume_patch
+from .base.patches import patch_sides, volume_patch, whole_slices
 from .base.preprocess import statistics
 from .base.task import Ask, Batches, Fitted, Predictions, Task, Validate, fingerprint_samples, picture_preparation
 from .base.training import training_rules
 from .heads.class_weights import parse_weights
 from .heads.contour_head import ContourHead
 from .heads.mask_head import MaskHead
+from .heads.slice_head import SliceHead
 from .inference.case_scores import ScoredCase, measure_scored, scored_cases
 from .inference.class_scores import forward_pass
 from .inference.mask_files import predict_masks
@@ -120,7 +122,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         volumes = first.dimensions == 3
         wanted: dict[str, Any] = DEFAULTS | (VOLUME_DEFAULTS if volumes else {"model": "unet_small"}) | dict(given)
         model, last = wanted["model"], given.get("split") == "last"
-        center, outlined = classifies_middle(model), hasattr(entry(model).build, "contours")
+        sliced, outlined = answers_slices(model), hasattr(entry(model).build, "contours")
+        center = classifies_middle(model) and not sliced
         self.refuse_useless(given, first, model, center)
         wanted = {"val_fraction": 0.3 if last else 0.15, "test_fraction": 0.0 if last else 0.15} | wanted
         wanted |= {"size": given.get("size", default_size(model)), "data": data_folder(given)}
@@ -136,6 +139,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         if center:
             wanted.setdefault("per_image", 64)
             mask["planes"] = 3 if model == "triplanar" else 1
+        elif sliced and volumes:
+            mask["slices"], wanted["patch"] = True, whole_slices(given.get("patch"), found)
         elif "patch" in given:
             wanted["patch"] = patch_sides(given["patch"], found)
         elif volumes:
@@ -156,7 +161,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         pictures = not volumes and not first.more
         unpatched = "it is of patches: give --patch"
         borders = bool(given.get("border_weight")) and not center
-        outlined = hasattr(entry(model).build, "contours")
+        outlined, sliced = hasattr(entry(model).build, "contours"), answers_slices(model)
         sized = "normalise" in given or "size" in entry(model).options  # the statistics are those of that size
         refuse_idle(
             given,
@@ -174,7 +179,11 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
                 "blend": (patches and not center, unpatched),
                 "inside_margin": ("inside" in given, "it is of --inside"),
                 "contour": (outlined, f"{model} has no head for contours; dcan has"),
-                "border_weight": (not center and not outlined, f"{model} learns other than a map of pixels' classes"),
+                "border_weight": (
+                    not center and not outlined and not sliced,
+                    f"{model} learns other than a map of pixels' classes",
+                ),
+                "boundary": (not sliced, f"{model} answers for whole slices"),
                 "border_sigma": (borders, "it is of --border-weight"),
                 "border_class": (borders, "it is of --border-weight"),
                 "auxiliary": ("auxiliary" in entry(model).options, f"{model} has one output"),
@@ -277,6 +286,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         wanted["head"] = config.head
         if classes:
             wanted["num_classes"] = 1 if config.head == "sigmoid" else len(classes)
+        wanted |= {"per_slice": True} if config.mask.slices else {}
         return wanted | ({"auxiliary": True} if config.mask.auxiliary else {})
 
     def sees(self, config: SegmentationConfig) -> tuple[int, ...]:
@@ -284,16 +294,19 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         return (config.data.channels * config.mask.planes, *space)
 
     def serves(self, image: tuple[int, ...], outputs: Outputs) -> bool:
-        return all(len(shape) in (2, len(image) + 1) and shape[1] > 0 for shape in outputs)
+        ranks = (2, 3, 5) if len(image) == 4 else (2, 4)  # the middle of a patch, slices of a volume, every pixel
+        return all(len(shape) in ranks and shape[1] > 0 for shape in outputs)
 
     def networks(self, axes: int) -> list[str]:
-        """Return the networks that score every pixel; those of the middle of a patch serve too, and are not advised."""
+        """Return the networks that score every pixel or slice; those of the middle of a patch are not advised."""
         known = {name for name, _, found in default_networks() if all(len(o) == axes + 1 for o in found)}
-        return [name for name in super().networks(axes) if name in known]
+        return [name for name in super().networks(axes) if name in known or answers_slices(name)]
 
     def check_model(self, config: SegmentationConfig, model: Any) -> Outputs:
         outputs = super().check_model(config, model)
         space, given = self.sees(config)[1:], outputs[0][2:]
+        if config.mask.slices and not given:
+            raise UserError(f"--option per_slice=false: {config.model} then has no answer for each slice; leave it out")
         if config.mask.patch is None and given not in ((), space):
             raise UserError(
                 f"{config.model} gives scores of {given} for {space} pixels, so it cannot see whole "
@@ -308,6 +321,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         mask, classes = config.mask, len(config.data.classes)
         if mask.contour is not None:
             return ContourHead(classes, mask.loss, weights, sigmoid, mask.auxiliary, mask.contour)
+        if mask.slices and mask.patch is not None:
+            return SliceHead(mask.patch, mask.loss, weights, sigmoid)
         return MaskHead(classes, mask.loss, weights, sigmoid, mask.auxiliary)
 
     def predictor(self, config: SegmentationConfig, model: Any, forward: Any = None) -> MaskPredictor:
@@ -333,9 +348,10 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         if m.border_weight:
             cell = None if m.border_class is None else c.data.classes.index(m.border_class)
             borders = BorderWeights(m.border_weight, m.border_sigma, cell, c.class_weights)
-        cases = Cases(dataset, c.data.channels, c.data.mean, c.data.std)
+        voxels = replace(dataset, slices=False)  # a patch that was turned has other slices: the head finds theirs
+        cases = Cases(voxels, c.data.channels, c.data.mean, c.data.std)
         image = self.sees(c)
-        output = output_shapes(model, image[0], image[1:])[0][2:]
+        output = self.head(c, model).space(output_shapes(model, image[0], image[1:])[0][2:])
         common: dict[str, Any] = {"augment": augment, "seed": c.seed, "workers": c.workers}
         drawn: dict[str, Any] = {"per_image": m.per_image, "foreground": m.foreground, **common}
         if not output:
@@ -402,7 +418,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
     # ---------------------------------------------------------------------------------------------- results
 
     def text(self, config: SegmentationConfig, result: dict[str, Any], title: str) -> str:
-        return mask_text(result, title, config.mask.dimensions == 3)
+        return mask_text(result, title, config.mask.dimensions == 3, config.mask.slices)
 
     def save_results(
         self,
@@ -469,6 +485,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             steps |= {"normalise": "each channel: less its mean, over its standard deviation"}
             steps |= {"mean": None, "std": None}
         scores = "softmax over axis 1, one channel a class; of a single channel the sigmoid is the foreground's"
+        if config.mask.slices:
+            scores += "; one number for each slice across the first axis"
         if config.mask.contour is not None:
             scores = (
                 "softmax over channels 0, 1 (objects) and 2, 3 (contours): class 1 where p[1] >= 1/2 and p[3] < 1/2"

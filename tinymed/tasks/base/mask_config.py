@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from ...data.masks import MaskDataset, with_boundary
 from ...data.organs import Organs
+from ...data.slices import with_slices
 from .config import Strict, setting
 from .patches import parse_patch
 
@@ -23,6 +24,7 @@ class MaskConfig(Strict):
     dimensions: Literal[2, 3] = 2
     modalities: int = Field(default=1, ge=1)  # files of a case
     planes: Literal[1, 3] = 1  # through a voxel of a volume, for networks that classify the middle of a patch
+    slices: bool = False  # the network answers for the slices of a volume, not for its voxels
     loss: Literal["cross_entropy", "dice_cross_entropy", "focal", "dice", "jaccard", "tversky", "focal_tversky"] = (
         setting("cross_entropy", "What is minimised.", shown="dice_cross_entropy")
     )
@@ -60,7 +62,9 @@ def region_numbers(values: Sequence[tuple[int, str]], regions: Mapping[str, Sequ
 
 
 def with_settings(sets: dict[str, MaskDataset], mask: MaskConfig) -> dict[str, MaskDataset]:
-    """Return sets whose objects have a boundary, or that are seen inside an organ, as the configuration says."""
+    """Return sets as the configuration says: by slices, with a boundary of objects, seen inside an organ."""
+    if mask.slices:
+        sets = with_slices(sets)
     if mask.inside is not None:
         organs = Organs(Path(mask.inside), mask.inside_margin)
         sets = {name: replace(part, organs=organs) for name, part in sets.items()}

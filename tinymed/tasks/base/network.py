@@ -128,6 +128,13 @@ def gives_picture(name: str) -> bool:
     return any(outputs == [(1, *image)] for _, image, outputs in default_networks([name]))
 
 
+def answers_slices(name: str) -> bool:
+    """Say whether a network can answer for every slice of a volume."""
+    from ... import models
+
+    return "per_slice" in models.entry(name).options
+
+
 def classifies_middle(name: str) -> bool:
     """Say whether a network classifies the middle of a patch: a picture of its own size has one row of scores."""
     return any(model == name and len(outputs[0]) == 2 for model, image, outputs in default_networks([name]))

@@ -5,7 +5,7 @@ One field of the schema is one option: its name (`--val-fraction`), help, type a
 
 import json
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -58,7 +58,7 @@ def read_field(name: str, field: FieldInfo, panel: str, path: tuple[str, ...]) -
     kind, choices = value_type(field.annotation)
     text = str(field.description).rstrip(".")
     if choices:
-        text += f": {', '.join(choices[:-1])} or {choices[-1]}"
+        text += f": {listed(choices)}"
     default = extra.get("shown", default_text(field))
     return Option(
         extra.get("option", name),
@@ -71,6 +71,11 @@ def read_field(name: str, field: FieldInfo, panel: str, path: tuple[str, ...]) -
         choices,
         field_limits(field),
     )
+
+
+def listed(choices: Sequence[str]) -> str:
+    """Return choices as help names them: a, b or c."""
+    return " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
 
 
 LIMITS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}

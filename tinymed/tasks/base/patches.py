@@ -45,3 +45,21 @@ def volume_patch(sets: dict[str, MaskDataset]) -> list[int]:
     shapes = np.array([part.mask(i).shape for part in sets.values() for i in range(min(len(part), 20))])
     middle = np.ceil(np.median(shapes, axis=0) / STEP) * STEP
     return [int(side) for side in np.minimum(middle, SIDE)]
+
+
+def whole_slices(text: str | None, sets: dict[str, MaskDataset]) -> list[int]:
+    """Return --patch, or sides for want of it, of patches that hold whole slices across the first axis.
+
+    Raises UserError where a slice of a volume is larger than the patch.
+    """
+    shapes = np.array([part.space(index) for part in sets.values() for index in range(len(part))])
+    rows, columns = shapes.max(axis=0)[1:].tolist()
+    if text is None:
+        return [volume_patch(sets)[0], *(-(-side // STEP) * STEP for side in (rows, columns))]
+    sides = patch_sides(text, sets)
+    if sides[1] < rows or sides[2] < columns:
+        raise UserError(
+            f"--patch {by(sides)}: slices across the first axis are seen whole, and the largest have "
+            f"{by((rows, columns))} voxels; make the last two sides as large, or leave --patch out"
+        )
+    return sides

@@ -94,6 +94,10 @@ class MaskHead:
         """Return probabilities float32 [n, classes, *space] of what the network gave: one output, or several."""
         return self.scores(as_array(outputs[0] if isinstance(outputs, tuple | list) else outputs))
 
+    def space(self, outputs: Sequence[int]) -> tuple[int, ...]:
+        """Return the sides of what is scored, for outputs with these sides; () of the middle of a patch."""
+        return tuple(outputs)
+
     def logits(self, scores: np.ndarray) -> np.ndarray:
         """Return outputs that have these scores."""
         logs: np.ndarray = np.log(np.maximum(scores, SMALLEST))

@@ -55,7 +55,7 @@ class MaskPredictor:
         self.model, self.head, self.data, self.patch = model.eval(), head, data, patch
         self.overlap, self.blend = overlap, blend
         self.forward = forward or model
-        self.output = output_shapes(model, data.channels * planes, patch or [data.size] * 2)[0][2:]
+        self.output = head.space(output_shapes(model, data.channels * planes, patch or [data.size] * 2)[0][2:])
         self.dense = None if self.output else patch_network(model, data.size, data.channels, planes)
 
     def scores(self, images: np.ndarray) -> np.ndarray:

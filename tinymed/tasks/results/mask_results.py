@@ -24,7 +24,7 @@ from ..inference.case_scores import scored_cases
 from .rows import Cases, Row
 
 
-def mask_text(result: dict[str, Any], title: str, volumes: bool = False) -> str:
+def mask_text(result: dict[str, Any], title: str, volumes: bool = False, slices: bool = False) -> str:
     """Return an evaluation as text: a row a class, and the mean over the classes but the background."""
     lines = [f"{title}: n = {result['n']} cases, {100 * result['level']:g} % intervals over cases"]
     names = [key for key in ("dice", "jaccard", "hd95", "asd") if key in result]
@@ -37,7 +37,8 @@ def mask_text(result: dict[str, Any], title: str, volumes: bool = False) -> str:
         cells = [(number(row[key]), interval(row[f"{key}_interval"]), number(row[f"{key}_median"])) for key in names]
         rows.append((name, *(cell for triple in cells for cell in triple)))
     lines.append(table(rows))
-    lines.append(f"pixel accuracy {number(result['accuracy'])} {interval(result['accuracy_interval'])}")
+    counted = "slice" if slices else "pixel"  # the voxels of a slice have one class
+    lines.append(f"{counted} accuracy {number(result['accuracy'])} {interval(result['accuracy_interval'])}")
     if "aji" in result:
         lines.append(f"aggregated Jaccard index of objects {number(result['aji'])} {interval(result['aji_interval'])}")
     if "refinement" in result:
