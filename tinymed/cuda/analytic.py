@@ -1,4 +1,4 @@
-"""Trigonometric, hyperbolic, logarithmic functions, rounding, logit and the inverse of erf: csrc/analytic.cu."""
+"""Trigonometric, hyperbolic, logarithmic functions, rounding, logit and the inverse of erf: csrc/functions.cu."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Sliding windows of one axis, on the GPU: csrc/windows.cu, and gather_strided of csrc/transpose.cu."""
+"""Sliding windows of one axis, on the GPU: csrc/views.cu, and gather_strided of csrc/transpose.cu."""
 
 from math import prod
 from typing import Any

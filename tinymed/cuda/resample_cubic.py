@@ -1,4 +1,4 @@
-"""Resampling by wider filters, one axis after the other, on the GPU: csrc/resample_cubic.cu."""
+"""Resampling by wider filters, one axis after the other, on the GPU: csrc/resample.cu."""
 
 from typing import Any
 

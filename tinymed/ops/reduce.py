@@ -240,7 +240,8 @@ class Truth(Op):
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
         x, axes, keepdim = drawn_axes(draw)
-        return np.asarray(x > draw.choice((0.0, 1.5, -1.5))), axes, draw.choice(("any", "all")), keepdim
+        true = np.asarray(x > draw.choice((0.0, 1.5, -1.5)))
+        return np.asarray(x * true) if draw.boolean() else true, axes, draw.choice(("any", "all")), keepdim
 
     @staticmethod
     def oracle(torch: Any, x: Any, axes: Axes, which: str, keepdim: bool) -> Any:
