@@ -8,7 +8,7 @@ import pytest
 from docstrings import run, shown
 
 import tinymed
-from tinymed import tape
+from tinymed import optim, tape
 from tinymed.ops.activations import ReLU
 from tinymed.ops.elementwise import Add
 from tinymed.tape import Op
@@ -262,3 +262,39 @@ def test_promotion_is_pytorchs(a, b):
     for x, y in ((a, b), (b, a)):
         ours = tinymed.result_type(make(tinymed, x), make(tinymed, y))
         assert ours.name == str(torch.result_type(make(torch, x), make(torch, y))).removeprefix("torch.")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        (tinymed.ones(1), RuntimeError, r"float32 \[1\], the tensor float32 \[2\]"),
+        (tinymed.ones(3), RuntimeError, r"float32 \[3\], the tensor float32 \[2\]"),
+        (tinymed.ones(2, 1), RuntimeError, r"float32 \[2, 1\]"),
+        (tinymed.ones(2, dtype="float64"), RuntimeError, r"float64 \[2\], the tensor float32"),
+        (np.ones(2, np.float32), TypeError, "a tensor or None, got ndarray"),
+        (1.0, TypeError, "a tensor or None, got float"),
+    ],
+)
+def test_a_gradient_that_is_none_is_refused_where_it_is_written(given, error, words):
+    """An optimiser's kernel would read it as if it had the parameter's shape: foreign memory."""
+    x = tinymed.ones(2, requires_grad=True)
+    with pytest.raises(error, match=words):
+        x.grad = given
+    assert x.grad is None
+    x.grad = tinymed.full((2,), 3.0)
+    assert x.grad.tolist() == [3.0, 3.0]
+    x.grad = None
+    assert x.grad is None
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop"])
+@pytest.mark.parametrize("made", ["before", "after"])
+def test_a_parameter_whose_data_has_another_shape_is_not_stepped_by_its_old_gradient(name, made):
+    x = tinymed.ones(2, requires_grad=True)
+    first = getattr(optim, name)([x], lr=0.1)
+    (x * x).sum().backward()
+    x.data = tinymed.ones(500)
+    optimizer = first if made == "before" else getattr(optim, name)([x], lr=0.1)
+    with pytest.raises((RuntimeError, ValueError), match=r"\[500\]"):
+        optimizer.step()
+    assert x.tolist() == [1.0] * 500

@@ -102,7 +102,7 @@ class Node:
     __slots__ = (
         "__weakref__",
         "array",
-        "grad",
+        "gradient",
         "hooks",
         "index",
         "made",
@@ -133,8 +133,29 @@ class Node:
         self.seen = version.recorded  # writes that the tape's account of this tensor includes
         self.parent: Parent | None = None  # of a view
         self.made = False  # whether an op made the memory, which no leaf and no user had before
-        self.grad: Any = None
+        self.gradient: Any = None  # behind grad, which checks what is written to it
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
+
+    @property
+    def grad(self) -> Any:
+        """Return the gradient that backward has added up, a tensor, or None.
+
+        It may be written: to None, or to a tensor of the same shape and dtype.
+
+        Returns:
+            A tensor, or None.
+
+        Raises:
+            TypeError: Written to what is no tensor.
+            RuntimeError: Written to a tensor of another shape or dtype, which an optimiser would read as its own.
+        """
+        return self.gradient
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not None:
+            check_gradient(self, value)
+        self.gradient = value
 
     def lineage(self) -> tuple["Node", Chain]:
         """Return the tensor that this one is a view of, in the end, and the view ops that lead from there."""
@@ -459,6 +480,17 @@ class Waiting:
         return op, slots
 
 
+def check_gradient(node: Node, value: Any) -> None:
+    """Raise TypeError or RuntimeError for what is no gradient of a tensor."""
+    if not isinstance(value, Node):
+        raise TypeError(f"grad: a gradient is a tensor or None, got {type(value).__name__}")
+    if value.array.shape != node.array.shape or value.array.dtype != node.array.dtype:
+        given, own = (f"{t.array.dtype} {list(t.array.shape)}" for t in (value, node))
+        raise RuntimeError(
+            f"grad: the gradient given is {given}, the tensor {own}; they must be of one shape and dtype"
+        )
+
+
 def leaf(node: Node, dx: Array, held: Array | None, wanted: Wanted | None) -> None:
     """Add to a leaf's gradient.  A gradient that lies in memory that another may hold is copied first."""
     if node.hooks:
@@ -470,7 +502,7 @@ def leaf(node: Node, dx: Array, held: Array | None, wanted: Wanted | None) -> No
         dx = devices.table_on(devices.of(dx)).add(node.grad.array, dx)
     elif 0 in dx.strides or (held is not None and devices.shares_memory(dx, held)):
         dx = devices.table_on(devices.of(dx)).copy(dx)
-    node.grad = node.result_class(dx)
+    node.gradient = node.result_class(dx)
 
 
 def want(node: Node, dx: Array, wanted: Wanted) -> None:

@@ -264,7 +264,7 @@ def low_bytes(path: Path, image: "Image") -> np.ndarray | None:
     if not tiles:
         return None
     with Image.open(path, formats=FORMATS) as again:
-        grey = any(DEEP_GREY in tile[3] for tile in again.tile)  # the name, or a tuple with it
+        grey = any(DEEP_GREY in str(tile[3]) for tile in again.tile)  # the name, or a tuple with it
         again.tile = tiles
         return np.asarray(upright(again))[:, :, 1:2] if grey else np.asarray(upright(again))[:, :, :3]
 

@@ -70,8 +70,17 @@ class Slot:
         self.parameter.array = self.view
 
     def gradient(self, k: Table) -> Array:
-        """Return the parameter's gradient as it lies in memory, in the parameter's order: 1-D."""
+        """Return the parameter's gradient as it lies in memory, in the parameter's order: 1-D.
+
+        Raises ValueError where the parameter has got another shape since: kernels would read foreign memory.
+        """
         g = self.parameter.grad.array
+        if g.shape != self.parameter.array.shape:
+            own, old = list(self.parameter.array.shape), list(g.shape)
+            raise ValueError(
+                f"optimizer: a parameter has the shape {own} and its gradient {old}, of the data that it had before; "
+                "call zero_grad() when its data are replaced"
+            )
         if g.dtype != self.dtype:
             g = k.cast(g, self.dtype)
         if not g.transpose(self.order).flags.c_contiguous:

@@ -80,7 +80,7 @@ class Replay:
         else:
             self.graph.launch()
         for leaf, gradient in self.gradients:
-            leaf.grad = gradient
+            leaf.gradient = gradient
         for version in self.written:
             version.value += 1
         outputs = iter(self.outputs)
