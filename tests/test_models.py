@@ -293,7 +293,7 @@ class TestRegistry:
         assert about["parameters"] == 692_546 - 576
 
     def test_unknown_name(self) -> None:
-        with pytest.raises(UserError, match=r"'vgg' is unknown; choose one of .*dcnn, .*lenet5"):
+        with pytest.raises(UserError, match=r"'vgg' is unknown; did you mean vgg1\d\? choose one of .*dcnn, .*lenet5"):
             models.create("vgg")
 
     def test_a_users_own(self) -> None:

@@ -334,3 +334,13 @@ def test_networks_and_data_that_do_not_fit_are_told_apart(tmp_path, capsys):
     assert (code, "has no images (volumes:" in err) == (2, True), err
     notes = inspect(folder)["notes"]
     assert any("--model resnet8_3d" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "chosen"),
+    [("resnet8_3d", {}, False), ("resnet18_3d", {}, False), ("dcnn", {}, True), ("dcnn", {"planes": True}, False)],
+)
+def test_a_comparison_asks_for_colours_of_pictures_alone(name, given, chosen):
+    from tinymed.cli.comparing import options_for
+
+    assert ("grey" in options_for(name, [name], given)) == chosen

@@ -28,6 +28,7 @@ from ..models import available, count_parameters, entry
 from ..nn.init import no_weights
 from ..report.plots import save_comparison_bars
 from ..report.tables import interval, number, table
+from ..tasks.base.network import sees_volumes
 from ..tasks.base.options import model_options, refuse_idle
 from ..train.run import METRICS as METRICS_FILE
 from ..train.run import Run, choose_backend, flat
@@ -193,7 +194,13 @@ def options_for(name: str, names: Sequence[str], given: Given) -> dict[str, Any]
             raise UserError(f"none of {', '.join(names)} takes the option {option}; they take {', '.join(taken)}")
     own = {key: value for key, value in chosen.items() if key in entry(name).options}
     rest = {key: value for key, value in given.items() if key not in ("width", "option")}
-    return DEFAULTS | rest | {"model": name, "option": [f"{k}={json.dumps(v)}" for k, v in own.items()]}
+    defaults = {key: value for key, value in DEFAULTS.items() if key != "grey" or not of_volumes(name, given)}
+    return defaults | rest | {"model": name, "option": [f"{k}={json.dumps(v)}" for k, v in own.items()]}
+
+
+def of_volumes(name: str, given: Given) -> bool:
+    """Say whether a network sees volumes, or planes of them, whose channels are not chosen."""
+    return bool(given.get("planes")) or sees_volumes(name)
 
 
 def parameters(run: Run) -> int:

@@ -81,8 +81,8 @@ def scaled_values(path: Path, window: tuple[float, float] | None) -> np.ndarray:
         low, high = np.percentile(values, PERCENTILES)
     else:
         low, high = window[0] - window[1] / 2, window[0] + window[1] / 2
-    scaled = np.clip((values[..., 0] - low) / max(high - low, 1e-12), 0, 1) * 255
-    return scaled.astype(np.float32)
+    share: np.ndarray = np.clip((values[..., 0] - low) / max(high - low, 1e-12), 0, 1)
+    return (share * 255).astype(np.float32)
 
 
 def array_planes(values: np.ndarray) -> np.ndarray:

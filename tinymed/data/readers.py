@@ -106,7 +106,7 @@ def open_dataset(
     return sets
 
 
-def read(path: Path, columns: Columns, skip_bad: bool, max_bytes: int, volumes: str) -> dict[str, Dataset]:
+def read(path: Path, columns: Columns, skip_bad: bool, max_bytes: int, volumes: str = "") -> dict[str, Dataset]:
     """Choose the reader by what is at `path`; volumes: see `Dataset`."""
     if not path.exists():
         raise UserError(f"{path}: no such file or directory; give {LAYOUTS}")

@@ -26,8 +26,10 @@ Arrays = tuple[np.ndarray, str]  # the pixels of a query, and their hash
 def check_run(run: Any, model: Any) -> None:
     """Raise UserError unless a run's network gives one row for each picture."""
     sees = run.task.sees(run.config)
+    if len(sees) != 3:
+        raise UserError(f"{run.folder}: its network sees volumes, and an index is of pictures; give a run on pictures")
     outputs = output_shapes(model, sees[0], sees[1:])
-    if len(sees) != 3 or len(outputs) != 1 or len(outputs[0]) != 2:
+    if len(outputs) != 1 or len(outputs[0]) != 2:
         raise UserError(
             f"{run.folder}: a run of {run.task.name} gives no row for each picture; an index takes one that does, such "
             "as of classification or retrieval"
