@@ -93,6 +93,18 @@ class TestSurfaces:
         assert metrics.hausdorff(b, a, spacing) == metrics.hausdorff(a, b, spacing)
 
     @given(st.integers(0, 10_000))
+    def test_both_ways_to_the_distances_have_the_same_bits(self, seed: int) -> None:
+        a, b, spacing = draw_masks(seed, empty=False)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(metrics, "FEW", 0)
+            by_transform = metrics.surface_distances(a, b, spacing)
+            patched.setattr(metrics, "FEW", a.size * b.size)
+            patched.setattr(metrics, "HELD", 5)  # a few rows at a time
+            by_pairs = metrics.surface_distances(a, b, spacing)
+        for one, other in zip(by_transform, by_pairs, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    @given(st.integers(0, 10_000))
     def test_surface_is_the_mask_less_its_erosion(self, seed: int) -> None:
         mask, _, _ = draw_masks(seed)
         np.testing.assert_array_equal(metrics.surface(mask), mask & ~ndimage.binary_erosion(mask))

@@ -113,6 +113,7 @@ class TestCommand:
             ([*LABELS, "--patch", "16,8,16"], "slices across the first axis are seen whole"),
             ([*LABELS, "--option", "per_slice=false"], "no answer for each slice"),
             ([*LABELS, "--boundary", 1], "--boundary: has no effect here: cnn_bigru answers for whole slices"),
+            ([*LABELS, "--inside", "organs"], "--inside: has no effect here"),
             ([*LABELS, "--border-weight", 5], "--border-weight: has no effect here"),
         ],
     )

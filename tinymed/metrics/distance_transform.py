@@ -44,6 +44,9 @@ def distance_transform(mask: npt.ArrayLike, spacing: float | Sequence[float] = 1
     steps = check_spacing(spacing, inside.ndim)
     squared: Float = np.where(inside, 0.0, np.inf)
     for axis, step in enumerate(steps if inside.size else ()):
+        if axis == 0:
+            squared = along_lines(inside, step)
+            continue
         lines = np.moveaxis(squared, axis, 0)
         squared = np.moveaxis(lower_envelope(lines.reshape(len(lines), -1), step).reshape(lines.shape), 0, axis)
     result: Float = np.sqrt(squared, order="C")
@@ -56,6 +59,15 @@ def check_spacing(spacing: float | Sequence[float], axes: int) -> tuple[float, .
     if len(steps) != axes or not all(np.isfinite(s) and s > 0 for s in steps):
         raise UserError(f"spacing: expected one positive number, or {axes} of them, one an axis, got {spacing}")
     return tuple(float(s) for s in steps)
+
+
+def along_lines(inside: npt.NDArray[np.bool_], step: float) -> Float:
+    """Return the squared distance to the nearest true pixel of the same line, along the first axis; inf without one."""
+    place = np.arange(len(inside), dtype=np.float64).reshape(-1, *[1] * (inside.ndim - 1))
+    before = np.maximum.accumulate(np.where(inside, place, -np.inf), axis=0)
+    after = np.minimum.accumulate(np.where(inside, place, np.inf)[::-1], axis=0)[::-1]
+    squared: Float = (step * np.minimum(place - before, after - place)) ** 2
+    return squared
 
 
 def lower_envelope(height: Float, step: float) -> Float:

@@ -35,6 +35,9 @@ __all__ = [
     "volume_error",
 ]
 
+FEW = 1 << 22  # pairs of pixels up to which comparing each with each is quicker than two distance transforms
+HELD = 1 << 17  # pairs whose distances are held at a time
+
 Mask = npt.NDArray[np.bool_]
 Spacing = float | Sequence[float]
 
@@ -224,7 +227,24 @@ def surface_distances(truth: npt.ArrayLike, prediction: npt.ArrayLike, spacing: 
     edges = [surface(mask) for mask in (t, f)]
     box = bounds(edges[0] | edges[1])  # no surface is nearer to another than inside the box of both
     a, b = (edge[box] for edge in edges)
+    if np.count_nonzero(a) * np.count_nonzero(b) <= FEW:
+        return pair_by_pair(a, b, steps)
     return distance_transform(b, steps)[a], distance_transform(a, steps)[b]
+
+
+def pair_by_pair(a: Mask, b: Mask, steps: Sequence[float]) -> tuple[Float, Float]:
+    """Return the distance of every pixel of a to the nearest of b, and the other way round, to the transform's bits."""
+    first, second = np.argwhere(a), np.argwhere(b)
+    there, back = np.empty(len(first)), np.full(len(second), np.inf)
+    rows = max(HELD // len(second), 1)
+    for start in range(0, len(first), rows):
+        part = slice(start, start + rows)
+        squared: Float = np.zeros(())
+        for axis, step in enumerate(steps):
+            squared = squared + (step * np.subtract.outer(first[part, axis], second[:, axis])) ** 2
+        there[part] = squared.min(axis=1)
+        np.minimum(back, squared.min(axis=0), out=back)
+    return np.sqrt(there), np.sqrt(back)
 
 
 def bounds(mask: Mask) -> tuple[slice, ...]:

@@ -183,7 +183,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
                     not center and not outlined and not sliced,
                     f"{model} learns other than a map of pixels' classes",
                 ),
-                "boundary": (not sliced, f"{model} answers for whole slices"),
+                **dict.fromkeys(("boundary", "inside"), (not sliced, f"{model} answers for whole slices")),
                 "border_sigma": (borders, "it is of --border-weight"),
                 "border_class": (borders, "it is of --border-weight"),
                 "auxiliary": ("auxiliary" in entry(model).options, f"{model} has one output"),
