@@ -133,8 +133,9 @@ def in_one_kernel(node: Node, x: Any, axes: list[Axis], picks: list[Any]) -> Any
 def place(node: Node, a: Axis) -> Any:
     """Return where each output pixel of an axis lies in the input, in pixels."""
     # A place on the border of two pixels must fall as it does elsewhere, and a scale of the file has 32 bits.
-    kind = np.float32 if node.get("mode", "nearest") == "nearest" else np.float64
-    i, scale = np.arange(a.m, dtype=kind), kind(a.scale)
+    kind: Any = np.float32 if node.get("mode", "nearest") == "nearest" else np.float64
+    i: Any = np.arange(a.m, dtype=kind)
+    scale = kind(a.scale)
     wide = scale * a.n  # the new length before it was rounded
     half = (i + 0.5) / scale - 0.5
     mode = node.get("coordinate_transformation_mode", "half_pixel")
