@@ -5,6 +5,7 @@ of that device's default backend.  New tensors are made where the backend in use
 """
 
 import functools
+import itertools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -179,3 +180,22 @@ def from_dlpack(source: Any) -> Array:
     if a.dtype.kind not in "buif":
         raise TypeError(f"from_dlpack: takes numbers, got elements of type {a.dtype}")
     return a
+
+
+def from_sizes(*given: Any) -> tuple[Any, ...]:
+    """Return what a Node is made of by PyTorch's oldest constructor.
+
+    Tensor(2, 3), of sizes, or Tensor([1, 2]), of numbers.
+
+    given: what Node.__init__ got; False and None are its defaults.
+    """
+    sizes = list(itertools.takewhile(lambda v: v is not False and v is not None, given))
+    if not isinstance(given[0], int):
+        if len(sizes) > 1:
+            raise TypeError(f"Tensor: takes sizes, or one list of numbers; got {len(sizes)} arguments")
+        numbers = np.array(given[0], np.float32)
+    elif all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in sizes):
+        numbers = np.zeros(sizes, np.float32)
+    else:
+        raise TypeError(f"Tensor: takes sizes, integers from 0, got {', '.join(map(repr, sizes))}")
+    return move(numbers, default()), False, None, 0, None

@@ -34,8 +34,9 @@ from .dispatch.declare import describe
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled, thread
 from .handle import Handle
 from .observers import Observers
+from .versions import Version
 
-__all__ = ["Handle", "Node", "Observer", "Op", "host_read", "thread", "walk"]
+__all__ = ["Handle", "Node", "Observer", "Op", "Version", "host_read", "thread", "walk"]
 __all__ += ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
 counter = itertools.count()
@@ -54,19 +55,6 @@ def located(name: str, scope: str) -> str:
     return f"{name} in layer {scope}" if scope else name
 
 
-class Version:
-    """Counts in-place writes to one memory; all views of it share the counter.
-
-    Defaults live on the class because most tensors are never written in place.
-    """
-
-    value = 0  # writes so far
-    recorded = 0  # those of them that the tape remembers
-    held = 0  # ops of the tape that saved the memory
-    viewed = False  # whether a second tensor, or a user's array, may show the memory
-    exposed = False  # whether somebody may write to the memory without being counted
-
-
 ndarray = np.ndarray  # looked up for every input of every op
 Chain = tuple[tuple[type["Op"], tuple[Any, ...], int], ...]  # view ops, their arguments, which of the outputs
 Parent = tuple["Node", type["Op"], tuple[Any, ...], int]  # what a view was taken of, by which op
@@ -74,25 +62,6 @@ Parent = tuple["Node", type["Op"], tuple[Any, ...], int]  # what a view was take
 
 NO_ELEMENTS = np.empty(0, np.float32)  # what a tensor of nothing holds
 SIZES = frozenset({int, list, tuple})
-
-
-def from_sizes(*given: Any) -> tuple[Any, ...]:
-    """Return what a Node is made of by PyTorch's oldest constructor.
-
-    Tensor(2, 3), of sizes, or Tensor([1, 2]), of numbers.
-
-    given: what Node.__init__ got; False and None are its defaults.
-    """
-    sizes = list(itertools.takewhile(lambda v: v is not False and v is not None, given))
-    if not isinstance(given[0], int):
-        if len(sizes) > 1:
-            raise TypeError(f"Tensor: takes sizes, or one list of numbers; got {len(sizes)} arguments")
-        numbers = np.array(given[0], np.float32)
-    elif all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in sizes):
-        numbers = np.zeros(sizes, np.float32)
-    else:
-        raise TypeError(f"Tensor: takes sizes, integers from 0, got {', '.join(map(repr, sizes))}")
-    return devices.move(numbers, devices.default()), False, None, 0, None
 
 
 class Node:
@@ -118,11 +87,11 @@ class Node:
         data: Array = NO_ELEMENTS,
         requires_grad: bool = False,
         op: "Op | None" = None,
-        index: int = False,  # 0, and not a size that was given: see from_sizes
+        index: int = False,  # 0, and not a size that was given: see devices.from_sizes
         version: Version | None = None,
     ):
         if data.__class__ in SIZES:
-            data, requires_grad, op, index, version = from_sizes(data, requires_grad, op, index, version)
+            data, requires_grad, op, index, version = devices.from_sizes(data, requires_grad, op, index, version)
         self.array, self.requires_grad = data, requires_grad
         self.op, self.index = op, index
         if version is None:

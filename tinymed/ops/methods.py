@@ -39,6 +39,7 @@ from . import (
     stacking,
     triangles,
     unary,
+    view,
     writing,
 )
 from . import clamp as limits
@@ -217,7 +218,7 @@ class Methods(Node):
     # shape
     reshape, view, flatten, squeeze, unsqueeze = (
         shape.reshape,
-        shape.reshape,
+        view.view,
         shape.flatten,
         shape.squeeze,
         shape.unsqueeze,
@@ -255,9 +256,26 @@ class Methods(Node):
             >>> tinymed.arange(4).view_as(tinymed.zeros(2, 2)).tolist()
             [[0, 1], [2, 3]]
         """
-        return shape.reshape(self, other.shape)
+        return view.view(self, other.shape)
 
-    reshape_as = view_as
+    def reshape_as(self, other: Any) -> Any:
+        """Return the elements in the shape of another tensor: a view where one exists, else a copy.
+
+        Args:
+            other: A tensor of as many elements.
+
+        Returns:
+            A tensor of this one's dtype.
+
+        Raises:
+            ValueError: The numbers of elements differ.
+
+        Example:
+            >>> import tinymed
+            >>> tinymed.arange(4).reshape_as(tinymed.zeros(2, 2)).tolist()
+            [[0, 1], [2, 3]]
+        """
+        return shape.reshape(self, other.shape)
 
     # elements
     take_along_dim, scatter_add, index_select = gather.take_along_dim, gather.scatter_add, gather.index_select

@@ -64,7 +64,7 @@ def overwrite(name: str, input: Any, compute: Callable[[Any], Any]) -> Any:
 
     Where compute returns what it was given, as dropout does in evaluation, nothing is written.
     """
-    if not input.made or input.version.viewed:
+    if not input.made or input.version.viewed or input.version.links:
         copied = clone(input)
         result = compute(copied)
         if result is not copied:

@@ -125,6 +125,30 @@ def same_place(a: Array, b: Array) -> bool:
 
 
 def write(target: Any, value: Any, basic: Basic, where: Where, arrays: Any) -> None:
+    """Write a tensor of the target's dtype to it, and to what is linked with its memory."""
+    write_one(target, value, basic, where, arrays)
+    if target.version.links:
+        write_linked(target.version)
+
+
+def write_linked(written: Any) -> None:
+    """Bring tensors that are linked with a memory up to date with what was written there."""
+    done, waiting = [written], [written]
+    while waiting:
+        version = waiting.pop()
+        for source, copy in [(pair.source(), pair.copy()) for pair in version.links]:
+            if source is None or copy is None:
+                continue
+            fresh, stale = (source, copy) if source.version is version else (copy, source)
+            if any(stale.version is other for other in done):
+                continue
+            value = Reshape.apply(fresh, stale.array.shape)
+            write_one(stale, value, *parse(stale.array.shape, ..., devices.of(stale.array)))
+            done.append(stale.version)
+            waiting.append(stale.version)
+
+
+def write_one(target: Any, value: Any, basic: Basic, where: Where, arrays: Any) -> None:
     """Write a tensor of the target's dtype, and put what the target is a view of, and it, anew on the tape."""
     if overlaps(target.array):
         raise RuntimeError(
