@@ -38,7 +38,6 @@ from .versions import Version
 
 __all__ = ["Handle", "Node", "Observer", "Op", "Version", "host_read", "thread", "walk"]
 __all__ += ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
-
 counter = itertools.count()
 # Told before Python reads values: a recorder refuses.
 host_read_listeners: Observers[Callable[[str], Any]] = Observers()

@@ -16,7 +16,7 @@ import numpy as np
 from ..data.labels import Labels, parse_labels
 from ..data.lists import MASKS
 from ..data.mask_loader import MaskLoader
-from ..data.masks import MaskDataset, by, check_pairs
+from ..data.masks import MaskDataset, check_pairs
 from ..data.patch_classification import VoxelLoader
 from ..data.patches import Cases, PatchLoader
 from ..data.segmentation_layouts import open_segmentation
@@ -32,7 +32,7 @@ from ..postprocess.steps import Refinement
 from ..program import capture
 from .base.augmentation import augmentation_rules
 from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, parse_window, setting
-from .base.mask_config import MaskConfig, region_numbers, with_settings
+from .base.mask_config import MaskConfig, region_numbers, why_no_maps, with_settings
 from .base.network import Outputs, answers_slices, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.patches import patch_sides, volume_patch, whole_slices
@@ -146,7 +146,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         elif volumes:
             mask["patch"] = volume_patch(found)
         chosen = (PADDED.get(model, {}) if "patch" in mask else {}) | model_options(given)
-        channels = image_channels(given, first)
+        channels = int(first.image(0).shape[-1]) if "grey" not in given else 1 if given["grey"] else 3
         wanted["detected"] = {"model_options": chosen, "data": {"channels": channels}, "mask": mask}
         config: SegmentationConfig = config_from_options(SegmentationConfig, self.options, wanted)
         with no_weights():
@@ -464,14 +464,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         return config.data.classes[1:] if whole and not classifies_middle(config.model) else []
 
     def without_maps(self, config: SegmentationConfig) -> str:
-        mask, whole = config.mask, "train one that sees whole pictures, such as --model unet_small"
-        if mask.dimensions == 3:
-            return f"it segments volumes by patches; {whole} on slices as PNG, for maps of them"
-        if mask.modalities > 1:
-            return f"its images have {mask.modalities} files each; {whole} with one"
-        if mask.patch is None:
-            return f"{config.model} answers for the middle of a patch; {whole}"
-        return f"it sees patches of {by(mask.patch)}, of which no map of the picture is made; {whole} without --patch"
+        return why_no_maps(config.mask, config.model)
 
     def explained(self, config: SegmentationConfig, model: Any, image: np.ndarray) -> Any:
         return Places(model, image, first=0 if config.head == "sigmoid" else 1)
@@ -497,13 +490,6 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
 def recorded(model: Any, dataset: MaskDataset) -> Any:
     """Return the model, captured where the images are enough to pay for it; else None."""
     return capture(forward_pass(model), fallback=True) if len(dataset) >= MANY else None
-
-
-def image_channels(given: Options, dataset: MaskDataset) -> int:
-    """Return the channels of the images: as --grey or --rgb say, else as the first image has them."""
-    if "grey" in given:
-        return 1 if given["grey"] else 3
-    return int(dataset.image(0).shape[-1])
 
 
 TASK = Segmentation()

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from ...data.masks import MaskDataset, with_boundary
+from ...data.masks import MaskDataset, by, with_boundary
 from ...data.organs import Organs
 from ...data.slices import with_slices
 from .config import Strict, setting
@@ -69,3 +69,15 @@ def with_settings(sets: dict[str, MaskDataset], mask: MaskConfig) -> dict[str, M
         organs = Organs(Path(mask.inside), mask.inside_margin)
         sets = {name: replace(part, organs=organs) for name, part in sets.items()}
     return with_boundary(sets, mask.boundary) if mask.boundary else sets
+
+
+def why_no_maps(mask: MaskConfig, model: str) -> str:
+    """Return why a network that segments has no maps for `tinymed explain`, and which one has."""
+    whole = "train one that sees whole pictures, such as --model unet_small"
+    if mask.dimensions == 3:
+        return f"it segments volumes by patches; {whole} on slices as PNG, for maps of them"
+    if mask.modalities > 1:
+        return f"its images have {mask.modalities} files each; {whole} with one"
+    if mask.patch is None:
+        return f"{model} answers for the middle of a patch; {whole}"
+    return f"it sees patches of {by(mask.patch)}, of which no map of the picture is made; {whole} without --patch"
