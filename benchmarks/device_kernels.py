@@ -3,8 +3,8 @@
     python benchmarks/device_kernels.py [--backend emulated --quick] [--no-pool] [--only ladders]
 
 Forward and backward of every op on three samples of its own, every optimiser and both kinds of clipping on a small
-network, every rung of every ladder, filters of pictures.  --no-pool: memory straight from the driver, or an overrun
-would lie within CuPy's pool and be seen by no tool.  On `emulated` the checker of csrc/emulator looks instead.
+network, every rung of every ladder, filters and colours of pictures.  --no-pool: memory straight from the driver, or
+an overrun would lie within CuPy's pool and be seen by no tool.  On `emulated` the checker of csrc/emulator looks.
 """
 
 import contextlib
@@ -30,6 +30,8 @@ def tasks(quick: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
             if op.__module__.startswith("tinymed."):
                 yield f"op {name}", lambda op=op, seed=seed: check.results(op.apply, op.samples(Draw(seed)), np.float32)
     yield "op MaxPool, wide", wide_pool
+    yield "op MaxUnpool, places of maxima", unpooled
+    yield "op InstanceNorm, running statistics", followed
     yield "op Cast, every dtype", dtypes
     yield "op Conv, of volumes", volumes
     yield "op GridSample, in both dimensions", sampling
@@ -68,6 +70,27 @@ def wide_pool() -> None:
     for window in (2, 7):
         x = tinymed.randn(1, 2, 8, 9, 8, seed=0, requires_grad=True)
         functional.max_pool3d(x, window, stride=1).sum().backward()
+
+
+def unpooled() -> None:
+    """Put maxima back to where they were, of windows whose taps a byte counts and of larger ones."""
+    import tinymed
+    from tinymed.nn import functional
+
+    x = tinymed.randn(1, 2, 36, 18, seed=0)
+    for window in (2, 18):
+        y, index = functional.max_pool2d(x, window, return_indices=True)
+        functional.max_unpool2d(y, index, window)
+
+
+def followed() -> None:
+    """Bring the running statistics of an instance norm up to date."""
+    import tinymed
+    from tinymed import nn
+
+    norm = nn.InstanceNorm2d(3, track_running_stats=True)
+    norm.to(tinymed.devices.default())
+    norm(tinymed.randn(2, 3, 5, 4, seed=0))
 
 
 def volumes() -> None:
@@ -109,15 +132,34 @@ def pictures(dtype: str) -> None:
 
     from tinymed import devices, dispatch, imaging
 
-    for shape in ((9, 11), (7, 5, 3)):
+    for shape in ((9, 11), (12, 10, 3)):
         share = np.random.default_rng(0).random(shape)
         picture = np.rint(255 * share).astype(np.uint8) if dtype == "uint8" else share.astype(np.float32)
         x = devices.move(picture, dispatch.table().device)
         for filtered in (imaging.gaussian, imaging.sharpen, imaging.median, imaging.bilateral, imaging.erode):
             filtered(x)
+        for other in (imaging.mean, imaging.sobel, imaging.equalise, imaging.stretch):
+            other(x)
+        imaging.gamma(x, 0.7)
+        imaging.window_level(x, 0.5 * float(picture.max()), 0.5 * float(picture.max()))
+        if dtype == "uint8":
+            imaging.clahe(x)
         imaging.dilate(x, 5, "disk")
         imaging.non_local_means(x, patch=3, search=5)
-        imaging.equalise(x)
+        imaging.histogram(x, 16)
+        imaging.grey(x)
+        if x.ndim == 3:
+            colours(x)
+
+
+def colours(x: Any) -> None:
+    """Change the colours of a picture, there and back."""
+    from tinymed import imaging
+
+    imaging.from_hsv(imaging.hsv(x))
+    imaging.from_cmyk(imaging.cmyk(x))
+    imaging.reinhard(x)
+    imaging.macenko(x)
 
 
 RULES: list[tuple[str, dict[str, Any]]] = [
@@ -127,6 +169,13 @@ RULES: list[tuple[str, dict[str, Any]]] = [
     ("AdamW", {"weight_decay": 0.1}),
     ("RMSprop", {"momentum": 0.5, "centered": True}),
     ("Adagrad", {}),
+    ("Adam", {"amsgrad": True}),
+    ("Adamax", {}),
+    ("NAdam", {}),
+    ("RAdam", {}),
+    ("Adadelta", {}),
+    ("ASGD", {}),
+    ("Rprop", {}),
 ]
 
 

@@ -20,8 +20,8 @@ def fit_volume(voxels: np.ndarray, sides: Sequence[int]) -> np.ndarray:
         An array of the same type, rounded where it is of integers.
 
     Example:
-        >>> fit_volume(np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1), (2, 1, 1)).ravel().round(3).tolist()
-        [0.571, 2.429]
+        >>> fit_volume(np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1), (2, 1, 1)).ravel().astype(float).round(3)
+        array([0.714, 2.286])
     """
     if voxels.shape[:3] == tuple(sides):
         return voxels

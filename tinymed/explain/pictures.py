@@ -25,6 +25,9 @@ def middle_plane(pixels: np.ndarray, heat: np.ndarray | None = None) -> np.ndarr
         pixels: [height, width, channels], or a volume [depth, height, width, channels].
         heat: Numbers [depth, height, width], or None.
 
+    Returns:
+        An array [height, width, channels].
+
     Example:
         >>> middle_plane(np.arange(3.0).reshape(3, 1, 1, 1)).item()
         1.0

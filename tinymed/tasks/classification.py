@@ -235,6 +235,11 @@ class Classification(Task[ClassificationConfig, Dataset]):
         config: ClassificationConfig = config_from_options(ClassificationConfig, options, wanted)
         return self.try_model(config, fixed="head" in given)  # a wrong option is refused before images are read
 
+    def advise(self, config: ClassificationConfig) -> str:
+        """Return which networks to choose instead: whether the data are pictures or volumes is not known yet."""
+        found = self.networks_by_axes()
+        return f"choose one of {', '.join(found[3])}; of whole volumes {', '.join(found[4])}"
+
     def refuse_useless(self, given: Options, model: str, whole: bool) -> None:
         """Raise UserError for an option that the others leave without effect; whole: the network sees volumes."""
         if whole and "data" not in given:

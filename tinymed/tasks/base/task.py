@@ -185,8 +185,15 @@ class Task(Generic[C, Data]):
 
         axes: 3 of pictures (channels, rows, columns), 4 of volumes.
         """
-        serving = [n for n, image, found in default_networks() if len(image) == axes and self.serves(image, found)]
-        return [name for name in serving if self.pictures or not gives_picture(name)]
+        return self.networks_by_axes().get(axes, [])
+
+    def networks_by_axes(self) -> dict[int, list[str]]:
+        """Return `networks` of each number of axes."""
+        found: dict[int, list[str]] = {}
+        for name, image, outputs in default_networks():
+            if self.serves(image, outputs) and (self.pictures or not gives_picture(name)):
+                found.setdefault(len(image), []).append(name)
+        return found
 
     def advise(self, config: C) -> str:
         """Return which networks to choose instead, for a message."""
