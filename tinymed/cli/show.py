@@ -226,6 +226,8 @@ def cuda(kernels: list[str], everything: bool) -> Altitude:
     for name in kernels:
         kernel = implementations.get(("csrc", name))
         parts = python_sources.compiled_parts(kernel) if kernel else []
+        first = name.partition("_")[0]  # of a composite's kernels, one of its own before a sum or a quotient
+        parts = sorted(parts, key=lambda part: not part.name.startswith(first))
         for part in parts if everything else parts[:1]:
             for piece in cuda_sources.parts(part.name):
                 found.setdefault((piece.file, piece.line), f"// csrc/{piece.file}:{piece.line}\n{piece.text}")
