@@ -348,6 +348,21 @@ def test_little_work_is_plain():
         assert choose.choose("forward", IMAGES, FILTER) == "naive"
 
 
+@pytest.mark.parametrize(
+    ("images", "channels", "side", "expected"),
+    [
+        (1, 128, 28, "winograd4"),
+        (1, 256, 14, "winograd2"),  # F(4x4) would have 9 MB of transformed filter for 16 tiles
+        (1, 512, 7, "direct"),
+        (8, 512, 7, "winograd4"),  # the same filter serves eight images
+    ],
+)
+def test_a_large_transformed_filter_wants_many_tiles(images, channels, side, expected):
+    how = {"padding": (ONE, ONE)}
+    with use_precision("tf32"):
+        assert choose.choose("forward", (images, channels, side, side), (channels, channels, 3, 3), **how) == expected
+
+
 def test_forcing_is_undone_and_checked():
     with use_precision("tf32"):
         before = choose.choose("forward", IMAGES, FILTER)
