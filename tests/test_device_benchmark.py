@@ -148,6 +148,7 @@ def test_the_rows_are_those_of_the_papers_cnn_and_of_resnet50():
     assert len({(r.label, r.way) for r in rows}) == len(rows)
 
 
+@pytest.mark.full  # test_ops.py asks the same of every kernel's own tests
 @EMULATED
 def test_the_driver_enters_every_kernel(tmp_path):
     """What compute-sanitizer looks at misses no kernel of csrc/."""

@@ -1,14 +1,18 @@
 """The network of a configuration, and whether a task can use it."""
 
 import contextlib
+import functools
 import inspect
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ... import devices, random
 from ...data.device_batches import as_tensors, device_of
 from ...errors import UserError
 from ...tape import no_grad
+
+if TYPE_CHECKING:
+    from ...models.registry import Entry
 
 Outputs = list[tuple[int, ...]]  # the shape of each output of a network
 
@@ -90,17 +94,28 @@ def default_networks(names: Sequence[str] | None = None) -> Iterator[tuple[str, 
     names: of which networks; by default of all.
     """
     from ... import models
+
+    for name in models.available() if names is None else names:
+        found = default_shapes(models.entry(name))
+        if found is not None:
+            yield name, *found
+
+
+@functools.cache  # a network takes a tenth of a second to make, and ten tasks ask for all of them
+def default_shapes(known: "Entry") -> tuple[tuple[int, ...], Outputs] | None:
+    """Return the shapes of image and outputs of a network as it is made by default; None of one that takes several."""
     from ...models.summary import input_shapes
     from ...nn.init import no_weights
 
-    for name in models.available() if names is None else names:
-        found = models.entry(name)
-        shapes = input_shapes(found.input)
-        if len(shapes) == 1:
-            with no_weights():
-                model = found.build()
-            with contextlib.suppress(ValueError, TypeError):
-                yield name, shapes[0], output_shapes(model, shapes[0][0], shapes[0][1:])
+    shapes = input_shapes(known.input)
+    if len(shapes) != 1:
+        return None
+    with no_weights():
+        model = known.build()
+    try:
+        return shapes[0], output_shapes(model, shapes[0][0], shapes[0][1:])
+    except (ValueError, TypeError):
+        return None
 
 
 def sees_volumes(model: str) -> bool:
