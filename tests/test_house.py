@@ -30,6 +30,7 @@ ROOMS = [
     "memory",
     "precision",
     "observers",
+    "versions",
     "dispatch",
     "devices",
     "random",
