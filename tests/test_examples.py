@@ -50,7 +50,11 @@ def test_the_examples_are_numbered_and_all_tested():
     assert numbers == sorted(set(numbers))
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+LONG = {"05", "10", "12", "21"}  # half a minute of two tests' time each
+RUN = [pytest.param(p, id=p.stem, marks=[pytest.mark.full] if p.stem[:2] in LONG else []) for p in EXAMPLES]
+
+
+@pytest.mark.parametrize("path", RUN)
 def test_example_runs_and_ends_with_a_lesson(path):
     done = python(str(path))
     assert done.returncode == 0, done.stderr[-2000:]

@@ -36,7 +36,7 @@ def test_a_read_beside_an_array_is_seen(side):
     assert "Segmentation fault" in done.stderr or "access violation" in done.stderr
 
 
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", [SIDES[-1], *(pytest.param(side, marks=pytest.mark.full) for side in SIDES[:-1])])
 def test_every_op(side):
     run_ops("numba", side, 1)
 

@@ -87,7 +87,7 @@ def test_after_warmup_the_first_step_of_a_new_process_compiles_nothing(warm, wan
     assert first["loaded"] > 5
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.full), 2])
 def test_a_captured_step_compiles_nothing_that_it_does_not_call(tmp_path, threads):
     """Its recording computes nothing.  With two threads another process compiles too, and what it did is loaded."""
     first = python(tmp_path, "-c", STEP.format(arguments=repr((*NETWORK, "captured"))), NUMBA_NUM_THREADS=threads)
@@ -224,7 +224,7 @@ class TestDry:
             1 / 0  # noqa: B018
         assert dispatch.table() is before
 
-    @pytest.mark.parametrize("name", ["resnet20", "unet_small", "deepmedic"])
+    @pytest.mark.parametrize("name", ["resnet20", pytest.param("unet_small", marks=pytest.mark.full), "deepmedic"])
     def test_steps_of_other_networks_are_found(self, name):
         jobs = warmup.plan_jobs([(name, 2, None)])
         assert {"conv2d", "conv3d"} & {job.kernel[:6] for job in jobs} or len(jobs) > 10
