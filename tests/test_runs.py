@@ -241,9 +241,11 @@ class TestCompletion:
             "resnet101",
             "resnet152",
             "resnet18",
+            "resnet18_3d",
             "resnet20",
             "resnet34",
             "resnet50",
+            "resnet8_3d",
         ]
 
     def test_bash_itself_completes_after_the_script_is_read(self, tmp_path):
