@@ -50,14 +50,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = items[::step]
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give the tests of a file to one process: they share kernels, which it compiles, and runs, which it trains."""
-    from xdist.scheduler import LoadFileScheduling
-
-    return LoadFileScheduling(config, log)
-
-
 def absence(name: str) -> str:
     """Why a backend, PyTorch ("torch"), the real data sets ("data") or a browser ("chromium") cannot be had, or ""."""
     if name == "torch":
