@@ -5,19 +5,12 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include "launch.h"
+#include "launchers.h"
 #ifdef TINYMED_EMULATED
 #include "emulator.h"
 #endif
 
 namespace py = pybind11;
-
-namespace tinymed {
-std::vector<Launcher>& launchers() {
-    static std::vector<Launcher> all;
-    return all;
-}
-}  // namespace tinymed
 
 namespace {
 std::string where(const Launcher& l, size_t i) { return l.name + ": " + l.names[i]; }

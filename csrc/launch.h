@@ -11,13 +11,9 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
-#include <sstream>
-#include <stdexcept>
-#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace tinymed {
 
@@ -36,12 +32,6 @@ struct Lengths {
         return p;
     }
 };
-
-inline std::ostream& operator<<(std::ostream& out, const Lengths& l) {
-    out << '[';
-    for (int i = 0; i < l.count; ++i) out << (i ? ", " : "") << l[i];
-    return out << ']';
-}
 
 // IN: read only.  MAYBE: None gives a null pointer.  OUT: written completely.  WORK: scratch.  INOUT: updated in place.
 enum Mode { IN, MAYBE, OUT, WORK, INOUT };
@@ -67,13 +57,29 @@ using Work = Array<T, WORK>;
 template <class T>
 using InOut = Array<T, INOUT>;
 
-// Throw std::invalid_argument (Python's ValueError) unless ok: the kernel's name, what it got, what it takes.
+// A word of an error's message.  What is done with it is in launch.cpp: a kernel file includes no strings and streams,
+// which every one of a compiler's passes over it would read again.
+struct Word {
+    enum Kind { TEXT, INTEGER, NUMBER, LENGTHS } kind;
+    const char* text = nullptr;
+    int64_t integer = 0;
+    double number = 0;
+    Lengths lengths;
+    Word(const char* text) : kind(TEXT), text(text) {}
+    Word(const Lengths& lengths) : kind(LENGTHS), lengths(lengths) {}
+    template <class T, std::enable_if_t<std::is_integral_v<T>, int> = 0>
+    Word(T n) : kind(INTEGER), integer(int64_t(n)) {}
+    Word(double number) : kind(NUMBER), number(number) {}
+};
+
+[[noreturn]] void refuse(const Word* words, int count);  // by std::invalid_argument, Python's ValueError
+
+// Refuse the call unless ok: the kernel's name, what it got, what it takes.
 template <class... Words>
 void require(bool ok, const Words&... words) {
     if (ok) return;
-    std::ostringstream message;
-    (message << ... << words);
-    throw std::invalid_argument(message.str());
+    const Word message[] = {Word(words)...};
+    refuse(message, int(sizeof...(words)));
 }
 
 // Blocks of `each` that cover n elements; a grid with a zero launches nothing.
@@ -104,20 +110,16 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_
     extern __shared__ __align__(16) unsigned char dynamic_shared_bytes[]; \
     T* name = reinterpret_cast<T*>(dynamic_shared_bytes)
 
+// Prepare a launch, which may have no block; std::runtime_error where the device cannot run it.
+bool launchable(const char* name, const void* kernel, dim3 grid, size_t shared);
+void check_launched(const char* name);  // std::runtime_error where the last launch failed
+
 template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
             A... args) {
-    if (!grid.x || !grid.y || !grid.z) return;
-    if (grid.y > 65535 || grid.z > 65535)
-        throw std::runtime_error(std::string(name) + ": a grid of more than 65535 blocks along y or z");
-    auto check = [name](const char* what, cudaError_t e) {
-        if (e != cudaSuccess) throw std::runtime_error(std::string(name) + what + ": " + cudaGetErrorString(e));
-    };
-    if (shared > 48 * 1024)
-        check(" cannot have its shared memory",
-              cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared)));
+    if (!launchable(name, reinterpret_cast<const void*>(kernel), grid, shared)) return;
     kernel<<<grid, block, shared, stream>>>(P(args)...);
-    check("", cudaGetLastError());
+    check_launched(name);
 }
 #endif
 // LAUNCH(kernel, grid, block, shared bytes, stream, arguments...); a template's name goes in parentheses.
@@ -182,14 +184,8 @@ struct Describe<bool> {
     static bool get(const Value& v) { return v.integer != 0; }
 };
 
-struct Launcher {
-    std::string name;
-    std::vector<std::string> names;  // of the parameters
-    std::vector<Parameter> parameters;
-    void (*call)(const Value*, cudaStream_t);
-};
-
-std::vector<Launcher>& launchers();  // every bound launcher of the library: bindings.cpp
+using Bound = void (*)(const Value*, cudaStream_t);
+bool add_launcher(const char* name, const char* names, const Parameter* parameters, int count, Bound call);
 
 template <class F>
 struct Signature;
@@ -211,16 +207,10 @@ void call_bound(const Value* v, cudaStream_t stream, std::index_sequence<i...>) 
 template <auto function, size_t... i>
 bool bind_launcher(const char* name, const char* names, std::index_sequence<i...>) {
     using S = Signature<decltype(function)>;
-    std::istringstream words(names);
-    std::vector<std::string> list;
-    for (std::string word; words >> word;) list.push_back(word);
-    if (list.size() != S::count)
-        throw std::logic_error(std::string(name) + ": BIND names another number of parameters");
-    launchers().push_back(
-        {name, list, {Describe<typename S::template P<i>>::parameter...}, [](const Value* v, cudaStream_t s) {
-             call_bound<function>(v, s, std::index_sequence<i...>());
-         }});
-    return true;
+    const Parameter parameters[] = {Describe<typename S::template P<i>>::parameter...};
+    return add_launcher(name, names, parameters, int(S::count), [](const Value* v, cudaStream_t stream) {
+        call_bound<function>(v, stream, std::index_sequence<i...>());
+    });
 }
 }  // namespace tinymed
 

@@ -4,6 +4,7 @@ import ast
 import csv
 import importlib
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -391,6 +392,13 @@ def test_csrc_is_readable():
         lines = path.read_text().splitlines()
         assert len(lines) < 400, path
         assert max(map(len, lines)) <= 120, f"{path}: clang-format it"
+
+
+def test_no_kernel_file_includes_strings_or_streams():
+    """Every pass of every compiler would read them again, for a hundred files: launch.cpp has what needs them."""
+    heavy = re.compile(r"#include <(string|.*stream|vector|map|functional|stdexcept|memory|iterator)>")
+    for path in [*CSRC.glob("*.cu*"), *CSRC.glob("ladders/*.cu*"), CSRC / "launch.h"]:
+        assert not heavy.findall(path.read_text()), path
 
 
 def test_every_header_of_csrc_is_in_its_readme():

@@ -146,13 +146,18 @@ def rungs(csrc: Path) -> list[Path]:
     return sorted(csrc.glob("ladders/*.cu"))
 
 
+def hosts(csrc: Path) -> list[Path]:
+    """Return the files of every module that hold no kernel."""
+    return sorted(csrc.glob("*.cpp"))
+
+
 def device_jobs(csrc: Path, sources: Sequence[Path]) -> tuple[list[Job], list[str]]:
     """Return what compiles the kernels for a GPU, and the start of the command that links `_cuda`."""
     nvcc = find_nvcc()
     base = [nvcc, "-std=c++17", "-O3", f"-I{csrc}", "-Xcompiler", ",".join(HOST[1:])]
     device = [*base, "-lineinfo", "-Xptxas", "-v", *gencode(nvcc), "-c"]
     jobs = [Job(source, [*device, str(source)]) for source in sources]
-    jobs.append(Job(csrc / "bindings.cpp", [*base, *includes(), "-c", str(csrc / "bindings.cpp")]))
+    jobs += [Job(source, [*base, *includes(), "-c", str(source)]) for source in hosts(csrc)]
     return jobs, [nvcc, "-shared", "-cudart", "static", "-Xlinker", "--exclude-libs,ALL"]
 
 
@@ -162,7 +167,7 @@ def emulated_jobs(csrc: Path, sources: Sequence[Path], options: Sequence[str]) -
     kernel = [*base, *options, "-x", "c++", "-c"]
     jobs = [Job(source, [*kernel, str(source)]) for source in sources]
     jobs += [Job(source, [*base, "-O2", "-g", "-c", str(source)]) for source in sorted(csrc.glob("emulator/*.cpp"))]
-    jobs.append(Job(csrc / "bindings.cpp", [*base, "-O1", *includes(), "-c", str(csrc / "bindings.cpp")]))
+    jobs += [Job(source, [*base, "-O1", *includes(), "-c", str(source)]) for source in hosts(csrc)]
     script = f"-Wl,-Bsymbolic,-T,{csrc / 'emulator' / 'shared.ld'}"  # symbolic: gdb finds this module's threadIdx first
     return jobs, [find_gxx(), "-shared", script, "-ldl"]
 
