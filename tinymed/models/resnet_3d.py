@@ -135,7 +135,7 @@ def declare(
     Reference:
         {reference}
     """
-    register(name, source, (1, 28, 28, 28))(build)
+    register(name, source, (1, 28, 28, 28), "scores")(build)
     return build
 
 
