@@ -1,5 +1,7 @@
 """TINYMED_BACKEND on the command line: every command that computes refuses what is no backend here, in one line."""
 
+import json
+
 import pytest
 import typer
 from commands import invoke
@@ -57,6 +59,13 @@ def test_the_option_outranks_the_variable(name, monkeypatch, capsys):
     assert code == 2
     assert err
     assert "TINYMED_BACKEND" not in err
+
+
+def test_the_doctor_tells_how_to_mend_it(monkeypatch, capsys):
+    monkeypatch.setenv("TINYMED_BACKEND", "nix")
+    first = json.loads(invoke(capsys, "doctor", "--fix-hints", "--json")[1])[0]
+    assert first["seen"].startswith("TINYMED_BACKEND=nix: there is no such backend")
+    assert first["mend"] == "unset TINYMED_BACKEND"
 
 
 def test_in_python_the_variable_is_named(monkeypatch):
