@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import USABLE, absence
 
 import tinymed
 from tinymed.nn import functional as F
@@ -98,13 +99,24 @@ def row_by_row(name: str, x: np.ndarray, kwargs: dict[str, Any]) -> tuple[Any, .
 FOUND = found()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def places() -> list[Any]:
+    """Each backend and type of numbers; what must be compiled for this test alone is left to the full tests."""
+    homes = [home for home in USABLE if not absence(home)]  # test_backend.py says why others are absent
+    cases = [(home, dtype) for home in homes for dtype in ("float32", "float64")]
+    alone = [home == "loops" or (home == "numba" and dtype == "float64") for home, dtype in cases]
+    return [
+        pytest.param(*case, marks=[pytest.mark.full] if compiled else [])
+        for case, compiled in zip(cases, alone, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("home", "dtype"), places())
 @pytest.mark.parametrize(("name", "kwargs"), FOUND)
-def test_extremes_are_pytorchs(name, kwargs, dtype, backend_name):
+def test_extremes_are_pytorchs(name, kwargs, home, dtype):
     """In float32 also PyTorch's float64 is right, rounded: its GELU of infinity is NaN, and hardswish overflows."""
     x = extremes(dtype)
     tolerance = {"rtol": 2e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-7, "atol": 1e-9}
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), tinymed.use_backend(home):
         ours = values_and_gradients(tinymed, getattr(F, name), x, kwargs)
         same, wide = row_by_row(name, x, kwargs), row_by_row(name, x.astype(np.float64), kwargs)
         for what, o, s, w in zip(("value", "gradient"), ours, same, wide, strict=True):
