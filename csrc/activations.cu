@@ -28,7 +28,7 @@ struct Hardtanh {
 };
 struct HardtanhBackward {
     float low, high;
-    __device__ float operator()(float dy, float y) const { return low < y && y < high ? dy : 0.0f; }
+    __device__ float operator()(float dy, float y) const { return y <= low || y >= high ? 0.0f : dy; }  // NaN: dy
 };
 struct Prelu {
     const float* __restrict__ weight;

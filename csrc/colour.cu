@@ -8,21 +8,16 @@ __device__ __forceinline__ float larger(float a, float b) { return a != a || a >
 __device__ __forceinline__ float smaller(float a, float b) { return a != a || a < b ? a : b; }
 __device__ __forceinline__ float unit(float v) { return v < 0 ? 0.0f : v > 1 ? 1.0f : v; }  // NaN passes
 
-struct LumaBytes {  // in 65536ths, as Pillow does
-    uint8_t* __restrict__ y;
-    const uint8_t* __restrict__ x;
-    __device__ void operator()(int64_t i) const {
-        const uint8_t* p = x + 3 * i;
-        y[i] = uint8_t((19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 32768u) >> 16);
-    }
-};
-struct LumaFloats {
-    float* __restrict__ y;
-    const float* __restrict__ x;
-    __device__ void operator()(int64_t i) const {
-        const float* p = x + 3 * i;
-        y[i] = p[0] * 0.299f + p[1] * 0.587f + p[2] * 0.114f;
-    }
+__device__ __forceinline__ uint8_t grey(const uint8_t* p) {  // in 65536ths, as Pillow does
+    return uint8_t((19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 32768u) >> 16);
+}
+__device__ __forceinline__ float grey(const float* p) { return p[0] * 0.299f + p[1] * 0.587f + p[2] * 0.114f; }
+
+template <class T>
+struct Luma {
+    T* __restrict__ y;
+    const T* __restrict__ x;
+    __device__ void operator()(int64_t i) const { y[i] = grey(x + 3 * i); }
 };
 
 struct ToHsv {
@@ -140,12 +135,12 @@ int64_t pixels(const char* op, const Y& y, int after, const X& x, int before) {
 }  // namespace
 
 void luma_bytes(Out<uint8_t> y, In<uint8_t> x, cudaStream_t stream) {
-    each(LumaBytes{y.data, x.data}, pixels("luma", y, 1, x, 3), stream);
+    each(Luma<uint8_t>{y.data, x.data}, pixels("luma", y, 1, x, 3), stream);
 }
 BIND(luma_bytes, "y x");
 
 void luma_floats(Out<float> y, In<float> x, cudaStream_t stream) {
-    each(LumaFloats{y.data, x.data}, pixels("luma", y, 1, x, 3), stream);
+    each(Luma<float>{y.data, x.data}, pixels("luma", y, 1, x, 3), stream);
 }
 BIND(luma_floats, "y x");
 

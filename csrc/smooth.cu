@@ -25,7 +25,7 @@ struct Elu {
 struct EluBackward {
     float alpha, scale, rate;
     __device__ float operator()(float dy, float y) const {
-        return y > 0 ? scale * dy : rate * dy * (y + scale * alpha);
+        return y <= 0 ? rate * dy * (y + scale * alpha) : scale * dy;  // NaN: as above 0
     }
 };
 struct Softplus {

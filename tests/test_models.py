@@ -9,10 +9,13 @@ import torch
 
 import tinymed
 from tinymed import Tensor, models, nn, optim
+from tinymed.cli.start_run import config_from_options
 from tinymed.errors import UserError
 from tinymed.models.bitmaps import DIGITS
 from tinymed.models.lenet5 import CONNECTIONS, PartialConv2d, Subsampling
+from tinymed.models.registry import GIVES
 from tinymed.nn.init import no_weights
+from tinymed.tasks.base.network import default_shapes, made_shapes
 
 
 def count(name: str, **options: Any) -> int:
@@ -64,6 +67,11 @@ class TestCounts:
             model = models.create("dcnn", size=224)
         assert max(p.array.strides for p in model.parameters()) == (0, 0, 0, 0)
         assert models.create("dcnn").classifier[0].weight.array.flags.writeable
+
+    def test_nor_do_copies_of_a_layer_without_weights(self) -> None:
+        with no_weights():
+            model = models.create("transunet_tiny")
+        assert {stride for p in model.parameters() for stride in p.array.strides} == {0}
 
 
 class TestMultiplyAccumulates:
@@ -295,6 +303,24 @@ class TestRegistry:
     def test_unknown_name(self) -> None:
         with pytest.raises(UserError, match=r"'vgg' is unknown; did you mean vgg1\d\? choose one of .*dcnn, .*lenet5"):
             models.create("vgg")
+
+    @pytest.mark.parametrize("name", models.available())
+    def test_gives_what_it_declares(self, name: str) -> None:
+        """What needs no network to be made is what a made one shows; it declares it wherever there is a word for it."""
+        known = models.entry(name)
+        made = made_shapes(known)
+        assert default_shapes(known) == made
+        if made is not None:
+            words = [word for word in GIVES[1:] if default_shapes(known._replace(gives=word)) == made]
+            assert known.gives in words or not words
+
+    def test_advice_makes_few_networks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A network that does not serve a task is refused in a moment: those that do are not all made."""
+        asked = []
+        monkeypatch.setattr("tinymed.tasks.base.network.made_shapes", lambda known: asked.append(known.name))
+        with pytest.raises(UserError, match=r"is no network for classification .* choose one of alexnet, "):
+            config_from_options({"model": "unet_small"})
+        assert 0 < len(set(asked)) < len(models.available()) / 5
 
     def test_a_users_own(self) -> None:
         models.register("test-own", "a test", (1, 4, 4))(lambda num_classes=2: nn.Linear(4, num_classes))

@@ -14,7 +14,10 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 EVERYWHERE = sorted(
     {*SOURCES, *(f for room in ("tests", "benchmarks", "examples") for f in (ROOT / room).rglob("*.py"))}
 )
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / room for room in ("CONTRIBUTING.md", "csrc/README.md"))]
+PAGES += sorted(PACKAGE.rglob("*.md"))
 MEAN, MOST, LONGEST = 12.0, 22.0, 500  # tokens a line of the package, of its densest file; lines of a file
+WIDEST = 120  # columns of prose
 
 # Names that said something else in this code than the field says: see docs/words.md.
 DIALECT = {
@@ -70,6 +73,27 @@ def test_lines_are_not_dense():
 def test_files_are_short():
     long = {str(p.relative_to(ROOT)): n for p in EVERYWHERE if (n := len(p.read_text("utf-8").splitlines())) > LONGEST}
     assert not long, f"lines: {long}; one subject a file"
+
+
+def prose(text):
+    """The lines of a page that a writer can break: no code, table or heading, nor one piece of code or one link."""
+    fenced = False
+    for line in text.splitlines():
+        fenced ^= line.lstrip().startswith("```")
+        broken = re.sub(r"`+[^`]*`+|!?\[[^\]]*\]\([^)]*\)", "x", line).split()
+        if not fenced and not line.startswith(("    ", "#")) and line.lstrip()[:1] not in ("|", "<") and broken[1:]:
+            yield line
+
+
+def test_prose_is_wrapped():
+    wide = {
+        f"{page.relative_to(ROOT)}: {line[:60]}"
+        for page in PAGES
+        for line in prose(page.read_text("utf-8"))
+        if len(line) > WIDEST
+    }
+    assert len(PAGES) > 30
+    assert not wide
 
 
 def test_sections_hold_something():

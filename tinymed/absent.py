@@ -28,6 +28,8 @@ def missing(place: str, name: str) -> AttributeError:
 
 def page() -> str:
     """docs/vocabulary.md: every name that is left out, by place, with its sentence."""
+    import textwrap
+
     lines = [
         "# What of PyTorch's vocabulary is left out",
         "",
@@ -38,7 +40,8 @@ def page() -> str:
         lines += ["", f"## {place}", ""]
         for sentence in dict.fromkeys(names.values()):
             words = ", ".join(f"`{n}`" for n in sorted(names) if names[n] == sentence)
-            lines.append(f"- {words}: {sentence}")
+            entry = f"- {words}: {sentence}"
+            lines += textwrap.wrap(entry, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines) + "\n"
 
 

@@ -77,7 +77,7 @@ def default() -> str:
     table = dispatch.tables.chosen.table or dispatch.tables.default
     if table is not None:
         return table.device
-    return BACKENDS[dispatch.tables.default_name()].device
+    return BACKENDS[dispatch.tables.known_default()].device
 
 
 def of(a: Array) -> str:

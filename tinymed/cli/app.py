@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 import typer.core
 
+from ..dispatch.tables import check_environment, without_variable
 from ..errors import Told, UserAdvice, UserError, as_option
 
 Body = TypeVar("Body", bound=Callable[..., Any])
@@ -37,11 +38,20 @@ class Command(typer.core.TyperCommand):
 
 
 class Computing(Command):
-    """A command that runs kernels: it takes the number of threads."""
+    """A command that runs kernels: it takes the number of threads, and a backend of the environment must be one."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, `--threads` and `--help` included."""
         return [*self.params, threads_option(), *super().get_params(ctx)[len(self.params) :]]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, unless TINYMED_BACKEND names what is no backend here; `--backend` outranks the variable."""
+        named = (p.name for p in self.params if "--backend" in p.opts)
+        if any(ctx.get_parameter_source(name).name == "COMMANDLINE" for name in named):
+            with without_variable():
+                return super().invoke(ctx)
+        check_environment()
+        return super().invoke(ctx)
 
 
 def threads_option() -> Any:

@@ -8,6 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from ..dispatch import tables
+from ..errors import UserError
+
 # Packages of the extras, each with what works once it is there.
 EXTRAS = {
     "medical": ("nibabel", "NIfTI volumes"),
@@ -28,7 +31,16 @@ class Hint(NamedTuple):
 
 def hints() -> list[Hint]:
     """Return what could be mended here, what hinders first."""
-    return [*of_cache(), *of_room(), *of_threads(), *of_compiler(), *of_gpu(), *of_packages(), *of_settings()]
+    first = [*of_backend(), *of_cache(), *of_room(), *of_threads()]
+    return [*first, *of_compiler(), *of_gpu(), *of_packages(), *of_settings()]
+
+
+def of_backend() -> Iterator[Hint]:
+    """Yield a hint where TINYMED_BACKEND names no backend, or one that cannot work here: no command computes then."""
+    try:
+        tables.check_environment()
+    except UserError as error:
+        yield Hint(error.message, f"unset {tables.VARIABLE}")
 
 
 def of_cache() -> Iterator[Hint]:

@@ -28,8 +28,8 @@ def clamp(v: Vectors, x: ir.Value, low: ir.Value, high: ir.Value) -> ir.Value:
 
 
 def within(v: Vectors, dy: ir.Value, y: ir.Value, low: ir.Value, high: ir.Value) -> ir.Value:
-    """dy where low < y < high, else 0."""
-    inside = v.b.and_(v.b.fcmp_ordered(">", y, low), v.b.fcmp_ordered("<", y, high))
+    """dy where low < y < high or y is NaN, else 0."""
+    inside = v.b.and_(v.b.fcmp_unordered(">", y, low), v.b.fcmp_unordered("<", y, high))
     return v.b.select(inside, dy, v.zero)
 
 
@@ -64,7 +64,7 @@ def relu_forward(y: Any, x: Any) -> None:
 
 @kernel(backend="numba", double="numba", flat="dx dy y")
 def relu_backward(dx: Any, dy: Any, y: Any) -> None:
-    """dx = dy where y > 0, else 0."""
+    """dx = dy where y > 0 or NaN, else 0."""
     for t in prange(pieces(y)):
         relu_gradient(t, dx, dy, y)
 
@@ -95,7 +95,7 @@ def hardtanh_forward(y: Any, map: Any, x: Any, low: Any, high: Any) -> None:
 
 @kernel(backend="numba", double="numba", flat="dx dy y", work=strip_of_two)
 def hardtanh_backward(dx: Any, map: Any, dy: Any, y: Any, low: Any, high: Any) -> None:
-    """dx = dy where low < y < high, else 0."""
+    """dx = dy where low < y < high or y is NaN, else 0."""
     map[0], map[1] = low, high
     for t in prange(pieces(y)):
         hardtanh_gradient(t, dx, dy, y, map)

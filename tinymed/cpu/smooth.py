@@ -50,9 +50,9 @@ def elu_forward(y: Any, x: Any, alpha: Any, scale: Any, rate: Any) -> None:
 
 @kernel(backend="numba", flat="dx dy y")
 def elu_backward(dx: Any, dy: Any, y: Any, alpha: Any, scale: Any, rate: Any) -> None:
-    """dx = scale dy where y > 0, else rate dy (y + scale alpha)."""
+    """dx = scale dy where y > 0 or NaN, else rate dy (y + scale alpha)."""
     for i in prange(y.size):
-        dx[i] = scale * dy[i] if y[i] > f4(0) else rate * dy[i] * (y[i] + scale * alpha)
+        dx[i] = rate * dy[i] * (y[i] + scale * alpha) if y[i] <= f4(0) else scale * dy[i]
 
 
 @kernel(backend="numba", flat="y x")

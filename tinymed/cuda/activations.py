@@ -13,7 +13,7 @@ def relu_forward(y: Any, x: Any) -> None:
 
 @kernel(backend="csrc", flat="dx dy y")
 def relu_backward(dx: Any, dy: Any, y: Any) -> None:
-    """dx = dy where y > 0, else 0."""
+    """dx = dy where y > 0 or NaN, else 0."""
 
 
 @kernel(backend="csrc", flat="y x")
@@ -33,7 +33,7 @@ def hardtanh_forward(y: Any, x: Any, low: Any, high: Any) -> None:
 
 @kernel(backend="csrc", flat="dx dy y")
 def hardtanh_backward(dx: Any, dy: Any, y: Any, low: Any, high: Any) -> None:
-    """dx = dy where low < y < high, else 0."""
+    """dx = dy where low < y < high or y is NaN, else 0."""
 
 
 def slope_work(dy: Any, *_: Any) -> list[Any]:

@@ -32,7 +32,7 @@ def elu_forward(y: Any, x: Any, alpha: Any, scale: Any, rate: Any) -> None:
 
 @kernel(backend="csrc", flat="dx dy y")
 def elu_backward(dx: Any, dy: Any, y: Any, alpha: Any, scale: Any, rate: Any) -> None:
-    """dx = scale dy where y > 0, else rate dy (y + scale alpha)."""
+    """dx = scale dy where y > 0 or NaN, else rate dy (y + scale alpha)."""
 
 
 @kernel(backend="csrc", flat="y x")

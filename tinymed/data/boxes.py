@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import UserError, printable
 from .box_formats import Entry, other_entries
 from .dataset import Dataset, Reading, read_by
+from .decoded import Decoded
 from .folders import SPLIT_NAMES, sort_classes
 from .image import is_picture
 from .lists import (
@@ -77,6 +78,11 @@ class BoxDataset(Dataset):
 
     boxes: list[np.ndarray] = field(default_factory=list)
     kinds: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def keeps_pictures(self) -> bool:
+        """Return False: what is kept is whole, since boxes are in its pixels."""
+        return False
 
     def further(self, rows: np.ndarray) -> dict[str, Any]:
         """Return the boxes and their classes at `rows`."""
@@ -183,7 +189,9 @@ def open_boxes(
     read_by(sets, Reading(white, window, page))
     identify(path, sets, group_column)
     if verify:
+        kept = Decoded()
         for part in sets.values():
+            part.decoded = kept
             check_inside(part)
             checked, part.hashes = image_hashes(part)
             part.brightest = checked.brightest

@@ -142,9 +142,13 @@ class Dataset:
             if self.volumes:
                 return array_planes(sample) if self.volumes == "planes" else array_whole(sample)
             return sample if sample.ndim == 3 else sample[:, :, None]
+        return self.opened(sample)
+
+    def opened(self, path: str | Path) -> np.ndarray:
+        """Return the pixels of a file, from what is kept where it was decoded before."""
         if self.decoded is None:
-            return self.read(sample)
-        return self.decoded.image(sample, lambda: self.read(sample), self.reading)
+            return self.read(path)
+        return self.decoded.image(path, lambda: self.read(path), self.reading)
 
     def read(self, path: str | Path) -> np.ndarray:
         """Decode a file."""
@@ -173,7 +177,7 @@ class Dataset:
 
     @property
     def keeps_pictures(self) -> bool:
-        """Return whether pictures lie in files and are kept once decoded."""
+        """Return whether pictures lie in files and are kept once decoded, in the form that a network takes."""
         return self.decoded is not None and not isinstance(self.samples, np.ndarray)
 
     @property

@@ -1,7 +1,8 @@
 """Pictures that were decoded, kept for whoever asks next: a file is decoded once, by whom it is needed first.
 
 Checking a set, the training set's statistics, the first epoch, every validation and the figures in the end ask for the
-same pictures.  All parts of a set share one store, of at most KEPT_BYTES; what has no room is decoded again.
+same pictures.  All parts of a set share one store, of at most KEPT_BYTES; what has no room is decoded again.  Pictures
+and volumes with masks, the masks and pictures with boxes are kept whole: pixels of both are put side by side.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Images or volumes with a class for every pixel: pairs of files that stay on disk until they are asked for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from .slices import fill_slices
 from .tiff import check_pages
 from .volumes import case_name, check_grids, grid, is_volume, open_image, read_values, read_volume
 
+MASK = "mask"  # how a label file is read, as `Decoded` tells it from a picture
 BOUNDARY = "boundary"  # the third class of objects whose boundary is told apart
 
 
@@ -85,10 +86,19 @@ class MaskDataset(Dataset):
 
     def image(self, index: int) -> np.ndarray:
         """Return [height, width, channels], see `decode`, or float32 [x, y, z, channels] of a volume."""
-        image = read_case(self.files(index), Reading(self.white, self.window, self.page))
+        image = joined(self.files(index), self.opened, self.page)
         if self.organs is None:
             return image
         return keep_inside(image, self.organs.region(case_name(self.files(index)[0]), image.shape[:-1]))
+
+    def read(self, path: str | Path) -> np.ndarray:
+        """Decode an image file."""
+        return read_image(Path(path), Reading(self.white, self.window, self.page))
+
+    @property
+    def keeps_pictures(self) -> bool:
+        """Return False: a case may have several files, and what is kept of them is whole."""
+        return False
 
     def space(self, index: int) -> tuple[int, ...]:
         """Return the size of an image by its header: (height, width) as it lies in the file, or (x, y, z)."""
@@ -114,11 +124,19 @@ class MaskDataset(Dataset):
     def mask(self, index: int) -> np.ndarray:
         """Return class numbers, uint8 [height, width] or [x, y, z], IGNORED where they do not count."""
         path = self.masks[index]
-        raw = read_values(path)[0] if self.is_volume(path) else decode_mask(path)
+        raw = (
+            self.read_mask(path)
+            if self.decoded is None
+            else self.decoded.image(path, lambda: self.read_mask(path), MASK)
+        )
         numbers = self.meaning.numbers(raw, path)
         if self.boundary:
             return mark_boundary(numbers, self.boundary)
         return fill_slices(numbers) if self.slices else numbers
+
+    def read_mask(self, path: Path) -> np.ndarray:
+        """Decode a label file: the values that lie in it."""
+        return read_values(path)[0] if self.is_volume(path) else decode_mask(path)
 
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (image, mask); raise UserError unless they have one size and, in space, one place."""
@@ -176,14 +194,19 @@ def read_image(path: Path, reading: Reading) -> np.ndarray:
 def read_case(files: list[Path], reading: Reading | None = None) -> np.ndarray:
     """Return the image of a case from its files, one per modality; raise UserError where sizes or places differ."""
     reading = reading or Reading()
-    images = [read_image(path, reading) for path in files]
+    return joined(files, lambda path: read_image(path, reading), reading.page)
+
+
+def joined(files: list[Path], read: Callable[[Path], np.ndarray], page: int | None) -> np.ndarray:
+    """Return the image of a case from its files, see `read_case`; read: gives the pixels of one."""
+    images = [read(path) for path in files]
     for path, image in zip(files[1:], images[1:], strict=True):
         if image.shape[:-1] != images[0].shape[:-1]:
             raise UserError(
                 f"{path}: {by(image.shape[:-1])} pixels, but the first modality {files[0]} has "
                 f"{by(images[0].shape[:-1])}; resample the modalities of a case to one grid"
             )
-        if is_volume(path, reading.page) and is_volume(files[0], reading.page):
+        if is_volume(path, page) and is_volume(files[0], page):
             check_grids(files[0], path, "modality")
     if len(images) == 1:
         return images[0]

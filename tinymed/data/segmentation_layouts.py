@@ -20,6 +20,7 @@ import numpy as np
 from ..errors import UserError
 from .dataset import Reading, read_by
 from .dataset_json import listed_pairs, named_labels, whole_regions
+from .decoded import Decoded
 from .dicom.files import is_dicom
 from .folders import SPLIT_NAMES, leave_folder
 from .image import SUFFIXES, is_picture
@@ -143,7 +144,9 @@ def open_segmentation(
     identify(path, sets, group_column)
     check_one_kind(path, sets)
     if verify:
+        kept = Decoded()
         for dataset in sets.values():
+            dataset.decoded = kept
             for index in range(len(dataset)):
                 dataset.check_headers(index)
             checked, dataset.hashes = image_hashes(dataset)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..memory import empty, maker
 from .call import Dispatcher, Skipped, skip
 from .declare import BACKENDS, DEFAULT, REFERENCE, Array, BackendError, implementations
@@ -85,6 +86,7 @@ def native_kernels(implementer: str) -> frozenset[str]:
 
 # ------------------------------------------------------------------------------------------------- choosing a table
 
+VARIABLE = "TINYMED_BACKEND"
 opened: dict[str, Table] = {}
 default: Table | None = None  # of threads that have chosen none, once one is in use
 
@@ -100,14 +102,45 @@ chosen = Chosen()
 
 def default_name() -> str:
     """Return the name of the backend that serves where none is chosen: what TINYMED_BACKEND says now, or numba."""
-    return os.environ.get("TINYMED_BACKEND") or DEFAULT
+    return os.environ.get(VARIABLE) or DEFAULT
+
+
+def known_default() -> str:
+    """Return `default_name()`.
+
+    Raises:
+        UserError: TINYMED_BACKEND names no backend.
+    """
+    name = default_name()
+    if name not in BACKENDS:
+        raise UserError(f"{VARIABLE}={name}: there is no such backend; choose one of {', '.join(BACKENDS)}")
+    return name
+
+
+def check_environment() -> None:
+    """Raise UserError where TINYMED_BACKEND names no backend, or one that cannot work here."""
+    name = known_default()
+    if os.environ.get(VARIABLE) and (why := absence(name)):
+        working = ", ".join(other for other in BACKENDS if not absence(other))
+        raise UserError(f"{VARIABLE}={name}: {why}; the backends that work here are {working}")
+
+
+@contextmanager
+def without_variable() -> Iterator[None]:
+    """Let TINYMED_BACKEND say nothing, here and in the processes that are started, for a block."""
+    before = os.environ.pop(VARIABLE, None)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
 def table(name: str | None = None) -> Table:
     """Return the table of the named backend, or of the one in use.
 
     Raises:
-        ValueError: There is no such backend.
+        ValueError: There is no such backend; a UserError where TINYMED_BACKEND names it.
         ImportError, BackendError: It cannot work here; the message says why.
     """
     global default
@@ -115,7 +148,7 @@ def table(name: str | None = None) -> Table:
         if chosen.table is not None:
             return chosen.table
         if default is None:
-            default = table(default_name())
+            default = table(known_default())
         return default
     if name not in opened:
         if name not in BACKENDS:

@@ -122,4 +122,4 @@ class AlexNet(nn.Module):
         return self.classifier(F.flatten(self.avgpool(self.features(input)), 1))
 
 
-register("alexnet", "Krizhevsky, Sutskever & Hinton 2012, in one tower", (3, 224, 224))(AlexNet)
+register("alexnet", "Krizhevsky, Sutskever & Hinton 2012, in one tower", (3, 224, 224), "scores")(AlexNet)

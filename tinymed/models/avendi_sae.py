@@ -58,4 +58,4 @@ class AvendiSAE(nn.Module):
         return (images, one, two) if self.codes else images
 
 
-register("avendi_sae", "Avendi, Kheradvar & Jafarkhani 2016", (1, 64, 64))(AvendiSAE)
+register("avendi_sae", "Avendi, Kheradvar & Jafarkhani 2016", (1, 64, 64), "map")(AvendiSAE)

@@ -200,5 +200,5 @@ def freeze_gates(model: nn.Module) -> None:
             parameter.requires_grad = False
 
 
-register("gated_axial_unet", SOURCE, (3, 128, 128))(gated_axial_unet)
-register("axial_unet", f"{SOURCE}, without gates", (3, 128, 128))(axial_unet)
+register("gated_axial_unet", SOURCE, (3, 128, 128), "map")(gated_axial_unet)
+register("axial_unet", f"{SOURCE}, without gates", (3, 128, 128), "map")(axial_unet)

@@ -147,4 +147,4 @@ class BoNet(nn.Module):
         return self.classifier(self.deformation(self.features(input)))
 
 
-register("bonet", "Spampinato et al. 2017, by its plan", (1, 128, 128))(BoNet)
+register("bonet", "Spampinato et al. 2017, by its plan", (1, 128, 128), "scores")(BoNet)

@@ -73,4 +73,4 @@ def xavier(module: nn.Module) -> None:
             init.zeros_(module.bias)
 
 
-register("ciresan_n4", "Ciresan, Giusti, Gambardella & Schmidhuber 2012", (1, 95, 95))(CiresanN4)
+register("ciresan_n4", "Ciresan, Giusti, Gambardella & Schmidhuber 2012", (1, 95, 95), "scores")(CiresanN4)

@@ -82,4 +82,4 @@ class CNNBiGRU(nn.Module):
         return self.classifier(F.cat([F.select(last, 0, 0), F.select(last, 0, 1)], 1))
 
 
-register("cnn_bigru", "Cheng & Liu 2017", (1, 12, 32, 32))(CNNBiGRU)
+register("cnn_bigru", "Cheng & Liu 2017", (1, 12, 32, 32), "scores")(CNNBiGRU)

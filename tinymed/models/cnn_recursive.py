@@ -87,4 +87,4 @@ class CNNRecursive(nn.Module):
         return self.classifier(self.features(input))
 
 
-register("cnn_recursive", "Gao, Lin & Wong 2015", (3, 148, 148))(CNNRecursive)
+register("cnn_recursive", "Gao, Lin & Wong 2015", (3, 148, 148), "scores")(CNNRecursive)

@@ -82,4 +82,4 @@ class ConvAutoencoder(nn.Module):
         return (images, self.flatten(code)) if self.codes else images
 
 
-register("conv_autoencoder", "Masci, Meier, Ciresan & Schmidhuber 2011", (1, 32, 32))(ConvAutoencoder)
+register("conv_autoencoder", "Masci, Meier, Ciresan & Schmidhuber 2011", (1, 32, 32), "picture")(ConvAutoencoder)

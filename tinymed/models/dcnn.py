@@ -169,4 +169,4 @@ def glorot(module: nn.Module) -> None:
             init.zeros_(module.bias)
 
 
-register("dcnn", "Senthil Kumar, Khan & Jayachandran 2022, the proposed CNN", (3, 50, 50))(DCNN)
+register("dcnn", "Senthil Kumar, Khan & Jayachandran 2022, the proposed CNN", (3, 50, 50), "scores")(DCNN)

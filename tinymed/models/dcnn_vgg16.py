@@ -66,6 +66,9 @@ class DCNNVGG16(DenseTailed):
         self.classifier.apply(glorot)
 
 
-register("dcnn_vgg16", "Senthil Kumar, Khan & Jayachandran 2022, VGG-16 and the dense layers of theirs", (3, 224, 224))(
-    DCNNVGG16
-)
+register(
+    "dcnn_vgg16",
+    "Senthil Kumar, Khan & Jayachandran 2022, VGG-16 and the dense layers of theirs",
+    (3, 224, 224),
+    "scores",
+)(DCNNVGG16)

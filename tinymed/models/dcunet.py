@@ -116,5 +116,5 @@ def glorot(module: nn.Module) -> None:
             init.zeros_(module.bias)
 
 
-register("dcunet", "Lou, Guan & Loew 2021", (3, 192, 256))(DCUNet)
-register("multiresunet", "Ibtehaj & Rahman 2020", (3, 192, 256))(MultiResUNet)
+register("dcunet", "Lou, Guan & Loew 2021", (3, 192, 256), "map")(DCUNet)
+register("multiresunet", "Ibtehaj & Rahman 2020", (3, 192, 256), "map")(MultiResUNet)

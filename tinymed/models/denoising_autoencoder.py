@@ -66,4 +66,4 @@ class DenoisingAutoencoder(nn.Module):
         return self.decoder(self.encoder(filled))[:, :, :height, :width]
 
 
-register("denoising_autoencoder", "Gondara 2016, our widths", (1, 40, 40))(DenoisingAutoencoder)
+register("denoising_autoencoder", "Gondara 2016, our widths", (1, 40, 40), "picture")(DenoisingAutoencoder)

@@ -157,9 +157,9 @@ def add(depth: int) -> None:
     ) -> DenseNet:
         return DenseNet(depth, num_classes, in_channels, width, dropout, bn_momentum, statistics)
 
-    register(f"densenet{depth}", SOURCE, (3, 224, 224))(build)
+    register(f"densenet{depth}", SOURCE, (3, 224, 224), "scores")(build)
 
 
-register("densenet121", SOURCE, (3, 224, 224))(DenseNet121)
+register("densenet121", SOURCE, (3, 224, 224), "scores")(DenseNet121)
 for layers in (161, 169, 201):
     add(layers)

@@ -67,4 +67,4 @@ class DnCNN(nn.Module):
         return restored
 
 
-register("dncnn", "Zhang, Zuo, Chen, Meng & Zhang 2017", (1, 40, 40))(DnCNN)
+register("dncnn", "Zhang, Zuo, Chen, Meng & Zhang 2017", (1, 40, 40), "picture")(DnCNN)

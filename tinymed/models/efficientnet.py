@@ -108,4 +108,4 @@ def initialise(module: nn.Module) -> None:
         init.zeros_(module.bias)
 
 
-register("efficientnet_b0", "Tan & Le 2019", (3, 224, 224))(EfficientNetB0)
+register("efficientnet_b0", "Tan & Le 2019", (3, 224, 224), "scores")(EfficientNetB0)

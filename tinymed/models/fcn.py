@@ -162,7 +162,7 @@ def add(stride: int) -> None:
     ) -> FCN:
         return FCN(stride, num_classes, in_channels, width, encoder, dropout, learned_upsampling)
 
-    register(f"fcn{stride}s", f"{SOURCE}, on VGG-16", (3, 224, 224))(build)
+    register(f"fcn{stride}s", f"{SOURCE}, on VGG-16", (3, 224, 224), "map")(build)
 
 
 for stride in SKIPS:

@@ -69,4 +69,4 @@ class FCRN50(ResNetTrunk):
         return crop(self.upscore[2](y), 0, input)
 
 
-register("fcrn50", "Yu, Chen, Dou, Qin & Heng 2017, our reading", (3, 480, 480))(FCRN50)
+register("fcrn50", "Yu, Chen, Dou, Qin & Heng 2017, our reading", (3, 480, 480), "map")(FCRN50)

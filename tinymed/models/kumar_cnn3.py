@@ -77,4 +77,4 @@ class KumarCNN3(nn.Module):
         return self.classifier(self.features(input))
 
 
-register("kumar_cnn3", "Kumar, Verma, Sharma, Bhargava, Vahadane & Sethi 2017", (3, 51, 51))(KumarCNN3)
+register("kumar_cnn3", "Kumar, Verma, Sharma, Bhargava, Vahadane & Sethi 2017", (3, 51, 51), "scores")(KumarCNN3)

@@ -231,5 +231,5 @@ class LeNet5Modern(nn.Module):
 
 
 SOURCE = "LeCun, Bottou, Bengio & Haffner 1998"
-register("lenet5", f"{SOURCE}, section II.B", (1, 32, 32))(LeNet5)
-register("lenet5_modern", f"{SOURCE}, as built today", (1, 32, 32))(LeNet5Modern)
+register("lenet5", f"{SOURCE}, section II.B", (1, 32, 32), "scores")(LeNet5)
+register("lenet5_modern", f"{SOURCE}, as built today", (1, 32, 32), "scores")(LeNet5Modern)

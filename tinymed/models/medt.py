@@ -130,5 +130,5 @@ def logo(num_classes: int = 2, in_channels: int = 3, size: int = 128, width: int
     return MedT(num_classes, in_channels, size, width, positions=("plain", "plain"))
 
 
-register("medt", SOURCE, (3, 128, 128))(medt)
-register("logo", f"{SOURCE}, without gates", (3, 128, 128))(logo)
+register("medt", SOURCE, (3, 128, 128), "map")(medt)
+register("logo", f"{SOURCE}, without gates", (3, 128, 128), "map")(logo)

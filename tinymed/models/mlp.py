@@ -118,4 +118,4 @@ class MLP(nn.Module):
         return self.classifier(self.features(input))
 
 
-register("mlp", "Rumelhart, Hinton & Williams 1986", (1, 28, 28))(MLP)
+register("mlp", "Rumelhart, Hinton & Williams 1986", (1, 28, 28), "scores")(MLP)

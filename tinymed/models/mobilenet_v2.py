@@ -80,4 +80,4 @@ class MobileNetV2(nn.Module):
         return self.classifier(F.flatten(F.adaptive_avg_pool2d(self.features(input), 1), 1))
 
 
-register("mobilenet_v2", "Sandler, Howard, Zhu, Zhmoginov & Chen 2018", (3, 224, 224))(MobileNetV2)
+register("mobilenet_v2", "Sandler, Howard, Zhu, Zhmoginov & Chen 2018", (3, 224, 224), "scores")(MobileNetV2)

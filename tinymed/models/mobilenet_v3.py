@@ -129,7 +129,7 @@ def add(variant: str) -> None:
     ) -> MobileNetV3:
         return MobileNetV3(variant, num_classes, in_channels, width, dropout, bn_momentum, bn_eps, statistics)
 
-    register(f"mobilenet_v3_{variant}", "Howard et al. 2019", (3, 224, 224))(build)
+    register(f"mobilenet_v3_{variant}", "Howard et al. 2019", (3, 224, 224), "scores")(build)
 
 
 for each in TABLES:

@@ -91,4 +91,4 @@ class MultiStream(nn.Module):
         return (scores, *(classify(f) for classify, f in zip(self.auxiliary, seen, strict=True)))
 
 
-register("multistream", "Kawahara & Hamarneh 2016", (3, 454, 454))(MultiStream)
+register("multistream", "Kawahara & Hamarneh 2016", (3, 454, 454), "scores")(MultiStream)

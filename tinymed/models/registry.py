@@ -20,12 +20,14 @@ class Entry(NamedTuple):
         build: The function or class that makes it.
         source: The publication.
         input: (channels, *space) by default; one such shape for each input of a network that takes several.
+        gives: What it gives for an image, see `register`.
     """
 
     name: str
     build: Callable[..., Module]
     source: str  # the publication
     input: Shapes  # (channels, *space) by default; one such for each input of a network that takes several
+    gives: str = ""
 
     @property
     def options(self) -> list[str]:
@@ -36,19 +38,24 @@ class Entry(NamedTuple):
 registry: dict[str, Entry] = {}
 
 
-def register(name: str, source: str, input: Shapes) -> Callable[[Any], Any]:
+GIVES = ("", "scores", "map", "picture")
+
+
+def register(name: str, source: str, input: Shapes, gives: str = "") -> Callable[[Any], Any]:
     """Register a function or class that builds a network, so that `create(name, ...)` finds it.
 
     Args:
         name: What `create`, `tinymed train` and `tinymed models` call the network.
         source: The publication.
         input: Shape (channels, *space) of one image by default, or one such shape for each input.
+        gives: What it gives for such an image: "scores" of num_classes classes, a "map" of such scores at each pixel of
+            the image, or a "picture" of the image's shape; "" for another shape, which is found by making the network.
 
     Returns:
         A decorator that gives back what it decorates.
 
     Raises:
-        ValueError: The name belongs to a network of another module.
+        ValueError: The name belongs to a network of another module, or gives is none of these.
 
     Example:
         >>> @register("tiny_example", "this docstring", (1, 8, 8))
@@ -59,11 +66,13 @@ def register(name: str, source: str, input: Shapes) -> Callable[[Any], Any]:
         (3, 5)
         >>> del registry["tiny_example"]
     """
+    if gives not in GIVES:
+        raise ValueError(f"models: {name} gives one of {', '.join(map(repr, GIVES))}, got {gives!r}")
 
     def add(build: Any) -> Any:
         if name in registry and registry[name].build.__module__ != build.__module__:
             raise ValueError(f"models: the name {name!r} is taken by {registry[name].build.__module__}")
-        registry[name] = Entry(name, build, source, input)
+        registry[name] = Entry(name, build, source, input, gives)
         return build
 
     return add

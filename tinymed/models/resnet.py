@@ -152,7 +152,7 @@ def add_basic(depth: int) -> None:
         trunk = block, 1, DEPTHS[depth], imagenet_widths(width), "imagenet", in_channels, norm
         return ResNet(*trunk, num_classes=num_classes)
 
-    register(f"resnet{depth}", SOURCE, (3, 224, 224))(build)
+    register(f"resnet{depth}", SOURCE, (3, 224, 224), "scores")(build)
 
 
 def add_bottleneck(depth: int) -> None:
@@ -169,7 +169,7 @@ def add_bottleneck(depth: int) -> None:
         norm = {"momentum": bn_momentum, "statistics": statistics}
         return ResNet(*bottleneck_trunk(depth, in_channels, width, stride_on, norm), num_classes=num_classes)
 
-    register(f"resnet{depth}", SOURCE, (3, 224, 224))(build)
+    register(f"resnet{depth}", SOURCE, (3, 224, 224), "scores")(build)
 
 
 for layers in (18, 34):
@@ -178,7 +178,7 @@ for layers in (101, 152):
     add_bottleneck(layers)
 
 
-@register("resnet50", SOURCE, (3, 224, 224))
+@register("resnet50", SOURCE, (3, 224, 224), "scores")
 def resnet50(
     num_classes: int = 1000,
     in_channels: int = 3,
@@ -216,7 +216,7 @@ def resnet50(
     return ResNet(*resnet50_trunk(in_channels, width, stride_on, norm), num_classes=num_classes)
 
 
-@register("resnet20", "He, Zhang, Ren & Sun 2016, section 4.2", (3, 32, 32))
+@register("resnet20", "He, Zhang, Ren & Sun 2016, section 4.2", (3, 32, 32), "scores")
 def resnet20(
     num_classes: int = 10,
     in_channels: int = 3,

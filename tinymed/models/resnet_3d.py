@@ -11,7 +11,7 @@ convolution with batch norm.  The stem keeps the size, as volumes of 28 voxels a
 has the names of `resnet18`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import nn
@@ -97,15 +97,23 @@ def he_convolutions(module: nn.Module) -> None:
         init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-@register("resnet18_3d", "J. Yang et al. 2023 (MedMNIST v2), after He, Zhang, Ren & Sun 2016", (1, 28, 28, 28))
-def resnet18_3d(
-    num_classes: int = 2,
-    in_channels: int = 1,
-    width: float = 1.0,
-    bn_momentum: float = nn.TORCH["momentum"],
-    statistics: str = "corrected",
-) -> ResNet3d:
-    """Build ResNet-18 for volumes, the 3-D baseline of MedMNIST.
+def declare(
+    name: str, title: str, depths: Sequence[int], widths: Sequence[int], source: str, reference: str
+) -> Callable[..., ResNet3d]:
+    """Register the network with these blocks and channels of its stages, and return the function that builds it."""
+
+    def build(
+        num_classes: int = 2,
+        in_channels: int = 1,
+        width: float = 1.0,
+        bn_momentum: float = nn.TORCH["momentum"],
+        statistics: str = "corrected",
+    ) -> ResNet3d:
+        scaled = [scale_channels(w, width) for w in widths]
+        return ResNet3d(depths, scaled, num_classes, in_channels, {"momentum": bn_momentum, "statistics": statistics})
+
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = f"""Build {title}.
 
     Args:
         num_classes: Number of classes, hence of outputs per volume.
@@ -121,45 +129,29 @@ def resnet18_3d(
         UserError: width is not positive.
 
     Example:
-        >>> resnet18_3d(num_classes=3, width=1 / 16)(tinymed.zeros(2, 1, 8, 8, 8)).shape
+        >>> {name}(num_classes=3, width=1 / 16)(tinymed.zeros(2, 1, 8, 8, 8)).shape
         (2, 3)
 
     Reference:
-        J. Yang et al., "MedMNIST v2", Scientific Data 2023.
+        {reference}
     """
-    widths = [scale_channels(w, width) for w in (64, 128, 256, 512)]
-    return ResNet3d((2, 2, 2, 2), widths, num_classes, in_channels, {"momentum": bn_momentum, "statistics": statistics})
+    register(name, source, (1, 28, 28, 28), "scores")(build)
+    return build
 
 
-@register("resnet8_3d", "He, Zhang, Ren & Sun 2016, section 4.2, for volumes", (1, 28, 28, 28))
-def resnet8_3d(
-    num_classes: int = 2,
-    in_channels: int = 1,
-    width: float = 1.0,
-    bn_momentum: float = nn.TORCH["momentum"],
-    statistics: str = "corrected",
-) -> ResNet3d:
-    """Build a residual network of eight layers for volumes, small enough to learn from a few hundred on a processor.
-
-    Args:
-        num_classes: Number of classes, hence of outputs per volume.
-        in_channels: Channels of the volume.
-        width: Multiplier of all channels.
-        bn_momentum: Share of the new batch in batch norm's running statistics.
-        statistics: Which running variance batch norm keeps, see `nn.BatchNorm3d`.
-
-    Returns:
-        A network of volumes (N, in_channels, D, H, W) to logits (N, num_classes).
-
-    Raises:
-        UserError: width is not positive.
-
-    Example:
-        >>> resnet8_3d(num_classes=3)(tinymed.zeros(2, 1, 8, 8, 8)).shape
-        (2, 3)
-
-    Reference:
-        He, Zhang, Ren & Sun, CVPR 2016, section 4.2.
-    """
-    widths = [scale_channels(w, width) for w in (16, 32, 64)]
-    return ResNet3d((1, 1, 1), widths, num_classes, in_channels, {"momentum": bn_momentum, "statistics": statistics})
+resnet18_3d = declare(
+    "resnet18_3d",
+    "ResNet-18 for volumes, the 3-D baseline of MedMNIST",
+    (2, 2, 2, 2),
+    (64, 128, 256, 512),
+    "J. Yang et al. 2023 (MedMNIST v2), after He, Zhang, Ren & Sun 2016",
+    'J. Yang et al., "MedMNIST v2", Scientific Data 2023.',
+)
+resnet8_3d = declare(
+    "resnet8_3d",
+    "a residual network of eight layers for volumes, small enough to learn from a few hundred on a processor",
+    (1, 1, 1),
+    (16, 32, 64),
+    "He, Zhang, Ren & Sun 2016, section 4.2, for volumes",
+    "He, Zhang, Ren & Sun, CVPR 2016, section 4.2.",
+)

@@ -88,4 +88,4 @@ class StackedAutoencoder(nn.Module):
         return (images, *values) if self.codes else images
 
 
-register("sae", "Hinton & Salakhutdinov 2006", (1, 28, 28))(StackedAutoencoder)
+register("sae", "Hinton & Salakhutdinov 2006", (1, 28, 28), "picture")(StackedAutoencoder)

@@ -61,4 +61,4 @@ class ShinAutoencoder(nn.Module):
         return (images, F.flatten(seen, 1), F.flatten(code, 1)) if self.codes else images
 
 
-register("sae_shin", "Shin et al. 2013, by its plan", (8, 16, 16))(ShinAutoencoder)
+register("sae_shin", "Shin et al. 2013, by its plan", (8, 16, 16), "picture")(ShinAutoencoder)

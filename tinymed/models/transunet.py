@@ -243,5 +243,5 @@ def transunet_tiny(num_classes: int = 2, in_channels: int = 3, size: int = 96, d
     return TransUNet(num_classes, in_channels, size, 8, (1, 1, 2), 64, 2, 4, 128, (32, 16, 8, 8), dropout)
 
 
-register("transunet", SOURCE, (3, 224, 224))(transunet)
-register("transunet_tiny", f"{SOURCE}, 2 layers of width 64", (3, 96, 96))(transunet_tiny)
+register("transunet", SOURCE, (3, 224, 224), "map")(transunet)
+register("transunet_tiny", f"{SOURCE}, 2 layers of width 64", (3, 96, 96), "map")(transunet_tiny)

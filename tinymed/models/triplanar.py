@@ -85,4 +85,4 @@ class Triplanar(nn.Module):
         return self.classifier(F.cat([see(patch) for see, patch in zip(self.planes, patches, strict=True)], 1))
 
 
-register("triplanar", "Prasoon, Petersen, Igel, Lauze, Dam & Nielsen 2013", (3, 28, 28))(Triplanar)
+register("triplanar", "Prasoon, Petersen, Igel, Lauze, Dam & Nielsen 2013", (3, 28, 28), "scores")(Triplanar)

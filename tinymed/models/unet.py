@@ -226,5 +226,7 @@ def unet_small(
 
 
 register("unet", SOURCE, (1, 572, 572))(UNet)
-register("unet_bn", f"{SOURCE}; padded, with batch norm", (3, 256, 256))(unet_bn)
-register("unet_small", f"{SOURCE}; padded, base 32, the baseline of Lou, Guan & Loew 2021", (1, 256, 256))(unet_small)
+register("unet_bn", f"{SOURCE}; padded, with batch norm", (3, 256, 256), "map")(unet_bn)
+register("unet_small", f"{SOURCE}; padded, base 32, the baseline of Lou, Guan & Loew 2021", (1, 256, 256), "map")(
+    unet_small
+)

@@ -67,4 +67,4 @@ class UNetConvLSTM(nn.Module):
         return F.permute(F.reshape(scores, (n, depth, *scores.shape[1:])), (0, 2, 1, 3, 4))
 
 
-register("unet_convlstm", "J. Chen, Yang, Zhang, Alber & D. Chen 2016", (1, 16, 64, 64))(UNetConvLSTM)
+register("unet_convlstm", "J. Chen, Yang, Zhang, Alber & D. Chen 2016", (1, 16, 64, 64), "map")(UNetConvLSTM)

@@ -218,5 +218,5 @@ def unet_monai_3d(
     return MonaiUNet(num_classes, in_channels, channels, strides, num_res_units, norm=norm, dropout=dropout, axes=3)
 
 
-register("unet_monai", SOURCE, (1, 256, 256))(MonaiUNet)
-register("unet_monai_3d", SOURCE, (1, 64, 64, 64))(unet_monai_3d)
+register("unet_monai", SOURCE, (1, 256, 256), "map")(MonaiUNet)
+register("unet_monai_3d", SOURCE, (1, 64, 64, 64), "map")(unet_monai_3d)

@@ -129,7 +129,7 @@ def add(name: str, depth: int, batch_norm: bool) -> None:
         return VGG(depth, batch_norm, num_classes, in_channels, width, dropout, pooled)
 
     letter = {11: "A", 13: "B", 16: "D", 19: "E"}[depth]
-    register(name, f"{SOURCE} {letter}{' with batch norm' if batch_norm else ''}", (3, 224, 224))(build)
+    register(name, f"{SOURCE} {letter}{' with batch norm' if batch_norm else ''}", (3, 224, 224), "scores")(build)
 
 
 for layers in CONVOLUTIONS:

@@ -92,4 +92,4 @@ class VNet(nn.Module):
         return self.head(y)
 
 
-register("vnet", "Milletari, Navab & Ahmadi 2016", (1, 64, 128, 128))(VNet)
+register("vnet", "Milletari, Navab & Ahmadi 2016", (1, 64, 128, 128), "map")(VNet)

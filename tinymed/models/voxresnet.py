@@ -121,4 +121,4 @@ class AutoContext(nn.Module):
         return self.second(F.cat([input, context], 1))
 
 
-register("voxresnet", "Chen, Dou, Yu, Qin & Heng 2018", (1, 80, 80, 80))(VoxResNet)
+register("voxresnet", "Chen, Dou, Yu, Qin & Heng 2018", (1, 80, 80, 80), "map")(VoxResNet)

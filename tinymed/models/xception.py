@@ -98,4 +98,4 @@ class Xception(nn.Module):
         return self.fc(self.dropout(F.flatten(self.avgpool(y), 1)))
 
 
-register("xception", "Chollet 2017", (3, 299, 299))(Xception)
+register("xception", "Chollet 2017", (3, 299, 299), "scores")(Xception)

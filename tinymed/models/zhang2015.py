@@ -64,4 +64,4 @@ class Zhang2015(nn.Module):
         return self.classifier(self.features(input))
 
 
-register("zhang2015", "Zhang, Li, Deng, Wang, Lin, Ji & Shen 2015", (3, 13, 13))(Zhang2015)
+register("zhang2015", "Zhang, Li, Deng, Wang, Lin, Ji & Shen 2015", (3, 13, 13), "scores")(Zhang2015)

@@ -67,17 +67,18 @@ class L1Loss(Loss):
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
 
     Shape:
-        Input and target of the same shape; output a number, or with reduction="none" that shape.
+        Input and target of the same shape, or broadcast with a warning; output a number, or with reduction="none"
+        that shape.
 
     Raises:
-        ValueError: an unknown reduction, or, when called, shapes that differ.
+        ValueError: an unknown reduction, or, when called, shapes that do not broadcast.
 
     Example:
         >>> from tinymed import nn, tensor
         >>> nn.L1Loss()(tensor([1.0, 2.0]), tensor([0.0, 4.0])).item()
         1.5
 
-    As `torch.nn.L1Loss`, which only warns where shapes differ and broadcast.
+    As `torch.nn.L1Loss`.
     """
 
     function = "l1_loss"
@@ -92,17 +93,18 @@ class MSELoss(Loss):
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
 
     Shape:
-        Input and target of the same shape; output a number, or with reduction="none" that shape.
+        Input and target of the same shape, or broadcast with a warning; output a number, or with reduction="none"
+        that shape.
 
     Raises:
-        ValueError: an unknown reduction, or, when called, shapes that differ.
+        ValueError: an unknown reduction, or, when called, shapes that do not broadcast.
 
     Example:
         >>> from tinymed import nn, tensor
         >>> nn.MSELoss()(tensor([1.0, 2.0]), tensor([0.0, 4.0])).item()
         2.5
 
-    As `torch.nn.MSELoss`, which only warns where shapes differ and broadcast.
+    As `torch.nn.MSELoss`.
     """
 
     function = "mse_loss"
@@ -118,10 +120,11 @@ class SmoothL1Loss(Loss):
         beta: the error, in the units of the input, from which the loss is linear.  Default: 1.
 
     Shape:
-        Input and target of the same shape; output a number, or with reduction="none" that shape.
+        Input and target of the same shape, or broadcast with a warning; output a number, or with reduction="none"
+        that shape.
 
     Raises:
-        ValueError: an unknown reduction, or, when called, shapes that differ or a negative beta.
+        ValueError: an unknown reduction, or, when called, shapes that do not broadcast or a negative beta.
 
     Example:
         >>> from tinymed import nn, tensor
@@ -145,10 +148,11 @@ class HuberLoss(Loss):
         delta: the error, in the units of the input, from which the loss is linear.  Default: 1.
 
     Shape:
-        Input and target of the same shape; output a number, or with reduction="none" that shape.
+        Input and target of the same shape, or broadcast with a warning; output a number, or with reduction="none"
+        that shape.
 
     Raises:
-        ValueError: an unknown reduction, or, when called, shapes that differ or a delta that is not positive.
+        ValueError: an unknown reduction, or, when called, shapes that do not broadcast or a delta that is not positive.
 
     Example:
         >>> from tinymed import nn, tensor
@@ -307,7 +311,7 @@ class KLDivLoss(Loss):
         reduction="none" that shape.
 
     Raises:
-        ValueError: an unknown reduction, or, when called, shapes that differ.
+        ValueError: an unknown reduction, or, when called, shapes that do not broadcast.
 
     Example:
         >>> from tinymed import nn, tensor

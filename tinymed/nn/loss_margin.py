@@ -18,10 +18,11 @@ class HingeEmbeddingLoss(Loss):
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
 
     Shape:
-        Input and target of the same shape; output a number, or with reduction="none" that shape.
+        Input and target of the same shape, or broadcast with a warning; output a number, or with reduction="none"
+        that shape.
 
     Raises:
-        ValueError: an unknown reduction, or, when called, shapes that differ.
+        ValueError: an unknown reduction, or, when called, shapes that do not broadcast.
 
     Example:
         >>> from tinymed import nn, tensor
@@ -146,10 +147,11 @@ class SoftMarginLoss(Loss):
         reduction: "mean", "sum" or "none" (one loss for each element).  Default: "mean".
 
     Shape:
-        Input and target of the same shape; output a number, or with reduction="none" that shape.
+        Input and target of the same shape, or broadcast with a warning; output a number, or with reduction="none"
+        that shape.
 
     Raises:
-        ValueError: an unknown reduction, or, when called, shapes that differ.
+        ValueError: an unknown reduction, or, when called, shapes that do not broadcast.
 
     Example:
         >>> from tinymed import nn, tensor

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..tensor import Tensor
 from . import functional as F
+from . import module
 from .container import ModuleList
 from .dropout import Dropout
 from .linear import Linear
@@ -165,6 +166,12 @@ class TransformerDecoderLayer(Layer):
         return self.add(x, self.norm3, self.dense)
 
 
+def copies(layer: Module, count: int) -> ModuleList:
+    """Return so many copies of a layer; under `init.no_weights` they share its weights, which have no memory."""
+    shared = [p.array for p in layer.parameters()] if module.weightless else []
+    return ModuleList(copy.deepcopy(layer, {id(a): a for a in shared}) for _ in range(count))
+
+
 class TransformerEncoder(Module):
     """Apply several encoder layers one after another.
 
@@ -196,7 +203,7 @@ class TransformerEncoder(Module):
         mask_check: bool = True,
     ):
         super().__init__()
-        self.layers = ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
+        self.layers = copies(encoder_layer, num_layers)
         self.num_layers, self.norm = num_layers, norm
 
     def forward(
@@ -235,7 +242,7 @@ class TransformerDecoder(Module):
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None):
         super().__init__()
-        self.layers = ModuleList(copy.deepcopy(decoder_layer) for _ in range(num_layers))
+        self.layers = copies(decoder_layer, num_layers)
         self.num_layers, self.norm = num_layers, norm
 
     def forward(

@@ -184,8 +184,8 @@ def hardtanh_forward(xp: Any, x: Array, low: float, high: float) -> Array:
 
 @kernel(flops=lambda dy, *_: 2 * dy.size)
 def hardtanh_backward(xp: Any, dy: Array, y: Array, low: float, high: float) -> Array:
-    """dx = dy where low < y < high, else 0."""
-    return xp.where((y > low) & (y < high), dy, 0)
+    """dx = dy where low < y < high or y is NaN, else 0."""
+    return xp.where((y <= low) | (y >= high), 0, dy)
 
 
 class Hardtanh(Op):

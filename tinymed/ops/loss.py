@@ -4,6 +4,7 @@
 compositions of other ops are in loss_functions.py.
 """
 
+import sys
 import warnings
 from typing import Any
 
@@ -316,17 +317,44 @@ def checked_target(name: str, input: Any, target: Any, reduction: str) -> Any:
         raise ValueError(
             f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; they must be equal"
         )
+    return of_one_dtype(input, target)
+
+
+def broadcast_target(name: str, input: Any, target: Any, reduction: str) -> Any:
+    """Return the target in the input's dtype; one of another shape broadcasts with the input, with a warning."""
+    check_reduction(name, reduction)
+    warn_of_broadcast(name, input, target)
+    return of_one_dtype(input, target)
+
+
+def of_one_dtype(input: Any, target: Any) -> Any:
+    """Return the target in the input's dtype."""
     return target if target.array.dtype == input.array.dtype else Cast.apply(target, input.array.dtype)
 
 
 def warn_of_broadcast(name: str, input: Any, target: Any) -> None:
-    """Warn where a loss broadcasts a target of another shape, as PyTorch's does."""
-    if input.shape != target.shape:
-        warnings.warn(
-            f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}; they are broadcast, "
-            "which is nearly always a mistake",
-            stacklevel=3,
-        )
+    """Warn where a loss broadcasts a target of another shape, as PyTorch's does.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
+    """
+    if input.shape == target.shape:
+        return
+    shapes = f"{name}: target has shape {list(target.shape)}, input {list(input.shape)}"
+    try:
+        np.broadcast_shapes(input.shape, target.shape)
+    except ValueError:
+        raise ValueError(f"{shapes}; they must be equal, or at least broadcast") from None
+    message = f"{shapes}; they are broadcast, which is nearly always a mistake"
+    warnings.warn(message, stacklevel=frames_of_the_package())
+
+
+def frames_of_the_package() -> int:
+    """Return the `stacklevel` by which the caller's warning names the first line outside the package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tinymed."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def check_unit(name: str, what: str, given: Any) -> None:

@@ -13,6 +13,7 @@ from .elementwise import add, div, mul, pow, sub, where
 from .loss import (
     IGNORED,
     binary_cross_entropy_with_logits,
+    broadcast_target,
     check_reduction,
     checked_target,
     nll_loss,
@@ -32,8 +33,8 @@ def reduced(loss: Any, reduction: str) -> Any:
 
 
 def difference(name: str, input: Any, target: Any, reduction: str) -> Any:
-    """Compute input - target of equal shapes: broadcasting, of which PyTorch only warns, is nearly always a mistake."""
-    return sub(input, checked_target(name, input, target, reduction))
+    """Compute input - target; shapes that differ are broadcast, with a warning."""
+    return sub(input, broadcast_target(name, input, target, reduction))
 
 
 def weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
@@ -41,7 +42,7 @@ def weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
     if weight is None:
         return reduced(loss, reduction)
     if weight.shape != loss.shape:
-        raise ValueError(f"{name}: weight has shape {list(weight.shape)}, input {list(loss.shape)}; they must be equal")
+        raise ValueError(f"{name}: weight has shape {list(weight.shape)}, the loss {list(loss.shape)}")
     loss = mul(loss, weight)
     return div(sum(loss), sum(weight)) if reduction == "mean" else reduced(loss, reduction)
 
@@ -51,15 +52,15 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Ten
     """Compute the squared error (input - target)^2.
 
     Args:
-        input, target: Tensors of one shape.
+        input, target: Tensors of one shape; others are broadcast, with a warning.
         reduction: "none" for a loss per element, "sum", or "mean".
         weight: A weight of each element; the mean divides by the sum of the weights.
 
     Returns:
-        A tensor without axes; of the input's shape for reduction "none".
+        A tensor without axes; of the broadcast shape for reduction "none".
 
     Raises:
-        ValueError: Shapes differ, which PyTorch only warns of, or reduction is unknown.
+        ValueError: Shapes do not broadcast, or reduction is unknown.
 
     Example:
         >>> import tinymed
@@ -76,15 +77,15 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tens
     """Compute the absolute error |input - target|; its gradient where they are equal is 0.
 
     Args:
-        input, target: Tensors of one shape.
+        input, target: Tensors of one shape; others are broadcast, with a warning.
         reduction: "none" for a loss per element, "sum", or "mean".
         weight: A weight of each element; the mean divides by the sum of the weights.
 
     Returns:
-        A tensor without axes; of the input's shape for reduction "none".
+        A tensor without axes; of the broadcast shape for reduction "none".
 
     Raises:
-        ValueError: Shapes differ, or reduction is unknown.
+        ValueError: Shapes do not broadcast, or reduction is unknown.
 
     Example:
         >>> import tinymed
@@ -101,16 +102,16 @@ def huber_loss(
     """Compute d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), for d = input - target.
 
     Args:
-        input, target: Tensors of one shape.
+        input, target: Tensors of one shape; others are broadcast, with a warning.
         reduction: "none" for a loss per element, "sum", or "mean".
         delta: Where the parabola becomes a line; positive.
         weight: A weight of each element; the mean divides by the number of elements, as PyTorch's does here.
 
     Returns:
-        A tensor without axes; of the input's shape for reduction "none".
+        A tensor without axes; of the broadcast shape for reduction "none".
 
     Raises:
-        ValueError: Shapes differ, delta is not positive, or reduction is unknown.
+        ValueError: Shapes do not broadcast, delta is not positive, or reduction is unknown.
 
     Example:
         >>> import tinymed
@@ -123,12 +124,16 @@ def huber_loss(
     """
     if delta <= 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
-    d = difference("huber_loss", input, target, reduction)
-    size = abs(d)
-    loss = where(lt(size, delta), mul(mul(d, d), 0.5), mul(sub(size, 0.5 * delta), delta))
+    loss = parabola_and_line(difference("huber_loss", input, target, reduction), delta)
     if weight is not None and weight.shape != loss.shape:
-        raise ValueError(f"huber_loss: weight has shape {list(weight.shape)}, input {list(loss.shape)}")
+        raise ValueError(f"huber_loss: weight has shape {list(weight.shape)}, the loss {list(loss.shape)}")
     return reduced(loss if weight is None else mul(loss, weight), reduction)
+
+
+def parabola_and_line(d: Any, delta: float) -> Any:
+    """Compute d^2 / 2 where |d| < delta, else delta (|d| - delta / 2)."""
+    size = abs(d)
+    return where(lt(size, delta), mul(mul(d, d), 0.5), mul(sub(size, 0.5 * delta), delta))
 
 
 @torch_arguments("input target size_average reduce reduction beta")
@@ -136,15 +141,15 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
     """Compute d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, for d = input - target.
 
     Args:
-        input, target: Tensors of one shape.
+        input, target: Tensors of one shape; others are broadcast, with a warning.
         reduction: "none" for a loss per element, "sum", or "mean".
         beta: Where the parabola becomes a line; 0 gives l1_loss.
 
     Returns:
-        A tensor without axes; of the input's shape for reduction "none".
+        A tensor without axes; of the broadcast shape for reduction "none".
 
     Raises:
-        ValueError: Shapes differ, beta is negative, or reduction is unknown.
+        ValueError: Shapes do not broadcast, beta is negative, or reduction is unknown.
 
     Example:
         >>> import tinymed
@@ -159,7 +164,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    return div(huber_loss(input, target, reduction, beta), beta)
+    loss = parabola_and_line(difference("smooth_l1_loss", input, target, reduction), beta)
+    return div(reduced(loss, reduction), beta)
 
 
 # ---------------------------------------------------------------------------------------------------------- hinge
@@ -354,16 +360,16 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
 
     Args:
         input: Log-probabilities, of any shape.
-        target: Probabilities of the input's shape; 0 contributes 0.
+        target: Probabilities of the input's shape, or broadcast with it, with a warning; 0 contributes 0.
         reduction: "none", "sum", "mean" over the elements, or "batchmean": the sum over the length of the first axis,
             which is the divergence.
         log_target: Take target as log-probabilities too.
 
     Returns:
-        A tensor without axes; of the input's shape for reduction "none".
+        A tensor without axes; of the broadcast shape for reduction "none".
 
     Raises:
-        ValueError: Shapes differ, or reduction is unknown.
+        ValueError: Shapes do not broadcast, or reduction is unknown.
 
     Example:
         >>> import tinymed
@@ -374,7 +380,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     Reference:
         Kullback & Leibler, Annals of Mathematical Statistics 1951.
     """
-    target = checked_target("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
+    target = broadcast_target("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
     if log_target:
         loss = mul(exp(target), sub(target, input))
     else:

@@ -15,7 +15,7 @@ from .compare import eq
 from .distance import pairwise_distance
 from .elementwise import add, div, mul, sub, where
 from .gather import OneHot, gather
-from .loss import check_classes, check_reduction, raw
+from .loss import check_classes, check_reduction, raw, warn_of_broadcast
 from .loss_functions import reduced
 from .maximum import minimum
 from .reduce import sum
@@ -101,14 +101,14 @@ def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> 
 
     Args:
         input: Scores, of any shape.
-        target: Of the input's shape, 1 or -1.
+        target: 1 or -1; of the input's shape, or broadcast to it, with a warning.
         reduction: "none" for a loss per element, "sum", or "mean".
 
     Returns:
         A tensor without axes; of the input's shape for reduction "none".
 
     Raises:
-        ValueError: Shapes differ, or reduction is unknown.
+        ValueError: The target does not broadcast to the input, or reduction is unknown.
 
     Example:
         >>> import tinymed
@@ -117,9 +117,12 @@ def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> 
         200.0
     """
     check_reduction("soft_margin_loss", reduction)
-    if input.shape != target.shape:
-        raise ValueError(f"soft_margin_loss: target has shape {list(target.shape)}, input {list(input.shape)}")
-    return reduced(neg(logsigmoid(mul(target, input))), reduction)
+    warn_of_broadcast("soft_margin_loss", input, target)
+    loss = neg(logsigmoid(mul(target, input)))
+    if loss.shape != input.shape:
+        shapes = f"target has shape {list(target.shape)}, input {list(input.shape)}"
+        raise ValueError(f"soft_margin_loss: {shapes}; the target must be of the input's shape, or broadcast to it")
+    return reduced(loss, reduction)
 
 
 @torch_arguments("input target weight size_average reduce reduction")
@@ -146,7 +149,8 @@ def multilabel_soft_margin_loss(
     check_reduction("multilabel_soft_margin_loss", reduction)
     each = add(mul(target, logsigmoid(input)), mul(sub(1.0, target), logsigmoid(neg(input))))
     loss = neg(each if weight is None else mul(each, weight))
-    return reduced(div(sum(loss, -1), float(input.shape[-1])), reduction)
+    axis = len(input.shape) - 1  # of the classes, in PyTorch also where the target has more axes
+    return reduced(div(sum(loss, axis), float(input.shape[axis])), reduction)
 
 
 NOT_A_CLASS = np.iinfo(np.int64).min  # nothing is ignored

@@ -221,8 +221,8 @@ def elu_forward(xp: Any, x: Array, alpha: float, scale: float, rate: float) -> A
 
 @kernel(flops=lambda dy, *_: 3 * dy.size)
 def elu_backward(xp: Any, dy: Array, y: Array, alpha: float, scale: float, rate: float) -> Array:
-    """dx = scale dy where y > 0, else rate dy (y + scale alpha)."""
-    return xp.where(y > 0, scale * dy, rate * dy * (y + scale * alpha))
+    """dx = scale dy where y > 0 or NaN, else rate dy (y + scale alpha)."""
+    return xp.where(y <= 0, rate * dy * (y + scale * alpha), scale * dy)
 
 
 class ELU(Op):

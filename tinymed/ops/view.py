@@ -13,17 +13,7 @@ from .shape import reshape
 
 
 def view(input: Tensor, *shape: Any) -> Tensor:
-    """Return the elements in C order in another shape; a write to one of the two is seen in the other.
-
-    Args:
-        input: Tensor of any shape.
-        shape: The new lengths, one by one or as a sequence; one may be -1.
-
-    Returns:
-        A tensor of the input's dtype.
-
-    Raises:
-        ValueError: The numbers of elements differ.
+    """Return `reshape` of the tensor, of the same arguments; a write to one of the two is seen in the other.
 
     Example:
         >>> import tinymed

@@ -112,42 +112,43 @@ def with_shortcut(rule: Any) -> Any:
     return lambda *args: rule(*args[:-1])
 
 
-direct_kernel = kernel(
-    backend="numba",
-    double="numba",
-    image="y x other",
-    out=with_shortcut(direct_out),
-    work=with_shortcut(direct_work),
-    flops=with_shortcut(direct_flops),
-)
+def after_direct(name: str, rectify: bool) -> None:
+    """Declare the kernel of this name: conv_direct + other, and ReLU of the sum where `rectify` says so."""
+
+    @kernel(
+        name=name,
+        backend="numba",
+        double="numba",
+        image="y x other",
+        out=with_shortcut(direct_out),
+        work=with_shortcut(direct_work),
+        flops=with_shortcut(direct_flops),
+    )
+    def conv_direct_and_shortcut(
+        y: Any,
+        tables: Any,
+        x: Any,
+        packed: Any,
+        bias: Any,
+        shape: Any,
+        stride: Any,
+        dilation: Any,
+        groups: Any,
+        other: Any,
+    ) -> None:
+        """Compute conv_direct + other, and ReLU of it where that was asked for."""
+        blocks = ceil_div(y.shape[0] * y.shape[1] * y.shape[2], BLOCK)
+        cuts, partitions = partition_work(blocks, packed.shape[0] // groups)
+        for task in prange(cuts * partitions):
+            cut, part = np.int64(task) // partitions, np.int64(task) % partitions
+            direct_task(
+                *(y, tables[task], cut, cuts, part, partitions),
+                *(x, packed, bias, shape, stride, dilation, groups, other, rectify),
+            )
 
 
-@direct_kernel
-def conv_direct_add_relu(
-    y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any, other: Any
-) -> None:
-    """Compute max(conv_direct + other, 0)."""
-    cuts, partitions = partition_work(ceil_div(y.shape[0] * y.shape[1] * y.shape[2], BLOCK), packed.shape[0] // groups)
-    for task in prange(cuts * partitions):
-        cut, part = np.int64(task) // partitions, np.int64(task) % partitions
-        direct_task(
-            *(y, tables[task], cut, cuts, part, partitions),
-            *(x, packed, bias, shape, stride, dilation, groups, other, True),
-        )
-
-
-@direct_kernel
-def conv_direct_add(
-    y: Any, tables: Any, x: Any, packed: Any, bias: Any, shape: Any, stride: Any, dilation: Any, groups: Any, other: Any
-) -> None:
-    """Compute conv_direct + other."""
-    cuts, partitions = partition_work(ceil_div(y.shape[0] * y.shape[1] * y.shape[2], BLOCK), packed.shape[0] // groups)
-    for task in prange(cuts * partitions):
-        cut, part = np.int64(task) // partitions, np.int64(task) % partitions
-        direct_task(
-            *(y, tables[task], cut, cuts, part, partitions),
-            *(x, packed, bias, shape, stride, dilation, groups, other, False),
-        )
+after_direct("conv_direct_add", False)
+after_direct("conv_direct_add_relu", True)
 
 
 @serial

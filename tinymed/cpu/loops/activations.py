@@ -94,9 +94,9 @@ def hardtanh_forward(y, x, low, high):
 
 @kernel(backend=LOOPS, flat="dx dy y")
 def hardtanh_backward(dx, dy, y, low, high):
-    """dx = dy where low < y < high, else 0."""
+    """dx = dy where low < y < high or y is NaN, else 0."""
     for i in prange(dy.size):
-        dx[i] = dy[i] if low < y[i] < high else 0
+        dx[i] = 0 if y[i] <= low or y[i] >= high else dy[i]
 
 
 @kernel(backend=LOOPS, flat="y x")

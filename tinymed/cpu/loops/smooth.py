@@ -117,6 +117,6 @@ def elu_forward(y, x, alpha, scale, rate):
 
 @kernel(backend=LOOPS, flat="dx dy y")
 def elu_backward(dx, dy, y, alpha, scale, rate):
-    """dx = scale dy where y > 0, else rate dy (y + scale alpha)."""
+    """dx = scale dy where y > 0 or NaN, else rate dy (y + scale alpha)."""
     for i in prange(dy.size):
-        dx[i] = scale * dy[i] if y[i] > 0 else rate * dy[i] * (y[i] + scale * alpha)
+        dx[i] = rate * dy[i] * (y[i] + scale * alpha) if y[i] <= 0 else scale * dy[i]

@@ -101,9 +101,25 @@ def default_networks(names: Sequence[str] | None = None) -> Iterator[tuple[str, 
             yield name, *found
 
 
-@functools.cache  # a network takes a tenth of a second to make, and ten tasks ask for all of them
 def default_shapes(known: "Entry") -> tuple[tuple[int, ...], Outputs] | None:
-    """Return the shapes of image and outputs of a network as it is made by default; None of one that takes several."""
+    """Return the shapes of image and outputs of a network as it is made by default; None of one that takes several.
+
+    They are those that the network declares; others are found by making it, which takes a tenth of a second.
+    """
+    from ...models.summary import input_shapes
+
+    image = input_shapes(known.input)[0]
+    if not known.gives:
+        return made_shapes(known)
+    if known.gives == "picture":
+        return image, [(1, *image)]
+    space = image[1:] if known.gives == "map" else ()
+    return image, [(1, default_outputs(known.name), *space)]
+
+
+@functools.cache  # ten tasks ask for all networks
+def made_shapes(known: "Entry") -> tuple[tuple[int, ...], Outputs] | None:
+    """Return `default_shapes`, as the network itself shows them when it is made."""
     from ...models.summary import input_shapes
     from ...nn.init import no_weights
 

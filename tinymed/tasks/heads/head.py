@@ -1,5 +1,6 @@
 """What the trainer asks of a head: the meaning of a network's last layer."""
 
+from collections.abc import Callable
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -30,3 +31,15 @@ class Head(Protocol):
 
     def unweighted(self) -> Self:
         """Return the same without class weights, for validation."""
+
+
+def loss_of_equals(loss: Callable[[Tensor, Tensor], Any], outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return a loss of outputs and targets of one shape: a loss itself broadcasts others, and only warns.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if outputs.shape != targets.shape:
+        raise ValueError(f"the network gives {list(outputs.shape)} where the targets have {list(targets.shape)}")
+    result: Tensor = loss(outputs, targets)
+    return result

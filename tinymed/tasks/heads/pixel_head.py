@@ -8,6 +8,7 @@ from ... import nn
 from ...data.device_batches import as_array
 from ...nn import functional as F
 from ...tensor import Tensor
+from .head import loss_of_equals
 
 
 class PixelHead:
@@ -42,13 +43,12 @@ class PixelHead:
         """Return the loss, a scalar tensor."""
         images, *hidden = outputs if isinstance(outputs, tuple | list) else (outputs,)
         function = {"mse": F.mse_loss, "l1": F.l1_loss, "cross_entropy": F.binary_cross_entropy_with_logits}[self.loss]
-        total = function(images, targets)
+        total = loss_of_equals(function, images, targets)
         if self.sparsity_weight:
             share = self.sparsity_weight / float(np.prod(images.shape[1:]))
             for values in hidden:
                 total = total + share * self.sparse(values)
-        result: Tensor = total
-        return result
+        return total
 
     def scores(self, outputs: Any) -> np.ndarray:
         """Return images from 0 to 1, float32 (N, C, H, W)."""

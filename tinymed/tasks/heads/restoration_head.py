@@ -7,6 +7,7 @@ import numpy as np
 from ...data.device_batches import as_array
 from ...nn import functional as F
 from ...tensor import Tensor
+from .head import loss_of_equals
 
 LOSSES = ("mse", "l1")
 
@@ -30,8 +31,7 @@ class RestorationHead:
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, a scalar tensor."""
         function = {"mse": F.mse_loss, "l1": F.l1_loss}[self.loss]
-        result: Tensor = function(outputs, targets)
-        return result
+        return loss_of_equals(function, outputs, targets)
 
     def scores(self, outputs: np.ndarray) -> np.ndarray:
         """Return the pictures, clipped to 0...1."""

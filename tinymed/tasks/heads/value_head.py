@@ -7,6 +7,7 @@ import numpy as np
 from ...data.device_batches import as_array
 from ...nn import functional as F
 from ...tensor import Tensor
+from .head import loss_of_equals
 
 LOSSES = ("huber", "l1", "mse")
 
@@ -33,8 +34,7 @@ class ValueHead:
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, a scalar tensor."""
         function = {"huber": F.huber_loss, "l1": F.l1_loss, "mse": F.mse_loss}[self.loss]
-        result: Tensor = function(outputs, targets)
-        return result
+        return loss_of_equals(function, outputs, targets)
 
     def scores(self, outputs: np.ndarray) -> np.ndarray:
         """Return the numbers in their own unit, float64 [n, 1]."""
