@@ -44,10 +44,10 @@ class WeightAverage(Callback):
 
         self.model = AveragedModel(model, avg_fn=exponential if kind == "ema" else None)
 
-    def on_step(self, trainer: Trainer, loss: float) -> None:
+    def on_taken(self, trainer: Trainer) -> None:
         if self.kind == "ema":
             self.model.update_parameters(trainer.model)
-            self.taken_at = trainer.progress.step
+            self.taken_at = trainer.progress.step + 1
 
     def on_trained(self, trainer: Trainer) -> None:
         p = trainer.progress

@@ -87,7 +87,7 @@ class SlowStart(Callback):
         if not trainer.finished:
             self.timer.start()
 
-    def on_step(self, trainer: Trainer, loss: float) -> None:
+    def on_taken(self, trainer: Trainer) -> None:
         self.timer.cancel()
 
     def close(self) -> None:
@@ -103,6 +103,9 @@ class Lines(Callback):
 
     def on_start(self, trainer: Trainer) -> None:
         self.last = trainer.progress.seconds
+
+    def late(self, step: int) -> bool:
+        return True
 
     def on_step(self, trainer: Trainer, loss: float) -> None:
         p = trainer.progress

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from ..tasks.inference.class_scores import forward_pass
-from ..tensor import Tensor
+from ...tensor import Tensor
+from ..inference.class_scores import forward_pass
 
 
 def accumulated_step(
@@ -53,7 +53,7 @@ def update_step(model: Any, optimizer: Any, clip_norm: float | None) -> Callable
 
     def update() -> None:
         if clip_norm is not None:
-            from ..optim import clip_grad_norm_
+            from ...optim import clip_grad_norm_
 
             clip_grad_norm_(model.parameters(), clip_norm)
         optimizer.step()

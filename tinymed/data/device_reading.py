@@ -1,0 +1,55 @@
+"""Values on their way back from a GPU: read while the work that was given after them runs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+from ..devices import table_on
+
+Reading = Callable[[], AbstractContextManager[None]]
+
+
+class SideReader:
+    """Reads what a GPU has computed by some moment, beside the work that was given to it since.
+
+    A value that is read on the stream that computes comes after everything that stream was given, the next step with
+    it.  This reads on a stream of its own, which waits for what had been given by the moment, and for no more.
+
+    device: "cpu" or "cuda"; on the CPU everything is there, and nothing is waited for.
+
+    Example:
+        >>> import tinymed
+        >>> side, x = SideReader("cpu"), tinymed.ones(2)
+        >>> total = x.sum()
+        >>> reading = side.moment()
+        >>> later = x * 2
+        >>> with reading():
+        ...     total.item()
+        2.0
+    """
+
+    def __init__(self, device: str):
+        self.cupy = table_on(device).xp if device == "cuda" else None
+        self.stream = None if self.cupy is None else self.cupy.cuda.Stream(non_blocking=True)
+
+    def moment(self) -> Reading:
+        """Return what surrounds the reading, later on, of values that the work given by now computes.
+
+        Nobody may write them in between.
+        """
+        if self.cupy is None:
+            return nullcontext
+        return partial(self.after, self.cupy.cuda.get_current_stream().record())
+
+    @contextmanager
+    def after(self, event: Any) -> Iterator[None]:
+        """Let what is done inside come after an event, and after nothing else.
+
+        What it made has been used when the host leaves, since a read waits for it: its memory may go back to the pool.
+        """
+        assert self.stream is not None
+        self.stream.wait_event(event)
+        with self.stream:
+            yield
+            self.stream.synchronize()
