@@ -1,8 +1,8 @@
 """Values on their way back from a GPU: read while the work that was given after them runs."""
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 from ..devices import table_on
@@ -31,7 +31,6 @@ class SideReader:
 
     def __init__(self, device: str):
         self.cupy = table_on(device).xp if device == "cuda" else None
-        self.stream = None if self.cupy is None else self.cupy.cuda.Stream(non_blocking=True)
 
     def moment(self) -> Reading:
         """Return what surrounds the reading, later on, of values that the work given by now computes.
@@ -40,7 +39,7 @@ class SideReader:
         """
         if self.cupy is None:
             return nullcontext
-        return partial(self.after, self.cupy.cuda.get_current_stream().record())
+        return functools.partial(self.after, self.cupy.cuda.get_current_stream().record())
 
     @contextmanager
     def after(self, event: Any) -> Iterator[None]:
@@ -48,8 +47,14 @@ class SideReader:
 
         What it made has been used when the host leaves, since a read waits for it: its memory may go back to the pool.
         """
-        assert self.stream is not None
-        self.stream.wait_event(event)
-        with self.stream:
+        stream = reading_stream(self.cupy)
+        stream.wait_event(event)
+        with stream:
             yield
-            self.stream.synchronize()
+            stream.synchronize()
+
+
+@functools.cache
+def reading_stream(cupy: Any) -> Any:
+    """Return the stream that values are read on, one for the process: CuPy's pool keeps memory by stream."""
+    return cupy.cuda.Stream(non_blocking=True)
