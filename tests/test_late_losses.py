@@ -7,17 +7,18 @@ import fake_streams
 import numpy as np
 import pytest
 from fake_cupy import reading_allowed
-from fake_streams import Stream, device, graphs
+from fake_streams import Stream, device, graphs, stack
 
 import tinymed
 from tinymed import nn, optim
 from tinymed.cli.lr_range import RisingRate
-from tinymed.data import Loader, split_dataset, synthetic_smear
-from tinymed.data.device_reading import SideReader
+from tinymed.data import Loader, device_reading, split_dataset, synthetic_smear
+from tinymed.data.device_reading import SideReader, read_late
 from tinymed.optim.lr_scheduler import CosineAnnealingLR
 from tinymed.runs.dashboard import Dashboard
 from tinymed.runs.events import TensorBoard
 from tinymed.tasks.heads.class_heads import SoftmaxHead
+from tinymed.tasks.inference.class_scores import predict_scores
 from tinymed.train import trainer as loop
 from tinymed.train.averaging import WeightAverage
 from tinymed.train.callbacks import Checkpoints, EarlyStopping, Interrupt, JsonLog, Schedule
@@ -291,3 +292,42 @@ def test_who_can_be_told_late(tmp_path):
     assert Checkpoints(tmp_path, {}).late(3)
     assert Callback().late(1)
     assert not RisingRate(1e-5, 1, 10).late(1)
+
+
+def test_a_validation_reads_a_batch_when_the_next_one_is_on_its_way(cuda, monkeypatch):
+    """The scores of all batches, in order; the device never waits for the host to read them."""
+    with reading_allowed():
+        trainer = made()
+        expected = predict_scores(trainer.model, trainer.train_loader, trainer.loss, forward=trainer.forward)
+    pending = []
+
+    class Watched(SideReader):
+        @contextmanager
+        def after(self, event):
+            with reading_allowed(), super().after(event):
+                yield
+            pending.append(device.waits({Stream.null.ptr: Stream.null.count}))
+
+    monkeypatch.setattr(device_reading, "SideReader", Watched)
+    found = predict_scores(trainer.model, trainer.train_loader, trainer.loss, forward=trainer.forward)
+    assert pending == [*[True] * (STEPS - 1), False]
+    assert np.array_equal(found[0], expected[0])
+    assert found[2] == expected[2]
+
+
+def test_reading_late_ends_where_the_loop_does(cuda):
+    """What was computed ahead is given up, and the stream that computes is the current one again."""
+    asked = []
+
+    def results():
+        for i in range(5):
+            asked.append(i)
+            yield tinymed.ones(3).to("cuda") * i
+
+    with reading_allowed():
+        for i, result in enumerate(read_late(results(), "cuda")):
+            assert result.sum().item() == 3 * i
+            if i == 1:
+                break
+    assert asked == [0, 1, 2]
+    assert stack == [Stream.null]

@@ -1,13 +1,14 @@
 """Values on their way back from a GPU: read while the work that was given after them runs."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 from ..devices import table_on
 
 Reading = Callable[[], AbstractContextManager[None]]
+T = TypeVar("T")
 
 
 class SideReader:
@@ -58,3 +59,30 @@ class SideReader:
 def reading_stream(cupy: Any) -> Any:
     """Return the stream that values are read on, one for the process: CuPy's pool keeps memory by stream."""
     return cupy.cuda.Stream(non_blocking=True)
+
+
+def read_late(results: Iterable[T], device: str) -> Iterator[T]:
+    """Yield what is computed batch by batch, on a GPU each result when the next one is on its way.
+
+    What the loop reads of a result, which nobody may write again, waits for that result alone.
+
+    Args:
+        results: Gives the work of a batch to the device when it is asked for the next result.
+        device: "cpu" or "cuda".
+
+    Example:
+        >>> import tinymed
+        >>> [total.item() for total in read_late((tinymed.ones(n).sum() for n in (1, 2)), "cpu")]
+        [1.0, 2.0]
+    """
+    side, behind = SideReader(device), int(device == "cuda")
+    computed: list[tuple[Reading, T]] = []
+    for result in results:
+        computed.append((side.moment(), result))
+        if len(computed) > behind:
+            reading, first = computed.pop(0)
+            with reading():
+                yield first
+    for reading, last in computed:
+        with reading():
+            yield last

@@ -35,8 +35,10 @@ class SharedBlock:
         with self.lock:
             here = self.cupy.cuda.get_current_stream()
             here.wait_event(self.free)
-            yield
-            here.record(self.free)
+            try:
+                yield
+            finally:
+                here.record(self.free)
 
 
 there: WeakSet[SharedBlock] = WeakSet()  # each lives as long as a program that uses it
