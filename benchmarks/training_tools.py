@@ -215,7 +215,7 @@ def memory() -> list[dict[str, Any]]:
     import tinymed
     from tinymed import Tensor, models, optim
     from tinymed.program import capture
-    from tinymed.tasks.base.accumulate import accumulated_step, update_step
+    from tinymed.tasks.base.steps import accumulated_step, update_step
     from tinymed.tasks.heads.mask_head import MaskHead
 
     rows = []

@@ -97,13 +97,13 @@ def test_the_host_waits_for_no_step_but_the_one_before(cuda, reads, average):
         trainer = made([Seen(True)])
         trainer.validate = dict  # which would read the scores of each batch
         if average:
-            trainer.callbacks.append(WeightAverage(trainer.model, average))
+            trainer.callbacks.insert(0, WeightAverage(trainer.model, average))
         trainer.fit(steps=1)
     reads.clear()
     with tinymed.use_backend("cuda"):
         trainer.fit(steps=7)  # HostSync if anything else waited
     assert reads == [(3, True), (4, True), (4, False), (6, True), (7, True), (7, False)]
-    assert trainer.callbacks[0].ahead == [0, 1, 1, 0, 1, 1, 0]
+    assert trainer.callbacks[-1].ahead == [0, 1, 1, 0, 1, 1, 0]
     assert not trainer.unread
 
 
@@ -192,7 +192,7 @@ class StopWhileAStepRuns(Callback):
         self.step = step
 
     def on_taken(self, trainer):
-        if trainer.progress.step + len(trainer.unread) == self.step:
+        if trainer.taken == self.step:
             trainer.stop = True
 
 
@@ -201,7 +201,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(cuda, tmp_path, stop):
     with reading_allowed():
         whole = made([Seen(True)])
         whole.fit(epochs=2)
-        first = made([Seen(True), StopWhileAStepRuns(stop), Checkpoints(tmp_path, {})])
+        first = made([StopWhileAStepRuns(stop), Seen(True), Checkpoints(tmp_path, {})])
         first.fit(epochs=2)
         assert first.progress.step == stop
         assert first.interrupted
@@ -209,8 +209,24 @@ def test_a_stopped_run_goes_on_to_the_same_bits(cuda, tmp_path, stop):
         second.restore(load_checkpoint(tmp_path / NEWEST))
         second.fit(epochs=2)
         assert digest(second.state()["model"]) == digest(whole.state()["model"])
-    told = [seen.losses for trainer in (first, second, whole) for seen in trainer.callbacks[:1]]
+    told = [seen.losses for trainer in (first, second, whole) for seen in trainer.callbacks if isinstance(seen, Seen)]
     assert told[0] + told[1] == told[2]
+
+
+def test_the_order_of_the_callbacks_is_kept(cuda, tmp_path):
+    """A log that stands before the schedule has the rate of its step, and the schedule is not kept waiting."""
+    log = JsonLog(tmp_path / "log.jsonl", every=1)
+    trainer = made([log])
+    scheduler = CosineAnnealingLR(trainer.optimizer, STEPS)
+    trainer.callbacks.append(Schedule(scheduler, every="step"))
+    assert not trainer.patient
+    with reading_allowed():
+        trainer.fit(epochs=1)
+    rows = [json.loads(line) for line in log.path.read_text().splitlines()]
+    expected = [0.05 * (1 + np.cos(np.pi * step / STEPS)) / 2 for step in range(STEPS)]
+    assert [row["lr"] for row in rows if row["event"] == "step"] == pytest.approx(expected)
+    trainer.callbacks.reverse()
+    assert trainer.patient
 
 
 class Failing(Callback):
@@ -224,7 +240,7 @@ class Failing(Callback):
 def test_what_was_taken_is_counted_when_the_epoch_fails(cuda):
     """A loader that fails, a second signal: the progress is that of the network, so training may go on."""
     seen, failing = Seen(True), Failing()
-    trainer = made([seen, failing])
+    trainer = made([failing, seen])
     with reading_allowed():
         with pytest.raises(KeyboardInterrupt):
             trainer.fit(epochs=2)
@@ -249,7 +265,7 @@ class Saving(Callback):
 
 def test_a_state_of_another_step_than_the_progress_is_refused(cuda):
     trainer = made([Saving()])
-    with reading_allowed(), pytest.raises(RuntimeError, match=r"1 step past the progress, step 1; .* late\(step\)"):
+    with reading_allowed(), pytest.raises(RuntimeError, match=r"after step 2, the progress after 1; .* late\(step\)"):
         trainer.fit(epochs=1)
 
 
@@ -282,11 +298,10 @@ def test_on_the_cpu_a_loss_is_read_at_once():
 
 def test_who_can_be_told_late(tmp_path):
     """Displays and logs; not who saves at this step, who ends the training by the loss, or who does not say."""
-    display = [Dashboard.late, TensorBoard.late, Lines.late, JsonLog.late]
+    display = [Dashboard.late, TensorBoard.late, Lines.late, SlowStart.late, JsonLog.late]
     assert all(late(None, 1) for late in display)
-    assert all(
-        cls.on_step is Callback.on_step for cls in (Interrupt, EarlyStopping, Schedule, SlowStart, WeightAverage)
-    )
+    without = Interrupt, EarlyStopping, Schedule, WeightAverage
+    assert all(cls.on_step is Callback.on_step for cls in without)
     save = Checkpoints(tmp_path, {}, every=3)
     assert [save.late(step) for step in (1, 2, 3, 6, 7)] == [True, True, False, False, True]
     assert Checkpoints(tmp_path, {}).late(3)

@@ -48,7 +48,7 @@ class WeightAverage(Callback):
     def on_taken(self, trainer: Trainer) -> None:
         if self.kind == "ema":
             self.model.update_parameters(trainer.model)
-            self.taken_at = trainer.progress.step + 1
+            self.taken_at = trainer.taken
 
     def on_trained(self, trainer: Trainer) -> None:
         p = trainer.progress

@@ -87,7 +87,10 @@ class SlowStart(Callback):
         if not trainer.finished:
             self.timer.start()
 
-    def on_taken(self, trainer: Trainer) -> None:
+    def late(self, step: int) -> bool:
+        return True
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
         self.timer.cancel()
 
     def close(self) -> None:

@@ -15,14 +15,13 @@ from .. import random
 from ..data.device_batches import as_arrays, device_batches, device_of
 from ..data.device_reading import Reading, SideReader
 from ..program import Captured, capture
-from ..tasks.base.accumulate import accumulated_step, grouped, update_step
 from ..tasks.base.lone_image import without_lone_image
+from ..tasks.base.steps import Step, accumulated_step, grouped, train_step, update_step
 from ..tasks.base.task import Batches
 from ..tasks.heads.head import Head
 from ..tasks.inference.class_scores import forward_pass, measure_classes
 from ..tensor import Tensor
 
-Step = Callable[[Any, Any], tuple[Tensor, Any]]
 Measure = Callable[["Trainer"], dict[str, Any]]
 
 
@@ -56,6 +55,7 @@ class Taken:
     images: int
     rate: float
     reading: Reading
+    told: bool = False  # whether on_taken was called
 
 
 class Callback:
@@ -65,13 +65,13 @@ class Callback:
         """Before the first step of this process."""
 
     def on_taken(self, trainer: "Trainer") -> None:
-        """After a step was given to the device, before the next one; its loss is not known, nor is it counted yet."""
+        """Before the next step, for what acts on the network or the rate; the loss of this one may not be known yet."""
 
     def on_step(self, trainer: "Trainer", loss: float) -> None:
         """After a step, when its loss is known."""
 
     def late(self, step: int) -> bool:
-        """Say whether on_step may see the network after the step that follows: it uses loss, progress and rate alone.
+        """Say whether on_step of a step may come when the next one was taken: it uses loss, progress and rate alone.
 
         Then a GPU need not wait for the loss to be read.
         """
@@ -99,21 +99,6 @@ class Callback:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned."""
-
-
-def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], clip_norm: float | None) -> Step:
-    """Return the step, (images, targets) -> (loss, outputs), which reads no value, so that it can be captured."""
-    forward, update = forward_pass(model), update_step(model, optimizer, clip_norm)
-
-    def step(images: Any, targets: Any) -> tuple[Tensor, Any]:
-        optimizer.zero_grad()
-        outputs = forward(images)
-        value = loss(outputs, targets)
-        value.backward()
-        update()
-        return value, outputs
-
-    return step
 
 
 class Trainer:
@@ -205,11 +190,12 @@ class Trainer:
             for group in grouped(device_batches(batches, self.loss.targets, place), self.accumulate):
                 self.take_step(group, side)
                 self.finish_steps(1)
-                self.tell(lambda callback: callback.on_taken(self))
-                taken = p.step + len(self.unread)
-                if place == "cpu" or not captured or not all(callback.late(taken) for callback in self.callbacks):
+                if place == "cuda" and captured and self.patient:
+                    self.unread[0].told = True
+                    self.tell(lambda callback: callback.on_taken(self))
+                else:
                     self.finish_steps()
-                if self.stop or taken >= self.steps:
+                if self.stop or self.taken >= self.steps:
                     break
         finally:  # what has been taken is counted, however the epoch ends
             self.finish_steps()
@@ -247,7 +233,13 @@ class Trainer:
             p.images, p.seen = p.images + taken.images, p.seen + taken.images
             p.loss_sum += loss * taken.images
             p.correct += correct
-            self.tell(lambda callback, loss=loss: callback.on_step(self, loss))
+            self.tell(lambda callback, taken=taken, loss=loss: self.tell_of(callback, taken, loss))
+
+    def tell_of(self, callback: Callback, taken: Taken, loss: float) -> None:
+        """Tell a callback of a step whose loss is known."""
+        if not taken.told:
+            callback.on_taken(self)
+        callback.on_step(self, loss)
 
     def tell(self, call: Callable[[Callback], None]) -> None:
         """Call every callback, while the clock of the training stands."""
@@ -286,6 +278,22 @@ class Trainer:
         return self.stop and not self.finished
 
     @property
+    def taken(self) -> int:
+        """Return the steps given to the device: those of the progress, and those whose loss is not read yet."""
+        return self.progress.step + len(self.unread)
+
+    @property
+    def patient(self) -> bool:
+        """Say whether all callbacks can be told late of the last step; who acts before the next one must come first."""
+        looked = False
+        for callback in self.callbacks:
+            acts = type(callback).on_taken is not Callback.on_taken
+            if (looked and acts) or not callback.late(self.taken):
+                return False
+            looked |= type(callback).on_step is not Callback.on_step
+        return True
+
+    @property
     def steps_per_epoch(self) -> int:
         """Return the optimiser steps of an epoch."""
         return -(-len(self.train_loader) // self.accumulate)
@@ -320,8 +328,8 @@ class Trainer:
         """
         if self.unread:
             raise RuntimeError(
-                f"Trainer.state: the network is {len(self.unread)} step past the progress, step {self.progress.step}; "
-                "a callback that asks for the state in on_step must answer False to late(step)"
+                f"Trainer.state: the network is after step {self.taken}, the progress after {self.progress.step}; "
+                "a callback asks for the state in on_step, and answers False to late(step)"
             )
         generators = {"dropout": random.default_generator, "initialise": random.init_generator}
         return {
