@@ -148,7 +148,7 @@ def test_a_network_trains_where_its_weights_are(cuda, head, weights):
     tinymed.random.default_generator.manual_seed(5)
     here.fit(epochs=2)
     tinymed.random.default_generator.manual_seed(5)
-    with reading_allowed():  # the loss is read after every step
+    with reading_allowed():  # losses and scores are read
         there.fit(epochs=2)
         state = there.state()
     assert device_of(there.model) == "cuda"
