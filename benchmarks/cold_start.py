@@ -34,8 +34,8 @@ def first_step(case: str) -> dict[str, Any]:
 
     import tinymed
     from tinymed import dispatch, models, optim
+    from tinymed.tasks.base.steps import train_step
     from tinymed.tasks.heads.class_heads import make_head
-    from tinymed.train.trainer import train_step
 
     tinymed.manual_seed(0)
     model = models.create("dcnn", num_classes=2, size=SIZE)

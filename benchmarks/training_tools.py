@@ -215,8 +215,8 @@ def memory() -> list[dict[str, Any]]:
     import tinymed
     from tinymed import Tensor, models, optim
     from tinymed.program import capture
+    from tinymed.tasks.base.steps import accumulated_step, update_step
     from tinymed.tasks.heads.mask_head import MaskHead
-    from tinymed.train.accumulate import accumulated_step, update_step
 
     rows = []
     tinymed.use_backend("numpy")

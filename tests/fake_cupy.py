@@ -38,11 +38,11 @@ class Memory:
     held, most: bytes that all have now, and the most they had.
     """
 
-    __slots__ = ("owned", "owner", "ptr", "size")
+    __slots__ = ("owned", "owner", "ptr", "size", "stream")
     held = most = 0
 
     def __init__(self, owner: np.ndarray, owned: bool = True):
-        self.owner, self.owned = owner, owned
+        self.owner, self.owned, self.stream = owner, owned, stack[-1]
         self.ptr, self.size = owner.__array_interface__["data"][0], owner.nbytes
         if owned:
             Memory.held += self.size
@@ -51,7 +51,7 @@ class Memory:
     def __del__(self, ending: Any = sys.is_finalizing) -> None:
         if self.owned and not ending():
             Memory.held -= self.size
-            released(self.owner)
+            released(self.owner, self.stream)
 
 
 class Flags:
@@ -90,16 +90,25 @@ class ndarray:
     data = property(lambda self: Pointer(self))
     T = property(lambda self: self.transpose())
 
+    def read(self, what: str) -> None:
+        """The host waits for the current stream, which must know who wrote here."""
+        waiting(what)
+        fake_streams.meet(owner(self._a))
+
     def get(self) -> np.ndarray:
-        waiting("get()")
+        self.read("get()")
         return self._a.copy("K")
 
+    def __reduce__(self) -> Any:
+        """A copy of it, as by copy.deepcopy, goes by way of the host."""
+        return ndarray, (self.get(),)
+
     def item(self) -> Any:
-        waiting("item()")
+        self.read("item()")
         return self._a.item()
 
     def tolist(self) -> Any:
-        waiting("tolist()")
+        self.read("tolist()")
         return self._a.tolist()
 
     def __array__(self, *_: Any, **__: Any) -> Any:
@@ -282,7 +291,7 @@ for _name in ("iadd", "isub", "imul", "itruediv"):
 for _name in ("bool", "int", "float", "index"):
 
     def _read(self: ndarray, name: str = _name) -> Any:
-        waiting(f"{name}()")
+        self.read(f"{name}()")
         return getattr(self._a, f"__{name}__")()
 
     setattr(ndarray, f"__{_name}__", _read)
@@ -339,7 +348,7 @@ class Device:
     id, compute_capability = 0, "90"
 
     def synchronize(self) -> None:
-        waiting("synchronize() of the device")
+        waiting("synchronize() of the device", dict(fake_streams.device.given))
 
 
 CUDA = types.SimpleNamespace(

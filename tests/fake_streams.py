@@ -1,11 +1,13 @@
 """Streams, events, graphs and pools of the stand-in for CuPy: the order of work, and what a capture forbids.
 
-The device is late: what it is given waits in a queue, in order, until the host waits for something, so whatever the
-host writes or frees meanwhile was written or freed too soon.  A stream knows only what was given to it and what it
-waited for: touching memory that another stream wrote, without an event between, raises Unordered.  While a stream
-captures, work is written down and not done; Graph.launch does it.  Waiting for the device, calling cuBLAS, taking
-memory from another pool than the capture's own, and copying from the host then raise CaptureBroken, and the graph is
-lost.  Memory that nobody holds is overwritten, and a pinned block is handed out again, as a pool does.
+The device is late: what it is given waits in a queue until the host waits for it, so whatever the host writes or
+frees meanwhile was written or freed too soon. It is then done in order, but no more of it than the host waits for: a
+stream that is waited for has done what it was given and what it waited for itself, and nothing else. A stream knows
+only what was given to it and what it waited for: touching memory that another stream wrote, without an event between,
+raises Unordered. While a stream captures, work is written down and not done; Graph.launch does it. Waiting for the
+device, calling cuBLAS, taking memory from another pool than the capture's own, and copying from the host then raise
+CaptureBroken, and the graph is lost. Memory that nobody holds is overwritten, and a pinned block is handed out again,
+as a pool does.
 """
 
 import contextlib
@@ -25,23 +27,32 @@ class Unordered(AssertionError):
     """Work on one stream touches what another wrote, and nothing says which comes first."""
 
 
+Seen = dict[int, int]  # by a stream's number: how much of what it was given is meant
+
+
 class Device:
     """What has been given to the device and not been done."""
 
     def __init__(self) -> None:
-        self.queue: list[Callable[[], Any]] = []
-        self.given = self.finished = 0
+        self.queue: list[tuple[int, int, Callable[[], Any]]] = []  # (stream, its count, work)
+        self.given: Seen = {}
+        self.known: Seen = {}  # what the host has waited for: whatever is given from now on comes after it
 
-    def give(self, work: Callable[[], Any]) -> None:
-        self.queue.append(work)
-        self.given += 1
+    def give(self, stream: "Stream", work: Callable[[], Any]) -> None:
+        self.queue.append((stream.ptr, stream.count, work))
+        self.given[stream.ptr] = stream.count
 
-    def finish(self) -> None:
-        """Do all of it, in order: the host waits."""
-        while self.queue:
-            work = self.queue.pop(0)
-            self.finished += 1
-            work()
+    def waits(self, seen: Seen) -> bool:
+        """Whether any of this has not been done."""
+        return any(count <= seen.get(ptr, -1) for ptr, count, _ in self.queue)
+
+    def finish(self, seen: Seen) -> None:
+        """Do this, in order, and nothing else: the host waits for it."""
+        while self.waits(seen):
+            i = next(i for i, (ptr, count, _) in enumerate(self.queue) if count <= seen.get(ptr, -1))
+            self.queue.pop(i)[2]()
+        for ptr, count in seen.items():
+            self.known[ptr] = max(self.known.get(ptr, 0), count)
 
 
 device = Device()
@@ -51,15 +62,14 @@ class Event:
     """What a stream had been given when it was recorded."""
 
     def __init__(self, block: bool = False, disable_timing: bool = False):
-        self.seen: dict[int, int] = {}
-        self.at = 0
+        self.seen: Seen = {}
 
     @property
     def done(self) -> bool:
-        return device.finished >= self.at
+        return not device.waits(self.seen)
 
     def synchronize(self) -> None:
-        waiting("synchronize() of an event")
+        waiting("synchronize() of an event", self.seen)
 
 
 class Block:
@@ -119,7 +129,7 @@ class Stream:
 
     def record(self, event: Event | None = None) -> Event:
         event = event or Event()
-        event.seen, event.at = dict(self.seen), device.given
+        event.seen = dict(self.seen)
         return event
 
     def wait_event(self, event: Event) -> None:
@@ -127,7 +137,7 @@ class Stream:
             self.seen[ptr] = max(self.seen.get(ptr, 0), count)
 
     def synchronize(self) -> None:
-        waiting("synchronize()")
+        waiting("synchronize()", self.seen)
 
     def begin_capture(self, mode: int | None = None) -> None:
         if self.ptr == 0:
@@ -191,13 +201,13 @@ def reading_allowed() -> Iterator[None]:
         allowed = before
 
 
-def waiting(what: str) -> None:
-    """The host waits: never while a stream captures, elsewhere where it may."""
+def waiting(what: str, seen: Seen | None = None) -> None:
+    """The host waits for what the current stream has seen: never while a stream captures, elsewhere where it may."""
     if stack[-1].is_capturing():
         stack[-1].refuse(f"{what} while the stream captures")
     if not allowed:
         raise HostSync(f"{what} of an array on the device waits for the device")
-    device.finish()
+    device.finish(stack[-1].seen if seen is None else seen)
 
 
 def owner(a: np.ndarray) -> Any:
@@ -225,7 +235,7 @@ def perform(work: Callable[[], Any], touched: Iterable[np.ndarray]) -> None:
         stream.touched.append(touched)
         return
     order(touched)
-    device.give(work)
+    device.give(stream, work)
 
 
 def later(place: np.ndarray, host: np.ndarray) -> None:
@@ -236,7 +246,7 @@ def later(place: np.ndarray, host: np.ndarray) -> None:
     whole = pinned_below(host).block.bytes
     offset = host.__array_interface__["data"][0] - ctypes.addressof(ctypes.c_char.from_buffer(whole))
     shape, dtype = host.shape, host.dtype
-    device.give(lambda: place.__setitem__(..., np.ndarray(shape, dtype, whole, offset)))
+    device.give(stack[-1], lambda: place.__setitem__(..., np.ndarray(shape, dtype, whole, offset)))
 
 
 def pinned_below(a: Any) -> Any:
@@ -247,18 +257,19 @@ def pinned_below(a: Any) -> Any:
     return a
 
 
-def released(owner: np.ndarray) -> None:
-    """Overwrite memory that nobody holds any more, when the device comes to it."""
+def released(owner: np.ndarray, stream: Stream) -> None:
+    """Overwrite memory that nobody holds any more: a pool gives it to what its stream is given next."""
     if owner.flags.writeable:
         device.give(
-            lambda: owner.fill(np.nan if owner.dtype.kind == "f" else 0x55 if owner.dtype.kind != "b" else True)
+            stream,
+            lambda: owner.fill(np.nan if owner.dtype.kind == "f" else 0x55 if owner.dtype.kind != "b" else True),
         )
 
 
 def reset() -> None:
     """Forget what was given, written and captured."""
-    device.queue.clear()
-    device.given = device.finished = 0
+    for part in (device.queue, device.given, device.known):
+        part.clear()
     written.clear()
     graphs.clear()
     Block.free.clear()
@@ -270,13 +281,19 @@ def order(touched: Iterable[np.ndarray]) -> None:
     stream.count += 1
     stream.seen[stream.ptr] = stream.count
     for a in map(owner, touched):
-        held, ptr, count = written.get(id(a), (a, stream.ptr, 0))
-        if held is a and stream.seen.get(ptr, 0) < count:
-            raise Unordered(
-                f"stream {stream.ptr} touches an array {a.dtype}{list(a.shape)} that stream {ptr} wrote, "
-                "without waiting for it"
-            )
+        meet(a)
         written[id(a)] = a, stream.ptr, stream.count
+
+
+def meet(a: Any) -> None:
+    """The current stream meets memory, given by its owner: it must know who wrote there last."""
+    stream = stack[-1]
+    held, ptr, count = written.get(id(a), (a, stream.ptr, 0))
+    if held is a and max(stream.seen.get(ptr, 0), device.known.get(ptr, 0)) < count:
+        raise Unordered(
+            f"stream {stream.ptr} touches an array {a.dtype}{list(a.shape)} that stream {ptr} wrote, "
+            "without waiting for it"
+        )
 
 
 def made(

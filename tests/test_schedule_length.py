@@ -29,7 +29,7 @@ def begun(name: str, steps: int) -> tuple[optim.SGD, Schedule]:
 def rates(optimizer: optim.SGD, schedule: Schedule, steps: int) -> list[float]:
     found = []
     for _ in range(steps):
-        schedule.on_step(None, 0.0)  # type: ignore[arg-type]
+        schedule.on_taken(None)  # type: ignore[arg-type]
         found.append(optimizer.param_groups[0]["lr"])
     return found
 

@@ -14,6 +14,7 @@ from tinymed.data.dataset import Dataset
 from tinymed.errors import UserError
 from tinymed.metrics.positive_class import choose_positive, looks_negative
 from tinymed.tasks.base.config import checked
+from tinymed.tasks.base.steps import train_step
 from tinymed.tasks.base.task import fingerprint_samples
 from tinymed.tasks.classification import ClassificationConfig, ClassificationData, divide
 from tinymed.tasks.heads.class_heads import SigmoidHead, SoftmaxHead
@@ -22,7 +23,7 @@ from tinymed.tasks.inference.class_scores import predict_scores
 from tinymed.train.callbacks import Checkpoints, EarlyStopping, JsonLog, Schedule, improves
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint, save_checkpoint
 from tinymed.train.display import Lines, clock
-from tinymed.train.trainer import Callback, Diverged, Trainer, train_step
+from tinymed.train.trainer import Callback, Diverged, Trainer
 
 
 class TestPositive:

@@ -14,13 +14,13 @@ from tinymed.data import Dataset, Loader
 from tinymed.data.sampling import SAMPLINGS, class_quotas, draw_epoch, effective_number
 from tinymed.errors import UserError
 from tinymed.program import capture
+from tinymed.tasks.base.steps import accumulated_step, grouped, train_step, update_step
 from tinymed.tasks.heads.class_heads import FocalHead, SigmoidHead, SoftmaxHead
 from tinymed.tasks.heads.class_weights import effective_weights, parse_weights
-from tinymed.train.accumulate import accumulated_step, grouped, update_step
 from tinymed.train.averaging import WeightAverage, evaluated_weights, warmed_decay
 from tinymed.train.callbacks import Schedule
 from tinymed.train.checkpoint import digest, load_checkpoint, save_checkpoint
-from tinymed.train.trainer import Callback, Trainer, train_step
+from tinymed.train.trainer import Callback, Trainer
 
 
 @pytest.fixture(autouse=True)

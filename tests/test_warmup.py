@@ -22,7 +22,7 @@ import json, numpy as np, tinymed
 from tinymed import dispatch, models, optim
 from tinymed.cli.warmup import criterion
 from tinymed.tensor import Tensor
-from tinymed.train.trainer import train_step
+from tinymed.tasks.base.steps import train_step
 
 name, batch, wanted = {arguments}
 model = models.create(name)

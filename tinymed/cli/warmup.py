@@ -105,9 +105,9 @@ def run_dry(name: str, batch: int, size: int | None) -> None:
     from ..program import capture
     from ..program.program import run_reference
     from ..program.record import CaptureError
+    from ..tasks.base.steps import train_step
     from ..tasks.inference.class_scores import forward_pass
     from ..tensor import Tensor
-    from ..train.trainer import train_step
 
     options = {} if size is None else {"size": size}
     try:

@@ -151,7 +151,7 @@ class Captured:
             self.recorded = str(program)
             self.program = optimise(program, sole_table(program))
             separate(self.program, Weights(recorder.leaves, tensors(static)), self.kept)
-            self.program.plan()
+            self.program.plan(sharing=on_gpu(self.program))
             self.prepare(self.program)
             graph = self.graph(recorder.undo)
         except BaseException:
@@ -186,7 +186,7 @@ class Captured:
     def graph(self, undo: Callable[[], None]) -> Graph | None:
         """Return the program as a CUDA graph, if it is one for a GPU."""
         assert self.program is not None
-        if not self.program.calls or self.program.calls[0].dispatcher.table.device == "cpu":
+        if not on_gpu(self.program):
             return None
         try:
             return Graph(self.program, undo)
@@ -194,6 +194,7 @@ class Captured:
             if not self.fallback:
                 raise
             self.ungraphed = str(reason)
+            self.program.plan()  # in memory of its own: see `shared`
             return None
 
     def observe(
@@ -285,6 +286,11 @@ def sole_table(program: Program) -> dispatch.Table:
                 f"before it on {table.name!r} ({table.device}); a replay has one device"
             )
     return table
+
+
+def on_gpu(program: Program) -> bool:
+    """Return whether the calls of a program, if it has any, are a GPU's."""
+    return bool(program.calls) and program.calls[0].dispatcher.table.device != "cpu"
 
 
 def same_arrays(replay: Replay) -> bool:

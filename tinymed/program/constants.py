@@ -145,7 +145,7 @@ def hold(constant: set[Call], results: set[Value], kept: Kept) -> None:
     def of(a: Any) -> Key:
         if not isinstance(a, Ref):
             return type(a), a
-        where = key(a.value) if a.value in makers else (id(a.value.external), address(a.array(a.value.external)))
+        where = key(a.value) if a.value in makers else (id(a.value.external), address(a.array(None)))
         return where, a.key
 
     named = {value: key(value) for value in makers if value in results}  # before any of them is memory of others

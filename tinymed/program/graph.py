@@ -1,8 +1,10 @@
 """A program as a CUDA graph: its calls are recorded once by the driver, then launched together, by one call.
 
-The addresses that kernels touch are part of the graph: the arena's, those of parameters and states, and those of the
-memory that references take for themselves, which comes from a pool that only this graph uses.  So what changes between
-steps lies in arrays at fixed places: inputs are copied into the arena, counters and rates are on the device.
+The addresses that kernels touch are part of the graph: the arena's, of which graphs share a part in turn (see
+`shared`), those of parameters and states, and those of the memory that references take for themselves, which comes
+from a pool that only this graph uses: what a reference keeps, such as a constant, would lie where another graph
+writes. So what changes between steps lies in arrays at fixed places: inputs are copied into the arena, counters and
+rates are on the device.
 """
 
 import contextlib
@@ -61,6 +63,7 @@ class Graph:
     def __init__(self, program: Program, undo: Callable[[], None]):
         import cupy
 
+        self.turn = program.shared.turn if program.shared is not None else contextlib.nullcontext
         self.pool = cupy.cuda.MemoryPool()
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self.constants = Constants(cupy)
@@ -69,7 +72,8 @@ class Graph:
         try:
             with cupy.cuda.using_allocator(self.pool.malloc), self.stream:
                 try:
-                    self.run(program)
+                    with self.turn():
+                        self.run(program)
                 finally:
                     undo()
                 self.constants.complete = True
@@ -108,4 +112,5 @@ class Graph:
 
     def launch(self) -> None:
         """All calls of the program, in order, on CuPy's current stream; waits for nothing."""
-        self.graph.launch()
+        with self.turn():
+            self.graph.launch()

@@ -1,6 +1,6 @@
 """A program: kernel calls on values.  Printed, it is what a reader studies; planned, it is what is replayed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,8 @@ import numpy as np
 from ..dispatch import Array, Dispatcher, Kernel, Plan
 from ..memory import ALIGNMENT, empty
 from . import verify
-from .values import Ref, Value
+from .shared import SharedBlock, shared_block
+from .values import Arena, Ref, Value
 
 SMALL = 4096  # bytes; smaller values do not share places: looking for a hole costs more than it saves
 
@@ -102,7 +103,8 @@ class Program:
     def __init__(self, calls: list[Call], outputs: list[Ref], gradients: list[tuple[Any, Ref]]):
         self.calls, self.outputs, self.gradients = calls, outputs, gradients
         self.constants: Program | None = None  # computed apart, once for each version of the weights
-        self.arena: Array | None = None
+        self.arena: Arena | None = None
+        self.shared: SharedBlock | None = None  # the part of the arena that other programs use, too
         self.steps: list[tuple[Callable[..., Any], Sequence[Any]]] = []
         self.looked_up = False  # whether the steps hold the machine code itself
 
@@ -128,14 +130,24 @@ class Program:
         self.steps = [(c.dispatcher.table.ready(f, a), a) for c, (f, a) in zip(self.calls, self.steps, strict=True)]
         self.looked_up = True
 
-    def plan(self) -> None:
-        """Place every value in one arena and bind the calls to it."""
-        nbytes = place(self.values(), len(self.calls))
+    def plan(self, sharing: bool = False) -> None:
+        """Place every value in one arena and bind the calls to it.
+
+        sharing: what is not read after the program has run lies in memory that other programs of the GPU use, too.
+        """
+        end, used = len(self.calls), 0
+        spans = lifetimes(self.values(), end)
+        if sharing:
+            used = place({value: span for value, span in spans.items() if span[1] < end})
+            spans = {value: span for value, span in spans.items() if span[1] == end}
+        nbytes = place(spans, used)
         if verify.enabled:
             verify.check(self, nbytes)
         xp = self.calls[0].dispatcher.table.xp if self.calls else np
         make = empty if xp is np else xp.empty
-        self.arena = make((max(nbytes, 1),), np.dtype(np.uint8))
+        self.shared = shared_block(xp, used) if used else None
+        own = make((max(nbytes - used, 1),), np.dtype(np.uint8))
+        self.arena = Arena(own, self.shared.memory if self.shared else None, used)
         self.steps = [bind(c, self.arena) for c in self.calls]
         self.looked_up = False
 
@@ -175,21 +187,26 @@ class Program:
         return "\n".join(text)
 
 
-def place(touched: Iterator[tuple[Value, int]], end: int) -> int:
-    """Give every value its first byte; return the arena's size.
-
-    Two values may lie at one place if no call lies between the first and last use of both: the largest first, each at
-    the lowest place that is free while it lives.
-    """
+def lifetimes(touched: Iterator[tuple[Value, int]], end: int) -> dict[Value, tuple[int, int]]:
+    """Return for every value the first and last call that touch it; `end` is after the last."""
     spans: dict[Value, tuple[int, int]] = {}
     for value, i in touched:
         home = value.home
         first, last = spans.get(home, (i, i))
         spans[home] = first, end if value.pinned or home.pinned else max(last, i)
-    top = 0
+    return spans
+
+
+def place(spans: Mapping[Value, tuple[int, int]], bottom: int = 0) -> int:
+    """Give every value its first byte, from `bottom` on; return the byte behind them all.
+
+    Two values may lie at one place if no call lies between the first and last use of both: the largest first, each at
+    the lowest place that is free while it lives.
+    """
+    top = bottom
     placed: list[tuple[int, int, int, int]] = []  # (first byte, byte behind, first call, last call)
     for value, (first, last) in sorted(spans.items(), key=lambda item: (-item[0].nbytes, item[1])):
-        at = 0
+        at = bottom
         if value.nbytes < SMALL:
             at = top
         else:
@@ -207,7 +224,7 @@ def aligned(nbytes: int) -> int:
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
-def bind(call: Call, arena: Array) -> tuple[Callable[..., Any], Sequence[Any]]:
+def bind(call: Call, arena: Arena) -> tuple[Callable[..., Any], Sequence[Any]]:
     """Return a call as a function and its arguments, which are arrays over the arena and numbers."""
     outs, work, args = (
         [a.array(arena) if isinstance(a, Ref) else a for a in group] for group in (call.outs, call.work, call.args)

@@ -96,6 +96,24 @@ class Value:
         return self.start + (self.home.place() if self.home is not self else 0)
 
 
+class Arena:
+    """Where the values of a program lie: in a block of its own, and before it in one that programs share, if any.
+
+    used: bytes of the shared block that the program works in; the places of its own block follow them.
+    """
+
+    def __init__(self, own: Array, shared: Array | None = None, used: int = 0):
+        self.own, self.shared, self.used = own, shared, used
+
+    @property
+    def nbytes(self) -> int:
+        return self.used + int(self.own.nbytes)
+
+    def find(self, place: int) -> tuple[Array, int]:
+        """Return the block that a place lies in, and the byte there."""
+        return (self.shared, place) if place < self.used else (self.own, place - self.used)
+
+
 class Ref:
     """An array seen as a window on a value; equal windows are equal."""
 
@@ -136,17 +154,15 @@ class Ref:
         """Whether the window is all of its value, without gaps."""
         return self.offset == 0 and self.nbytes == self.value.nbytes
 
-    def array(self, arena: Array) -> Array:
+    def array(self, arena: "Arena | None") -> Array:
         """Return the array itself, in external memory or in the arena."""
         if self.value.external is not None:
             return window(self.value.external, self.offset, self.shape, self.strides, self.dtype)
-        return window(
-            root(arena),
-            self.value.place() + address(arena) - start(root(arena)) + self.offset,
-            self.shape,
-            self.strides,
-            self.dtype,
-        )
+        assert arena is not None
+        block, first = arena.find(self.value.place())
+        owner = root(block)
+        first += address(block) - start(owner) + self.offset
+        return window(owner, first, self.shape, self.strides, self.dtype)
 
     def phantom(self) -> np.ndarray:
         """Return an array of this shape, strides and dtype that must not be read: what a launch decides by."""

@@ -81,6 +81,9 @@ class Dashboard(Callback):
         self.show(trainer)
         self.live.start()
 
+    def late(self, step: int) -> bool:
+        return True
+
     def on_step(self, trainer: Trainer, loss: float) -> None:
         p = trainer.progress
         self.pace.step(trainer)

@@ -76,6 +76,9 @@ class TensorBoard(Callback):
         step = trainer.progress.step
         self.file = EventFile(self.folder, step + 1 if step else 0)
 
+    def late(self, step: int) -> bool:
+        return True
+
     def on_step(self, trainer: Trainer, loss: float) -> None:
         if self.file is not None and trainer.progress.step % EVERY == 0:
             self.file.add(trainer.progress.step, {"train/step_loss": loss, "rate": trainer.learning_rate})

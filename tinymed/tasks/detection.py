@@ -7,7 +7,7 @@ and non-maximum suppression keeps the best of those that overlap (`inference/box
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -16,6 +16,7 @@ import numpy as np
 from ..data.box_loader import BoxLoader, refuse_turned
 from ..data.boxes import BoxDataset, open_boxes
 from ..data.device_batches import as_array, as_tensors, device_batches, device_of
+from ..data.device_reading import read_late
 from ..data.image import decode, prepare
 from ..data.splits import leak_check, split_dataset
 from ..data.transform import normalise, to_float, to_nchw
@@ -30,6 +31,7 @@ from ..nn.init import no_weights
 from ..report.boxes import Boxes, BoxExample, save_boxes
 from ..report.paths import below
 from ..tape import no_grad
+from ..tensor import Tensor
 from .base.augmentation import augmentation_rules
 from .base.config import DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
 from .base.network import Outputs
@@ -255,10 +257,16 @@ class Detection(Task[DetectionConfig, BoxDataset]):
         trainer.model.eval()
         found: list[Detections] = []
         batches, place = self.batches(config, dataset).epoch(), device_of(trainer.model)
-        for images, targets, labels, indices in device_batches(batches, head.targets, place):
-            with no_grad():
-                outputs = trainer.forward(images)
-                total += head(outputs, targets).item() * len(indices)
+
+        def computed() -> Iterator[tuple[Any, Tensor, Any, np.ndarray]]:
+            for images, targets, labels, indices in device_batches(batches, head.targets, place):
+                with no_grad():
+                    outputs = trainer.forward(images)
+                    value = head(outputs, targets)
+                yield outputs, value, labels, indices
+
+        for outputs, value, labels, indices in read_late(computed(), place):
+            total += value.item() * len(indices)
             right += head.correct(outputs, labels)
             sizes = [dataset.image(int(i)).shape for i in indices]
             scores = head.scores(as_array(outputs))

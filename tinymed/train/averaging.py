@@ -43,11 +43,12 @@ class WeightAverage(Callback):
             return get_ema_avg_fn(warmed_decay(decay, int(count.item())))(average, value, count)
 
         self.model = AveragedModel(model, avg_fn=exponential if kind == "ema" else None)
+        self.model.n_averaged = self.model.n_averaged.cpu()  # the host asks for it after every step
 
-    def on_step(self, trainer: Trainer, loss: float) -> None:
+    def on_taken(self, trainer: Trainer) -> None:
         if self.kind == "ema":
             self.model.update_parameters(trainer.model)
-            self.taken_at = trainer.progress.step
+            self.taken_at = trainer.taken
 
     def on_trained(self, trainer: Trainer) -> None:
         p = trainer.progress

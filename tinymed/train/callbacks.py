@@ -56,6 +56,9 @@ class JsonLog(Callback):
             ]
             write_atomic(self.path, ["".join(line + "\n" for line in kept).encode()])
 
+    def late(self, step: int) -> bool:
+        return True
+
     def on_step(self, trainer: Trainer, loss: float) -> None:
         p = trainer.progress
         if p.step % self.every == 0:
@@ -93,6 +96,9 @@ class Checkpoints(Callback):
         self.folder, self.config, self.every, self.monitor = Path(folder), config, every, monitor
         self.best: float | None = None
         self.best_epoch: float | None = None
+
+    def late(self, step: int) -> bool:
+        return not self.every or step % self.every != 0
 
     def on_step(self, trainer: Trainer, loss: float) -> None:
         p = trainer.progress
@@ -152,7 +158,7 @@ class Schedule(Callback):
         self.planned = int(getattr(scheduler, scheduler.horizon)) if scheduler.horizon else 0  # steps of the whole run
         self.taken = 0
 
-    def on_step(self, trainer: Trainer, loss: float) -> None:
+    def on_taken(self, trainer: Trainer) -> None:
         if self.every == "step":
             self.scheduler.step()
             self.taken += 1

@@ -87,6 +87,9 @@ class SlowStart(Callback):
         if not trainer.finished:
             self.timer.start()
 
+    def late(self, step: int) -> bool:
+        return True
+
     def on_step(self, trainer: Trainer, loss: float) -> None:
         self.timer.cancel()
 
@@ -103,6 +106,9 @@ class Lines(Callback):
 
     def on_start(self, trainer: Trainer) -> None:
         self.last = trainer.progress.seconds
+
+    def late(self, step: int) -> bool:
+        return True
 
     def on_step(self, trainer: Trainer, loss: float) -> None:
         p = trainer.progress

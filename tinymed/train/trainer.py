@@ -13,15 +13,15 @@ from typing import Any
 
 from .. import random
 from ..data.device_batches import as_arrays, device_batches, device_of
-from ..program import capture
+from ..data.device_reading import Reading, SideReader
+from ..program import Captured, capture
 from ..tasks.base.lone_image import without_lone_image
+from ..tasks.base.steps import Step, accumulated_step, grouped, train_step, update_step
 from ..tasks.base.task import Batches
 from ..tasks.heads.head import Head
 from ..tasks.inference.class_scores import forward_pass, measure_classes
 from ..tensor import Tensor
-from .accumulate import accumulated_step, grouped, update_step
 
-Step = Callable[[Any, Any], tuple[Tensor, Any]]
 Measure = Callable[["Trainer"], dict[str, Any]]
 
 
@@ -45,14 +45,37 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass
+class Taken:
+    """A step that was given to the device, and what is to be read of it."""
+
+    loss: Tensor
+    outputs: Sequence[Any]
+    labels: Sequence[Any]
+    images: int
+    rate: float
+    reading: Reading
+    told: bool = False  # whether on_taken was called
+
+
 class Callback:
     """Something that watches a run.  The trainer calls these, in the order of its list of callbacks."""
 
     def on_start(self, trainer: "Trainer") -> None:
         """Before the first step of this process."""
 
+    def on_taken(self, trainer: "Trainer") -> None:
+        """Before the next step, for what acts on the network or the rate; the loss of this one may not be known yet."""
+
     def on_step(self, trainer: "Trainer", loss: float) -> None:
-        """After a step."""
+        """After a step, when its loss is known."""
+
+    def late(self, step: int) -> bool:
+        """Say whether on_step of a step may come when the next one was taken: it uses loss, progress and rate alone.
+
+        Then a GPU need not wait for the loss to be read.
+        """
+        return type(self).on_step is Callback.on_step
 
     def on_trained(self, trainer: "Trainer") -> None:
         """After the last step of an epoch, before it is validated; again where that was interrupted."""
@@ -76,21 +99,6 @@ class Callback:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned."""
-
-
-def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], clip_norm: float | None) -> Step:
-    """Return the step, (images, targets) -> (loss, outputs), which reads no value, so that it can be captured."""
-    forward, update = forward_pass(model), update_step(model, optimizer, clip_norm)
-
-    def step(images: Any, targets: Any) -> tuple[Tensor, Any]:
-        optimizer.zero_grad()
-        outputs = forward(images)
-        value = loss(outputs, targets)
-        value.backward()
-        update()
-        return value, outputs
-
-    return step
 
 
 class Trainer:
@@ -130,7 +138,9 @@ class Trainer:
         self.forward = capture(forward_pass(model), fallback=True)
         self.measure = measure or (None if val_loader is None else measure_classes)
         self.progress = Progress()
+        self.unread: list[Taken] = []  # steps whose loss is not read yet, the oldest first
         self.stop = False
+        self.started = 0.0  # when the clock of the training last began to run
         self.epochs = self.steps = math.inf
 
     def __repr__(self) -> str:
@@ -164,35 +174,79 @@ class Trainer:
         return self.progress
 
     def train_epoch(self) -> None:
-        """Return steps from where the epoch stands to its end, or to the last step asked for."""
-        p = self.progress
+        """Take steps from where the epoch stands to its end, or to the last step asked for.
+
+        On a GPU a step's loss is read when the step after it is on its way, so that the device never waits for the
+        host, unless a callback wants to see the network in between.
+        """
+        p, place = self.progress, device_of(self.model)
         if p.step >= self.steps:
             return
         self.model.train()
-        started = time.perf_counter()
+        side, captured = SideReader(place), isinstance(self.step, Captured)  # which returns copies of its results
         batches = self.train_loader.epoch(p.epoch, p.batch)
-        ready = device_batches(batches, self.loss.targets, device_of(self.model))
-        for group in grouped(ready, self.accumulate):
-            loss = self.take_step(group)
-            p.seconds += time.perf_counter() - started
-            for callback in self.callbacks:
-                callback.on_step(self, loss)
-            if self.stop or p.step >= self.steps:
-                break
-            started = time.perf_counter()
+        self.started = time.perf_counter()
+        try:
+            for group in grouped(device_batches(batches, self.loss.targets, place), self.accumulate):
+                self.take_step(group, side)
+                self.finish_steps(1)
+                if place == "cuda" and captured and self.patient:
+                    self.unread[0].told = True
+                    self.tell(lambda callback: callback.on_taken(self))
+                else:
+                    self.finish_steps()
+                if self.stop or self.taken >= self.steps:
+                    break
+        finally:  # what has been taken is counted, however the epoch ends
+            self.finish_steps()
 
-    def take_step(self, group: list[Any]) -> float:
-        """Take an optimiser step on the batches (images, targets, labels, indices) of a group; returns its loss."""
+    def take_step(self, group: list[Any], side: SideReader) -> None:
+        """Take an optimiser step on the batches (images, targets, labels, indices) of a group."""
         images, targets, labels, indices = zip(*group, strict=True)
+        rate = self.learning_rate
         if self.accumulate == 1:
             value, answers = self.step(images[0], targets[0])
             outputs = [answers]
         else:
             value, outputs = self.step(images, targets)
-        correct = sum(self.loss.correct(o, label) for o, label in zip(outputs, labels, strict=True))
-        loss = float(value.item())
-        self.count(loss, correct, sum(map(len, indices)), len(group))
-        return loss
+        self.unread.append(Taken(value, outputs, labels, sum(map(len, indices)), rate, side.moment()))
+
+    def finish_steps(self, but: int = 0) -> None:
+        """Read the losses of the steps taken, of all but the last ones, count them, and tell the callbacks.
+
+        Raises Diverged when a loss is no number.
+        """
+        p = self.progress
+        while len(self.unread) > but:
+            taken = self.unread[0]
+            with taken.reading():
+                correct = sum(self.loss.correct(o, label) for o, label in zip(taken.outputs, taken.labels, strict=True))
+                loss = float(taken.loss.item())
+            if not math.isfinite(loss):
+                self.unread.clear()
+                raise Diverged(
+                    f"the loss is {loss} at step {p.step + 1}: training has diverged; lower the learning rate "
+                    f"(it is {taken.rate:g}) or clip gradients"
+                )
+            del self.unread[0]
+            p.batch, p.step = p.batch + len(taken.labels), p.step + 1
+            p.images, p.seen = p.images + taken.images, p.seen + taken.images
+            p.loss_sum += loss * taken.images
+            p.correct += correct
+            self.tell(lambda callback, taken=taken, loss=loss: self.tell_of(callback, taken, loss))
+
+    def tell_of(self, callback: Callback, taken: Taken, loss: float) -> None:
+        """Tell a callback of a step whose loss is known."""
+        if not taken.told:
+            callback.on_taken(self)
+        callback.on_step(self, loss)
+
+    def tell(self, call: Callable[[Callback], None]) -> None:
+        """Call every callback, while the clock of the training stands."""
+        self.progress.seconds += time.perf_counter() - self.started
+        for callback in self.callbacks:
+            call(callback)
+        self.started = time.perf_counter()
 
     def end_epoch(self) -> None:
         """Validate, add a row to the history, and begin the next epoch if this one is whole."""
@@ -224,6 +278,22 @@ class Trainer:
         return self.stop and not self.finished
 
     @property
+    def taken(self) -> int:
+        """Return the steps given to the device: those of the progress, and those whose loss is not read yet."""
+        return self.progress.step + len(self.unread)
+
+    @property
+    def patient(self) -> bool:
+        """Say whether all callbacks can be told late of the last step; who acts before the next one must come first."""
+        looked = False
+        for callback in self.callbacks:
+            acts = type(callback).on_taken is not Callback.on_taken
+            if (looked and acts) or not callback.late(self.taken):
+                return False
+            looked |= type(callback).on_step is not Callback.on_step
+        return True
+
+    @property
     def steps_per_epoch(self) -> int:
         """Return the optimiser steps of an epoch."""
         return -(-len(self.train_loader) // self.accumulate)
@@ -237,19 +307,6 @@ class Trainer:
     def learning_rate(self) -> float:
         """Of the first parameter group."""
         return float(self.optimizer.param_groups[0]["lr"])
-
-    def count(self, loss: float, correct: float, images: int, batches: int = 1) -> None:
-        """Add a step to the progress.  Raises Diverged when the loss is no number."""
-        p = self.progress
-        if not math.isfinite(loss):
-            raise Diverged(
-                f"the loss is {loss} at step {p.step + 1}: training has diverged; lower the learning rate "
-                f"(it is {self.learning_rate:g}) or clip gradients"
-            )
-        p.batch, p.step = p.batch + batches, p.step + 1
-        p.images, p.seen = p.images + images, p.seen + images
-        p.loss_sum += loss * images
-        p.correct += correct
 
     def validate(self) -> dict[str, Any]:
         """Return loss and metrics over the whole validation set, as val_loss, val_accuracy, ....
@@ -265,7 +322,15 @@ class Trainer:
     # ------------------------------------------------------------------------------------------ the state
 
     def state(self) -> dict[str, Any]:
-        """Everything the next step depends on, as a tree of arrays and JSON values for `save_checkpoint`."""
+        """Everything the next step depends on, as a tree of arrays and JSON values for `save_checkpoint`.
+
+        Raises RuntimeError between a step and the reading of its loss, where weights and progress do not go together.
+        """
+        if self.unread:
+            raise RuntimeError(
+                f"Trainer.state: the network is after step {self.taken}, the progress after {self.progress.step}; "
+                "a callback asks for the state in on_step, and answers False to late(step)"
+            )
         generators = {"dropout": random.default_generator, "initialise": random.init_generator}
         return {
             "model": as_arrays(self.model.state_dict()),
@@ -281,6 +346,7 @@ class Trainer:
         self.optimizer.load_state_dict(tree["optimizer"])
         random.default_generator.set_state(tree["generators"]["dropout"])
         random.init_generator.set_state(tree["generators"]["initialise"])
+        self.unread.clear()
         self.progress = Progress(**tree["progress"])
         for callback in self.callbacks:
             callback.restore(tree["callbacks"].get(type(callback).__name__, {}))

@@ -53,8 +53,9 @@ class BoxHead:
 
     def correct(self, outputs: Any, labels: Any) -> float:
         """Return the share of pixels whose class is found, summed over the images of a batch."""
-        main = outputs[0] if isinstance(outputs, tuple | list) else outputs
-        found = as_array((main.array[:, : self.classes + 1] + self.shift.beside(main).array).argmax(axis=1))
+        main = (outputs[0] if isinstance(outputs, tuple | list) else outputs).array
+        background, objects = main[:, 0] + PRIOR, main[:, 1 : self.classes + 1]
+        found = as_array((objects.max(axis=1) > background) * (objects.argmax(axis=1) + 1))
         return float((found == labels[0]).mean(axis=(1, 2)).sum())
 
     def unweighted(self) -> "BoxHead":

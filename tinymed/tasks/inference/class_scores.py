@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from ...data.device_batches import as_array, device_batches, device_of
+from ...data.device_reading import read_late
 from ...metrics.classification import evaluate_scores
 from ...program import capture
 from ...tape import no_grad
+from ...tensor import Tensor
 from ..heads.head import Head
 
 EPOCH_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
@@ -55,15 +57,20 @@ def predict_scores(
     model.eval()
     compared = forward is not None or not any(getattr(module, "unchecked", False) for module in model.modules())
     forward = forward or shared.get(id(model)) or capture(forward_pass(model), fallback=True)
-    loss, total = head.unweighted(), 0.0
+    loss, total, place = head.unweighted(), 0.0, device_of(model)
     scores, labels = [np.zeros(empty or (0, head.classes))], []
-    with no_grad():
-        for images, targets, classes, _ in device_batches(loader.epoch(0), head.targets, device_of(model)):
+
+    def computed(compared: bool) -> Iterator[tuple[Any, Tensor, Any]]:
+        for images, targets, classes, _ in device_batches(loader.epoch(0), head.targets, place):
             if not compared:
                 forward_pass(model)(images)
                 compared = True
             outputs = forward(images)
-            total += loss(outputs, targets).item() * len(classes)
+            yield outputs, loss(outputs, targets), classes
+
+    with no_grad():
+        for outputs, value, classes in read_late(computed(compared), place):
+            total += value.item() * len(classes)
             scores.append(head.scores(as_array(outputs)))
             labels.append(classes)
             if stop():

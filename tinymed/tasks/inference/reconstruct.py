@@ -1,16 +1,18 @@
 """An auto-encoder over a whole set, beside the methods that need no network: the mean image, principal components."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ... import random
 from ...data.device_batches import as_array, device_batches, device_of
+from ...data.device_reading import read_late
 from ...data.principal import PrincipalComponents
 from ...data.unlabelled import pixels_of
 from ...metrics.reconstruction import mean_squared_errors
 from ...tape import no_grad
+from ...tensor import Tensor
 from ..heads.pixel_head import PixelHead
 from .class_scores import forward_pass
 from .corrupted import Corrupted
@@ -39,13 +41,18 @@ def reconstruction_errors(
     """
     forward = forward or forward_pass(model)
     model.eval()
-    loss, total, count = head.unweighted(), 0.0, 0
+    loss, total, count, place = head.unweighted(), 0.0, 0, device_of(model)
     errors: dict[str, list[np.ndarray]] = {name: [] for name in ("", *(floors or {}))}
-    with no_grad():
-        for images, targets, labels, indices in device_batches(batches.epoch(0), head.targets, device_of(model)):
+
+    def computed() -> Iterator[tuple[Any, Any, Tensor, Any, np.ndarray]]:
+        for images, targets, labels, indices in device_batches(batches.epoch(0), head.targets, place):
             outputs = forward(images)
+            yield images, outputs, loss(outputs, targets), labels, indices
+
+    with no_grad():
+        for images, outputs, value, labels, indices in read_late(computed(), place):
             truth, seen = head.originals(labels), head.originals(as_array(images))
-            total += loss(outputs, targets).item() * len(indices)
+            total += value.item() * len(indices)
             count += len(indices)
             errors[""].append(mean_squared_errors(truth, head.scores(outputs)))
             for name, rebuild in (floors or {}).items():

@@ -1,4 +1,4 @@
-"""Gradient accumulation: an optimiser step of several batches, in the memory of one.
+"""The steps of a training: of one batch, and of several in the memory of one (gradient accumulation).
 
 The gradient of a mean over N images is the mean, weighted by their sizes, of the gradients over parts of them:
 
@@ -13,13 +13,28 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from ..tasks.inference.class_scores import forward_pass
-from ..tensor import Tensor
+from ...tensor import Tensor
+from ..inference.class_scores import forward_pass
+
+Step = Callable[[Any, Any], tuple[Tensor, Any]]
 
 
-def accumulated_step(
-    model: Any, loss: Callable[[Any, Any], Tensor], update: Callable[[], None]
-) -> Callable[[Any, Any], tuple[Tensor, Any]]:
+def train_step(model: Any, optimizer: Any, loss: Callable[[Any, Any], Tensor], clip_norm: float | None) -> Step:
+    """Return the step, (images, targets) -> (loss, outputs), which reads no value, so that it can be captured."""
+    forward, update = forward_pass(model), update_step(model, optimizer, clip_norm)
+
+    def step(images: Any, targets: Any) -> tuple[Tensor, Any]:
+        optimizer.zero_grad()
+        outputs = forward(images)
+        value = loss(outputs, targets)
+        value.backward()
+        update()
+        return value, outputs
+
+    return step
+
+
+def accumulated_step(model: Any, loss: Callable[[Any, Any], Tensor], update: Callable[[], None]) -> Step:
     """Return the step of a group, (images of each batch, targets of each) -> (loss over all images, outputs of each).
 
     Args:
@@ -53,7 +68,7 @@ def update_step(model: Any, optimizer: Any, clip_norm: float | None) -> Callable
 
     def update() -> None:
         if clip_norm is not None:
-            from ..optim import clip_grad_norm_
+            from ...optim import clip_grad_norm_
 
             clip_grad_norm_(model.parameters(), clip_norm)
         optimizer.step()
