@@ -14,6 +14,7 @@ os.environ.setdefault("TINYMED_VERIFY", "1")  # every captured program is checke
 
 import numpy as np
 import pytest
+from covered import CoveredTests
 from datasets import SHARED
 from hypothesis import HealthCheck, settings
 
@@ -39,15 +40,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what may not be missing, with commas: backends, torch, data, chromium; by default TINYMED_REQUIRE",
     )
     parser.addoption(
-        "--every", type=int, default=1, metavar="N", help="run every Nth test: a slice through all files, for coverage"
+        "--cover-every", type=int, metavar="N", help="measure what one test in N covers: see tests/covered.py"
     )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave every Nth test, the same ones in each process."""
-    step = config.getoption("--every")
-    config.hook.pytest_deselected(items=[item for i, item in enumerate(items) if i % step])
-    items[:] = items[::step]
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--cover-every"):
+        config.pluginmanager.register(CoveredTests(config.getoption("--cover-every")))
 
 
 def absence(name: str) -> str:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -152,7 +153,10 @@ def file_imports(name: str) -> set[str]:
     return found - {name}
 
 
-GRAPH = {name: file_imports(name) for name in FILES}
+@cache
+def imports() -> dict[str, set[str]]:
+    """Which files of the package each of them imports."""
+    return {name: file_imports(name) for name in FILES}
 
 
 def circles(graph: dict[str, set[str]]) -> list[set[str]]:
@@ -188,7 +192,7 @@ def test_a_circle_is_found():
 
 def test_no_circle_of_files():
     """Any file can be read after those that it imports."""
-    new = [circle for circle in circles(GRAPH) if not any(circle <= allowed for allowed in ALLOWED_CIRCLES)]
+    new = [circle for circle in circles(imports()) if not any(circle <= allowed for allowed in ALLOWED_CIRCLES)]
     assert not new, "files that import each other: move what both need into a file below them"
 
 
@@ -197,16 +201,17 @@ def cpu_room(name: str) -> str:
     return [*name.split("."), "__init__"][1]
 
 
-CPU_ARROWS = {
-    (cpu_room(a), cpu_room(b)) for a in GRAPH for b in GRAPH[a] if a.split(".")[0] == b.split(".")[0] == "cpu"
-}
+def cpu_arrows() -> set[tuple[str, str]]:
+    """Which rooms of tinymed/cpu import which."""
+    pairs = [(a, b) for a, there in imports().items() for b in there]
+    return {(cpu_room(a), cpu_room(b)) for a, b in pairs if a.split(".")[0] == b.split(".")[0] == "cpu"}
 
 
 def test_no_arrow_upwards_in_the_cpu_backend():
     def floor(room: str) -> int:
         return CPU_FLOORS.index(room if room in CPU_FLOORS else "family")
 
-    upwards = sorted((a, b) for a, b in CPU_ARROWS if floor(a) < floor(b))
+    upwards = sorted((a, b) for a, b in cpu_arrows() if floor(a) < floor(b))
     assert not upwards, f"order of rooms: {', '.join(CPU_FLOORS)}"
 
 
@@ -214,7 +219,7 @@ def test_the_cpu_backend_is_few_rooms():
     rooms = {cpu_room(name) for name in FILES if name.split(".")[0] == "cpu"}
     assert len(list((ROOT / "cpu").glob("*.py"))) <= 30
     assert len(rooms) <= 32
-    assert len([(a, b) for a, b in CPU_ARROWS if a != b]) <= 90
+    assert len([(a, b) for a, b in cpu_arrows() if a != b]) <= 90
 
 
 def test_rewrites_are_tried_in_one_written_order():
@@ -282,7 +287,10 @@ def references() -> list[tuple[str, ast.FunctionDef]]:
     return found
 
 
-@pytest.mark.parametrize(("where", "node"), references(), ids=[w for w, _ in references()])
+REFERENCES = references()
+
+
+@pytest.mark.parametrize(("where", "node"), REFERENCES, ids=[w for w, _ in REFERENCES])
 def test_references_name_only_what_cupy_has_too(where, node):
     """A reference kernel runs on NumPy and CuPy from the day it is declared."""
     cupy = set((Path(__file__).parent / "cupy_names.txt").read_text().split())
