@@ -9,7 +9,7 @@ import tinymed
 from tinymed import dispatch, models, nn, optim, program, random
 from tinymed.nn import functional as F
 from tinymed.program import CaptureError, capture, passes
-from tinymed.program.program import place
+from tinymed.program.program import lifetimes, place
 from tinymed.program.values import Value
 
 
@@ -279,12 +279,16 @@ def test_inside_another_capture_a_step_is_part_of_it():
 # ------------------------------------------------------------------------------------------- the parts
 
 
-@given(st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 12), st.integers(0, 5)), min_size=1, max_size=40))
-def test_values_that_live_at_one_time_never_overlap(spans):
+@given(
+    st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 12), st.integers(0, 5)), min_size=1, max_size=40),
+    st.sampled_from((0, 640)),
+)
+def test_values_that_live_at_one_time_never_overlap(spans, bottom):
     values = [Value(nbytes, f"v{i}") for i, (nbytes, *_) in enumerate(spans)]
     touched = [(v, at) for v, (_, first, length) in zip(values, spans, strict=True) for at in (first, first + length)]
-    total = place(iter(touched), 20)
+    total = place(lifetimes(iter(touched), 20), bottom)
     for i, (v, (_, first, length)) in enumerate(zip(values, spans, strict=True)):
+        assert bottom <= v.start
         assert v.start + v.nbytes <= total
         assert v.start % 64 == 0
         for w, (_, other, width) in zip(values[:i], spans[:i], strict=True):

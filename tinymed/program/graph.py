@@ -2,9 +2,9 @@
 
 The addresses that kernels touch are part of the graph: the arena's, of which graphs share a part in turn (see
 `shared`), those of parameters and states, and those of the memory that references take for themselves, which comes
-from a pool that only this graph uses: what a reference keeps, such as a constant, would lie where another graph
-writes. So what changes between steps lies in arrays at fixed places: inputs are copied into the arena, counters and
-rates are on the device.
+from a pool that only this graph uses (in a common one, what a reference keeps, such as a constant, might lie where
+another graph writes).  So what changes between steps lies in arrays at fixed places: inputs are copied into the
+arena, counters and rates are on the device.
 """
 
 import contextlib

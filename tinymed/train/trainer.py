@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from .. import random
@@ -233,9 +234,9 @@ class Trainer:
             p.images, p.seen = p.images + taken.images, p.seen + taken.images
             p.loss_sum += loss * taken.images
             p.correct += correct
-            self.tell(lambda callback, taken=taken, loss=loss: self.tell_of(callback, taken, loss))
+            self.tell(partial(self.tell_of, taken, loss))
 
-    def tell_of(self, callback: Callback, taken: Taken, loss: float) -> None:
+    def tell_of(self, taken: Taken, loss: float, callback: Callback) -> None:
         """Tell a callback of a step whose loss is known."""
         if not taken.told:
             callback.on_taken(self)
