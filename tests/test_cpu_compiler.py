@@ -16,15 +16,16 @@ model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.MaxPool2d(2))
 x = tinymed.tensor(np.random.default_rng(0).standard_normal((4, 3, 40, 40)).astype(np.float32))
 def step(): return float(model(x).sum().item())
 """
+SMALL = STEP.replace("nn.Conv2d(3, 16, 3), ", "")  # what compiles anew in each of several processes: seconds less
 
 
-def python(code, cache_folder, **variables):
+def python(code, cache_folder, before=STEP, **variables):
     """Run a program with a kernel cache of its own; return (exit status, standard output, standard error)."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TINYMED_BACKEND": "numba"}
     environment |= {"TINYMED_CACHE": str(cache_folder), "NUMBA_NUM_THREADS": "2"} | variables
     environment = {name: value for name, value in environment.items() if value is not None}
     done = subprocess.run(
-        [sys.executable, "-c", STEP + code], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", before + code], env=environment, capture_output=True, text=True, timeout=300
     )
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
@@ -34,6 +35,15 @@ def filled(tmp_path_factory):
     """A cache folder with the kernels of the step, and what the step gives."""
     folder = tmp_path_factory.mktemp("cache")
     code, out, err = python("print(step())", folder)
+    assert (code, err) == (0, "")
+    return folder, out
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """The same of the smaller step."""
+    folder = tmp_path_factory.mktemp("few")
+    code, out, err = python("print(step())", folder, SMALL)
     assert (code, err) == (0, "")
     return folder, out
 
@@ -65,23 +75,23 @@ def damaged(content, how):
     return {"empty": b"", "half": content[: len(content) // 2], "garbage": b"\x80\x05junk" * 9, "one bit": flipped}[how]
 
 
-def test_damaged_kernels_are_compiled_anew(filled):
-    folder, expected = filled
+def test_damaged_kernels_are_compiled_anew(few):
+    folder, expected = few
     files = sorted(f for f in folder.rglob("*") if f.suffix in (".o", ".nbc"))
     assert {f.suffix for f in files} == {".o", ".nbc"}
     assert {f for f in folder.rglob("*") if f.is_file()} == set(files)
     for n, file in enumerate(files):
         file.write_bytes(damaged(file.read_bytes(), ("empty", "half", "garbage", "one bit")[n % 4]))
-    assert python("print(step())", folder) == (0, expected, "")
+    assert python("print(step())", folder, SMALL) == (0, expected, "")
     assert all(cache.read_sealed(f) for f in files)
 
 
-def test_two_processes_fill_one_cache(tmp_path, filled):
+def test_two_processes_fill_one_cache(tmp_path, few):
     run = "print(step())"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TINYMED_CACHE": str(tmp_path)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
-    both = [subprocess.Popen([sys.executable, "-c", STEP + run], **pipes) for _ in range(2)]
-    assert [(*p.communicate(timeout=300), p.returncode) for p in both] == [(filled[1] + "\n", "", 0)] * 2
+    both = [subprocess.Popen([sys.executable, "-c", SMALL + run], **pipes) for _ in range(2)]
+    assert [(*p.communicate(timeout=300), p.returncode) for p in both] == [(few[1] + "\n", "", 0)] * 2
 
 
 # ----------------------------------------------------------------------------------------------------------- folder
@@ -96,23 +106,23 @@ def test_two_processes_fill_one_cache(tmp_path, filled):
     ],
     ids=["folder", "home", "a file"],
 )
-def test_without_a_folder_it_goes_on_and_says_so_once(tmp_path, filled, variables):
-    code, out, err = python("print(step())", tmp_path, **variables)
-    assert (code, out) == (0, filled[1])
+def test_without_a_folder_it_goes_on_and_says_so_once(tmp_path, few, variables):
+    code, out, err = python("print(step())", tmp_path, SMALL, **variables)
+    assert (code, out) == (0, few[1])
     assert err.count("TINYMED_CACHE names a folder") == 1
 
 
-def test_an_unset_home_is_looked_up(filled):
+def test_an_unset_home_is_looked_up():
     code = "from tinymed.cpu.compiler.cache import cache_directory as c; print(c() is None or c().is_absolute())"
     assert python(code, "", TINYMED_CACHE=None, XDG_CACHE_HOME=None, HOME=None)[:2] == (0, "True")
 
 
-def test_a_full_disk_is_no_failure(tmp_path, filled):
+def test_a_full_disk_is_no_failure(tmp_path, few):
     """Files may grow to no size at all: what a full disk does to writing, though the folder can be made."""
     limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
     limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); print(step())"
-    code, out, err = python(limit, tmp_path)
-    assert (code, out) == (0, filled[1])
+    code, out, err = python(limit, tmp_path, SMALL)
+    assert (code, out) == (0, few[1])
     assert err.count("TINYMED_CACHE names a folder") == 1
     assert not list(tmp_path.rglob("*.tmp"))
 

@@ -50,10 +50,10 @@ def held(op, kind, dtype, every=1, start=0):
 
 
 def test_a_slice_of_the_database():
-    """Each entry's samples, every eleventh from a place of its own, in float64 on the references."""
+    """Each entry's samples, every twenty-third from a place of its own, in float64 on the references."""
     with tinymed.use_backend("numpy"), tinymed.use_precision("exact"):
-        seen = sum(held(op, "sample", torch.float64, 11, i) for i, op in enumerate(entries()) if op.name not in SLOW)
-    assert seen > 500
+        seen = sum(held(op, "sample", torch.float64, 23, i) for i, op in enumerate(entries()) if op.name not in SLOW)
+    assert seen > 250
 
 
 @pytest.mark.full

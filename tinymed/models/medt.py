@@ -96,8 +96,8 @@ def medt(
         UserError: size or width does not fit.
 
     Example:
-        >>> medt()(tinymed.zeros(1, 3, 128, 128)).shape
-        (1, 2, 128, 128)
+        >>> tinymed.models.count_parameters(medt())
+        1560140
 
     Reference:
         Valanarasu et al., MICCAI 2021.
@@ -121,8 +121,8 @@ def logo(num_classes: int = 2, in_channels: int = 3, size: int = 128, width: int
         UserError: size or width does not fit.
 
     Example:
-        >>> logo()(tinymed.zeros(1, 3, 128, 128)).shape
-        (1, 2, 128, 128)
+        >>> tinymed.models.count_parameters(logo())
+        1529532
 
     Reference:
         Valanarasu et al., MICCAI 2021, the variant without gates.
