@@ -50,14 +50,14 @@ enum Slope { POW_BASE, POW_EXPONENT, FLOOR_DIVISOR, TRUNC_DIVISOR };
 struct PairSlope {
     float* __restrict__ dx;
     const float* __restrict__ dy;
-    const float* __restrict__ y;  // a^b, for its exponent's gradient
     Operand a, b;
     int slope;
     __device__ float of(int64_t i) const {
         float d = dy[i], p = a[i], q = b[i];
         switch (slope) {
             case POW_BASE: return q == 0 ? 0.0f : d * q * powf(p, q - 1);
-            case POW_EXPONENT: return p == 0 && q >= 0 ? 0.0f : d * (y[i] * logf(p));
+            case POW_EXPONENT:  // terms that cancel where the exponent was broadcast
+                return p == 0 && q >= 0 ? 0.0f : float(d * (pow(double(p), double(q)) * log(double(p))));
             case FLOOR_DIVISOR: return -d * floor_quotient(p, q);
         }
         return -d * truncf(p / q);
@@ -123,13 +123,12 @@ void pair_function(Out<float> y, Maybe<float> a, Maybe<float> b, float number, i
 }
 BIND(pair_function, "y a b number function");
 
-void pair_slope(Out<float> dx, In<float> dy, Maybe<float> y, Maybe<float> a, Maybe<float> b, float number, int slope,
+void pair_slope(Out<float> dx, In<float> dy, Maybe<float> a, Maybe<float> b, float number, int slope,
                 cudaStream_t stream) {
     require_alike("pair_slope", a, b, dy.size());
-    require(slope != POW_EXPONENT || y.size() == dy.size(), "pair_slope: y has shape ", y.shape, ", dy ", dy.shape);
-    each<1>(PairSlope{dx.data, dy.data, y.data, {a.data, number}, {b.data, number}, slope}, dy.size(), stream);
+    each<1>(PairSlope{dx.data, dy.data, {a.data, number}, {b.data, number}, slope}, dy.size(), stream);
 }
-BIND(pair_slope, "dx dy y a b number slope");
+BIND(pair_slope, "dx dy a b number slope");
 
 void atan2_gradient(Out<float> da, Out<float> db, In<float> dy, Maybe<float> a, Maybe<float> b, float number,
                     cudaStream_t stream) {

@@ -152,7 +152,7 @@ def resampled_back(d: Any) -> tuple[Any, ...]:
 NORMS = ((0.0, 0), (1.0, 1), (2.0, 2), (np.inf, 3), (-np.inf, 4), (1.5, 5))
 CASES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "pair_function": lambda d: (*beside_number(d, 2), d.pick(range(9))),
-    "pair_slope": lambda d: (*beside_number(d, 4), d.pick(range(4))),
+    "pair_slope": lambda d: (*beside_number(d, 3), d.pick(range(4))),
     "atan2_gradient fmax_gradient": lambda d: beside_number(d, 3),
     "clamp_between_forward": lambda d: d.lines(3),
     "clamp_between_gradient": lambda d: (*d.lines(4), d.flag()),

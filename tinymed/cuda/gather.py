@@ -169,6 +169,8 @@ def within(x: Any, index: Any, axis: int) -> Any:
 @kernel(backend="csrc", composite=True, when=picks)
 def gather_forward(k: Any, x: Any, index: Any, axis: int) -> Any:
     """take_each."""
+    if not x.ndim:
+        return k.copy(x).reshape(index.shape)
     lines = reshaped(
         k, within(x, index, axis), line_shape((*index.shape[:axis], x.shape[axis], *index.shape[axis + 1 :]), axis)
     )
@@ -216,6 +218,8 @@ def take_each(y: Any, x: Any, index: Any) -> None:
 
 def scattered(k: Any, x: Any, index: Any, source: Any, axis: int, replace: bool) -> Any:
     """Return x with source at places along an axis, in the part of x that lies beside the index."""
+    if not x.ndim:  # one number is a line of one
+        return scattered(k, *(a.reshape(1) for a in (x, index, source)), 0, replace).reshape(())
     part, source = within(x, index, axis), source[tuple(slice(n) for n in index.shape)]
     if part.shape != x.shape:
         y = k.copy(x)

@@ -91,31 +91,31 @@ def pair_function(y: Any, a: Any, b: Any, number: Any, function: Any) -> None:
     """y = function(a, b), by its number in FUNCTIONS."""
 
 
-def slope(k: Any, name: str, dy: Any, y: Any, a: Any, b: Any) -> Any:
+def slope(k: Any, name: str, dy: Any, a: Any, b: Any) -> Any:
     """Return the gradient of one input, by its name."""
-    return k.pair_slope(dy, y, *arrays_or_number(a, b), SLOPES.index(name))
+    return k.pair_slope(dy, *arrays_or_number(a, b), SLOPES.index(name))
 
 
 @kernel(backend="csrc", composite=True, when=alike)
 def pow_backward_base(k: Any, dy: Any, a: Any, b: Any) -> Any:
     """pair_slope"""
-    return slope(k, "pow_base", dy, None, a, b)
+    return slope(k, "pow_base", dy, a, b)
 
 
 @kernel(backend="csrc", composite=True, when=alike)
 def pow_backward_exponent(k: Any, dy: Any, y: Any, a: Any, b: Any) -> Any:
     """pair_slope"""
-    return slope(k, "pow_exponent", dy, y, a, b)
+    return slope(k, "pow_exponent", dy, a, b)
 
 
 @kernel(backend="csrc", composite=True, when=lambda dy, a, b, sign: alike(dy, a, b))
 def modulo_backward_divisor(k: Any, dy: Any, a: Any, b: Any, sign: str) -> Any:
     """pair_slope"""
-    return slope(k, "floor_divisor" if sign == "divisor" else "trunc_divisor", dy, None, a, b)
+    return slope(k, "floor_divisor" if sign == "divisor" else "trunc_divisor", dy, a, b)
 
 
-@kernel(backend="csrc", flat="dx dy y a b", out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 22 * dy.size)
-def pair_slope(dx: Any, dy: Any, y: Any, a: Any, b: Any, number: Any, slope: Any) -> None:
+@kernel(backend="csrc", flat="dx dy a b", out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 22 * dy.size)
+def pair_slope(dx: Any, dy: Any, a: Any, b: Any, number: Any, slope: Any) -> None:
     """dx = dy times the slope of one input, by its number in SLOPES."""
 
 

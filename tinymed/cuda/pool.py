@@ -268,7 +268,7 @@ def avg_pool3d_forward(
     return by_depth(
         x,
         lambda p: k.avg_window(
-            p, (kernel[0], 1), (stride[0], 1), deep, (size[0], p.shape[3]), include_pad, min(divisor, 1)
+            p, (kernel[0], 1), (stride[0], 1), deep, (size[0], p.shape[3]), include_pad, int(divisor != 0)
         ),
     )
 
@@ -282,7 +282,7 @@ def avg_pool3d_backward(
     dy = by_depth(
         canonical_image(k, dy),
         lambda p: k.avg_window_backward(
-            p, (n, c, depth, p.shape[3]), (kernel[0], 1), (stride[0], 1), deep, include_pad, min(divisor, 1)
+            p, (n, c, depth, p.shape[3]), (kernel[0], 1), (stride[0], 1), deep, include_pad, int(divisor != 0)
         ),
     )
     return by_planes(

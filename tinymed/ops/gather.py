@@ -178,6 +178,8 @@ def scatter_add(input: Tensor, dim: int, index: Any, src: Tensor) -> Tensor:
         [0.0, 0.0, 2.0]
     """
     axis = one_axis("scatter_add", dim, input.array.ndim)
+    if not input.shape:  # a number is a line of one
+        return reshape(scatter_add(reshape(input, 1), 0, reshape(index, -1), reshape(src, -1)), ())
     index = checked_index("scatter_add", input, index, axis)
     fits("scatter_add", "input", input.shape, index.shape, axis)
     fits("scatter_add", "src", src.shape, index.shape, -1)
@@ -240,7 +242,7 @@ def take_along_dim(input: Tensor, indices: Any, dim: int | None = None) -> Tenso
         A tensor of the input's dtype.
 
     Raises:
-        ValueError: The numbers of axes differ.
+        ValueError: The numbers of axes differ, or there is none and dim is not None.
 
     Example:
         >>> import tinymed
@@ -256,7 +258,9 @@ def take_along_dim(input: Tensor, indices: Any, dim: int | None = None) -> Tenso
         raise ValueError(
             f"take_along_dim: indices {list(indices.shape)} need as many axes as input {list(input.shape)}"
         )
-    n = input.shape[axis] if input.shape else 1
+    if not input.shape:
+        raise ValueError(f"take_along_dim: a number has no axis {dim}; dim None takes it by the index 0")
+    n = input.shape[axis]
     if indices.array.size and indices.array.min() < 0:  # counted from the end
         indices = where(lt(indices, 0), add(indices, n), indices)
     full = np.broadcast_shapes(*(kept(x.shape, (axis,)) for x in (input, indices)))

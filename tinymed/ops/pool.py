@@ -153,7 +153,7 @@ class AvgPool(Op):
         x, kernel, stride, padding, _, ceil_mode = draw_window(draw, False)
         x = x + 1.0  # the error is relative to a mean, which must not be 0
         size = places("avg_pool", x.shape[-len(kernel) :], kernel, stride, padding, (1,) * len(kernel), ceil_mode)
-        return x, kernel, stride, padding, size, draw.boolean(), draw.choice((0, 0, 3)) if len(kernel) > 1 else 0
+        return x, kernel, stride, padding, size, draw.boolean(), draw.choice((0, 3, -2)) if len(kernel) > 1 else 0
 
     @staticmethod
     def oracle(
