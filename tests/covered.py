@@ -7,6 +7,7 @@
 A tracer that is on all the time makes the quick tests slow, and a second run for it costs as much as the first.
 """
 
+import contextlib
 import importlib
 import pkgutil
 import warnings
@@ -43,13 +44,12 @@ class CoveredTests:
 
 
 def import_all(package: str) -> None:
-    """Import every module of a package but those whose libraries are absent."""
+    """Import every module of a package but its command and those whose libraries are absent."""
     module = importlib.import_module(package)
     for found in pkgutil.walk_packages(module.__path__, f"{package}.", onerror=lambda name: None):
-        try:
-            importlib.import_module(found.name)
-        except ImportError:
-            continue
+        if found.name != f"{package}.__main__":
+            with contextlib.suppress(ImportError):
+                importlib.import_module(found.name)
 
 
 if __name__ == "__main__":
