@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ..errors import UserError
 from ..files import write_atomic
 from ..models.summary import mode
 from ..nn.module import Module
+from ..nn.norm import StatisticsWarning
 from ..tape import Node, no_grad
 from ..tensor import Tensor
 from .graph import Graph
@@ -135,7 +137,8 @@ def check(model: Module, proto: Any, batches: Sequence[Sequence[np.ndarray]]) ->
 
     graph = Graph(take_apart(proto)).eval()
     for inputs in batches:
-        with no_grad(), mode(model, False):
+        with no_grad(), mode(model, False), warnings.catch_warnings():
+            warnings.simplefilter("ignore", StatisticsWarning)  # numbers that are no pictures say nothing of statistics
             outputs, results = named_outputs(model(*[Tensor(a) for a in inputs])), graph(*inputs)
         for (name, wanted), got in zip(outputs, results if isinstance(results, tuple) else (results,), strict=True):
             if wanted.shape != got.shape or wanted.dtype != got.dtype:
