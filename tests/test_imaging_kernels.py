@@ -17,13 +17,15 @@ EXACT = {  # what chooses or counts
     *("mean_filter", "median_filter", "extreme_box", "extreme_filter", "count_values", "count_bins", "count_tiles"),
     *("apply_table", "luma"),
 }
-EACH = [  # 16 bits are another compilation of the same text; on `loops`, so is each further dtype
+TYPED = [(name, dtype, sorted(dtypes)[0]) for name, (dtypes, _) in CASES.items() for dtype in dtypes]
+# 16 bits are another compilation of the same text; on `loops`, so is each further dtype.
+EACH = [pytest.param(name, dtype, marks=[pytest.mark.full] if dtype == "uint16" else []) for name, dtype, _ in TYPED]
+EVERYWHERE = [
     pytest.param(
         *(name, dtype, used),
-        marks=[pytest.mark.full] if dtype == "uint16" or (used == "loops" and dtype != sorted(dtypes)[0]) else [],
+        marks=[pytest.mark.full] if dtype == "uint16" or (used == "loops" and dtype != first) else [],
     )
-    for name, (dtypes, _) in CASES.items()
-    for dtype in dtypes
+    for name, dtype, first in TYPED
     for used in USABLE
 ]
 
@@ -69,7 +71,7 @@ def compare(name: str, ours: Any, exact: Any, same_type: Any, what: str) -> None
     assert np.nanmax(np.abs(ours - exact), initial=0) <= 2e-5 * scale, what
 
 
-@pytest.mark.parametrize(("name", "dtype", "backend_name"), EACH, indirect=["backend_name"])
+@pytest.mark.parametrize(("name", "dtype", "backend_name"), EVERYWHERE, indirect=["backend_name"])
 def test_every_backend_gives_what_the_reference_gives(name, dtype, backend_name):
     """Of awkward shapes, twice the same bits."""
     for seed in SEEDS:
@@ -159,7 +161,7 @@ def test_kernels_compile_for_several_threads(backend, monkeypatch):
 
 
 @pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
-@pytest.mark.parametrize(("name", "dtype", "backend_name"), EACH, indirect=["backend_name"])
+@pytest.mark.parametrize(("name", "dtype"), EACH)
 def test_cuda_kernels_are_silent_under_the_checker(name, dtype):
     """No race, no access out of bounds, every output complete; the same bits in another order of threads."""
     from tinymed.cuda import emulated
