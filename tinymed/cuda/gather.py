@@ -219,7 +219,7 @@ def take_each(y: Any, x: Any, index: Any) -> None:
 def scattered(k: Any, x: Any, index: Any, source: Any, axis: int, replace: bool) -> Any:
     """Return x with source at places along an axis, in the part of x that lies beside the index."""
     if not x.ndim:  # one number is a line of one
-        return scattered(k, *(a.reshape(1) for a in (x, index, source)), 0, replace).reshape(())
+        return scattered(k, x.reshape(1), index.reshape(1), source.reshape(1), 0, replace).reshape(())
     part, source = within(x, index, axis), source[tuple(slice(n) for n in index.shape)]
     if part.shape != x.shape:
         y = k.copy(x)
