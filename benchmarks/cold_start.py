@@ -1,14 +1,16 @@
 """The first step on a fresh machine: wall seconds with an empty kernel cache, and with the one that is left.
 
-    python benchmarks/cold_start.py [--rounds 3] [CASE ...]
+    python benchmarks/cold_start.py [--rounds 3] [--against REVISION] [CASE ...]
 
 The papers' CNN, 3x64x64, batch 128.  A case is a new process: the train step as the Trainer captures it; the same with
 one thread and so one compiling process, kernel by kernel; the step uncaptured; `tinymed warmup`; `tinymed train
 --steps 1`, which also evaluates and draws.  The median of some rounds.  Written to benchmarks/results/cold_start.json,
-beside what was measured of other cases at the same commit.
+beside what was measured of other cases at the same commit.  With --against the other revision's cases run in turns with
+ours, from a git worktree in a temporary folder, and the rows are written as `against REVISION`.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -85,13 +87,13 @@ def timed(call: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def measure(case: str, cache: str) -> dict[str, Any]:
-    """Return a case in a process of its own, with a cache folder."""
+def measure(case: str, cache: str, tree: Path = HERE.parent) -> dict[str, Any]:
+    """Return a case in a process of its own, with a cache folder, as the files of a tree do it."""
     environment = os.environ | {"TINYMED_CACHE": cache} | STEPS.get(case, {})
-    paths = [str(HERE.parent), environment.get("PYTHONPATH", "")]
+    paths = [str(tree), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     if case in STEPS:
-        command = [sys.executable, __file__, "--child", case]
+        command = [sys.executable, str(tree / "benchmarks" / "cold_start.py"), "--child", case]
     else:
         command = [sys.executable, "-m", "tinymed", *COMMANDS[case]]
         command += ["--out", tempfile.mkdtemp(dir=cache)] if case == "train" else []
@@ -104,30 +106,42 @@ def measure(case: str, cache: str) -> dict[str, Any]:
 
 def main() -> None:
     from peers import machine, rounded, save
+    from same_bits import checked_out
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("cases", nargs="*", default=[*STEPS, *COMMANDS], metavar="CASE")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--against", metavar="REVISION", help="a revision whose cases run in turns with ours")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         print(json.dumps(first_step(options.cases[0])))
         return
-    rows = [rounded(row) for case in options.cases for row in rows_of(case, options.rounds)]
+    trees = {"": HERE.parent}
+    with checked_out(options.against) if options.against else contextlib.nullcontext() as other:
+        trees |= {f"against {options.against}": other} if other else {}
+        rows = [rounded(row) for case in options.cases for row in rows_of(case, options.rounds, trees)]
     path, here = HERE / "results" / "cold_start.json", machine()
     before = json.loads(path.read_text()) if path.exists() else {"machine": None}
     others = [r for r in before["rows"] if r["case"] not in options.cases] if before["machine"] == here else []
     save(path, {"machine": here, "rows": others + rows})
 
 
-def rows_of(case: str, rounds: int) -> list[dict[str, Any]]:
+def rows_of(case: str, rounds: int, trees: dict[str, Path]) -> list[dict[str, Any]]:
+    """Return a case's rows of each tree {how its rows are marked: folder}, the trees measured in turns."""
+    turns: dict[str, list[list[dict[str, Any]]]] = {mark: [] for mark in trees}
+    for _ in range(rounds):
+        for mark, tree in trees.items():
+            with tempfile.TemporaryDirectory() as cache:
+                turns[mark].append([measure(case, cache, tree) for _ in range(2)])
+    return [row for mark in trees for row in summed_up(case, mark, turns[mark])]
+
+
+def summed_up(case: str, mark: str, turns: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Return a case in a fresh cache and in the one it leaves: the round of median seconds, and the spread of all."""
     from peers import rounded
 
-    turns, rows = [], []
-    for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as cache:
-            turns.append([measure(case, cache) for _ in range(2)])
+    rows = []
     for state, runs in zip(("fresh", "from cache"), zip(*turns, strict=True), strict=True):
         runs = sorted(runs, key=lambda r: r["seconds"])
         row = runs[len(runs) // 2]
@@ -135,8 +149,8 @@ def rows_of(case: str, rounds: int) -> list[dict[str, Any]]:
         if case in STEPS:
             row["kernels"] = rounded(dict(sorted(row["kernels"].items(), key=lambda kernel: -kernel[1])))
         spread = [runs[0]["seconds"], runs[-1]["seconds"]]
-        print(f"{case:22s} {state:10s} {row['seconds']:6.2f} s ({spread[0]:.2f} to {spread[1]:.2f})")
-        rows.append({"case": case, "state": state, "spread": spread} | row)
+        print(f"{case:22s} {state:10s} {row['seconds']:6.2f} s ({spread[0]:.2f} to {spread[1]:.2f}) {mark}", flush=True)
+        rows.append({"case": case, "state": state, "spread": spread} | row | ({"tree": mark} if mark else {}))
     return rows
 
 

@@ -11,6 +11,7 @@ but always the same one.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,16 +124,23 @@ def renamed(old: list[Any], new: list[Any]) -> dict[str, str]:
     return {a: b for a, b in names.items() if a != b}
 
 
-def compare(revision: str, names: list[str]) -> bool:
-    """Train with this tree and with a revision of it; print both and return whether all bits are the same."""
+@contextlib.contextmanager
+def checked_out(revision: str) -> Iterator[Path]:
+    """Give a revision's files in a temporary git worktree, and remove it at the end."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         git = ["git", "-C", str(ROOT), "worktree"]
         subprocess.run([*git, "add", "--quiet", "--detach", str(tree), revision], check=True)
         try:
-            theirs = measure(tree, Path(folder) / "cache", names)
+            yield tree
         finally:
             subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+
+
+def compare(revision: str, names: list[str]) -> bool:
+    """Train with this tree and with a revision of it; print both and return whether all bits are the same."""
+    with checked_out(revision) as tree:
+        theirs = measure(tree, tree.parent / "cache", names)
     ours, same = measure(ROOT, None, names), True
     for name in names:
         for kind in ("captured", "eager"):
