@@ -1,7 +1,8 @@
 // Attention, softmax(scale Q K' + mask) V, without a square of scores in memory.  A block owns TILE queries (for y and
 // dq) or TILE keys (for dk and dv), goes over tiles of the others, computes their weights anew, and adds weights times
 // rows to its sums: acc[own][column] += sum over others of w[own][other] x[other][column].  Forward keeps an online
-// softmax (Milakov & Gimelshein 2018); backward begins with lse = ln sum e^score (Dao et al., NeurIPS 2022).
+// softmax (Milakov & Gimelshein 2018), top the largest score of a query and total = sum e^(score - top); backward
+// begins with both (Dao et al., NeurIPS 2022).
 #include "philox.cuh"
 
 namespace {
@@ -10,9 +11,9 @@ constexpr int LANES = THREADS / TILE;  // threads that share a row of the online
 enum Role { OUTPUT, QUERY_GRADIENT, KEY_GRADIENT, VALUE_GRADIENT };
 
 struct Problem {
-    const float *q, *k, *v, *dy, *lse, *mean, *mask;
+    const float *q, *k, *v, *dy, *top, *total, *mean, *mask;
     const unsigned* ticket;
-    float *out, *lse_out, *scores_gradient;
+    float *out, *top_out, *total_out, *scores_gradient;
     int heads, queries, keys, size, width;           // size of a key, width of a value
     int mask_batch, mask_heads, mask_rows;           // lengths of the mask's axes
     float scale;
@@ -146,7 +147,7 @@ __global__ void __launch_bounds__(THREADS) attention_kernel(Problem p, int tiles
                 if (role != OUTPUT) {
                     bool inside = query < p.queries && key < p.keys;
                     int64_t row = batch * p.queries + query;
-                    w = inside ? expf(z - p.lse[row]) : 0.0f;
+                    w = inside ? expf(z - p.top[row]) / p.total[row] : 0.0f;
                     float f = inside ? factor(p, batch, query, key) : 0.0f;
                     if (role == VALUE_GRADIENT)
                         w *= f;
@@ -176,9 +177,12 @@ __global__ void __launch_bounds__(THREADS) attention_kernel(Problem p, int tiles
         int64_t row = batch * owns + own0 + own;
         float scale = role == VALUE_GRADIENT ? 1.0f : p.scale;
         if (role == OUTPUT) {
-            scale = s.total[own] == 0 ? 0.0f : 1 / s.total[own];
-            if (first == 0 && tx == 0)
-                p.lse_out[row] = s.total[own] == 0 ? INFINITY : s.top[own] + logf(s.total[own]);
+            bool closed = s.total[own] == 0;
+            scale = closed ? 0.0f : 1 / s.total[own];
+            if (first == 0 && tx == 0) {
+                p.top_out[row] = closed ? 0.0f : s.top[own];
+                p.total_out[row] = closed ? INFINITY : s.total[own];
+            }
         }
 #pragma unroll
         for (int c = 0; c < EACH; ++c) {
@@ -226,29 +230,30 @@ Problem problem(const char* op, const In<float>& q, const In<float>& k, const In
 }
 }  // namespace
 
-void attention_forward(Out<float> y, Out<float> lse, In<float> q, In<float> k, In<float> v, Maybe<float> mask,
-                       Maybe<unsigned> ticket, float scale, bool causal, int64_t limit, float keep,
+void attention_forward(Out<float> y, Out<float> top, Out<float> total, In<float> q, In<float> k, In<float> v,
+                       Maybe<float> mask, Maybe<unsigned> ticket, float scale, bool causal, int64_t limit, float keep,
                        cudaStream_t stream) {
     Problem p = problem("attention_forward", q, k, v, mask, ticket, scale, causal, limit, keep);
-    p.lse_out = lse.data;
+    p.top_out = top.data, p.total_out = total.data;
     run<OUTPUT>("attention_forward", p, y.data, q.shape[0] * q.shape[1], stream);
 }
-BIND(attention_forward, "y lse q k v mask ticket scale causal limit keep");
+BIND(attention_forward, "y top total q k v mask ticket scale causal limit keep");
 
 void attention_backward(Out<float> dq, Out<float> dk, Out<float> dv, Out<float> dscores, Work<float> mean, In<float> dy,
-                        In<float> q, In<float> k, In<float> v, Maybe<float> mask, In<float> y, In<float> lse,
-                        Maybe<unsigned> ticket, float scale, bool causal, int64_t limit, float keep, bool of_scores,
-                        cudaStream_t stream) {
+                        In<float> q, In<float> k, In<float> v, Maybe<float> mask, In<float> y, In<float> top,
+                        In<float> total, Maybe<unsigned> ticket, float scale, bool causal, int64_t limit, float keep,
+                        bool of_scores, cudaStream_t stream) {
     const char* op = "attention_backward";
     Problem p = problem(op, q, k, v, mask, ticket, scale, causal, limit, keep);
-    require(dy.size() == y.size() && lse.size() == mean.size(), op, ": dy ", dy.shape, ", y ", y.shape);
+    require(dy.size() == y.size() && top.size() == mean.size() && total.size() == mean.size(), op, ": dy ", dy.shape,
+            ", y ", y.shape);
     require(!(of_scores && causal), op, ": the gradient of the scores is of a mask, which stands beside no causal one");
-    p.dy = dy.data, p.lse = lse.data, p.mean = mean.data;
+    p.dy = dy.data, p.top = top.data, p.total = total.data, p.mean = mean.data;
     p.scores_gradient = of_scores ? dscores.data : nullptr;
-    int64_t rows = lse.size(), batches = q.shape[0] * q.shape[1];
+    int64_t rows = top.size(), batches = q.shape[0] * q.shape[1];
     LAUNCH(mean_kernel, blocks(rows, THREADS), THREADS, 0, stream, mean.data, dy.data, y.data, rows, p.width);
     run<QUERY_GRADIENT>(op, p, dq.data, batches, stream);
     run<KEY_GRADIENT>(op, p, dk.data, batches, stream);
     run<VALUE_GRADIENT>(op, p, dv.data, batches, stream);
 }
-BIND(attention_backward, "dq dk dv dscores mean dy q k v mask y lse ticket scale causal limit keep of_scores");
+BIND(attention_backward, "dq dk dv dscores mean dy q k v mask y top total ticket scale causal limit keep of_scores");

@@ -94,9 +94,10 @@ struct Entropy {  // what forward and backward are given; weights of classes and
     float smoothing;
 };
 
-// loss = map ((1 - e) w[t] (lse - x[t]) + e / C sum w (lse - x)), 0 where ignored, inf for no class;  share = map w[t].
+// loss = map ((1 - e) w[t] nll[t] + e / C sum w nll), 0 where ignored, inf for no class;  share = map w[t];
+// nll = log_total - (x - max x), log_total = ln sum e^(x - max x).
 __global__ void __launch_bounds__(rows::THREADS)
-    entropy_kernel(Entropy a, float* __restrict__ loss, float* __restrict__ lse, float* __restrict__ share) {
+    entropy_kernel(Entropy a, float* __restrict__ loss, float* __restrict__ log_total, float* __restrict__ share) {
     rows::Group g(a.n, a.c, a.wide);
     const float* x = a.x + g.row * a.c;
     float top = g.most(x);
@@ -114,15 +115,16 @@ __global__ void __launch_bounds__(rows::THREADS)
     float used = counts ? at(a.weight_map, g.row) : 0.0f;
     float one = at(a.weight, t) * (log_sum - (x[t] - top));
     if (a.smoothing > 0) one = (1 - a.smoothing) * one + a.smoothing / float(a.c) * float(even);
-    lse[g.row] = top + log_sum;
+    log_total[g.row] = log_sum;
     loss[g.row] = !counts ? 0.0f : known ? used * one : INFINITY;  // no class: loud, and no wild read
     share[g.row] = at(a.weight, t) * used;
 }
 
 __global__ void __launch_bounds__(rows::THREADS)
     entropy_gradient_kernel(Entropy a, float* __restrict__ dx, const float* __restrict__ dy,
-                            const float* __restrict__ lse, const float* __restrict__ total, int64_t step) {
+                            const float* __restrict__ log_total, const float* __restrict__ total, int64_t step) {
     rows::Group g(a.n, a.c, a.wide);
+    float top = g.most(a.x + g.row * a.c);
     double sum = 0;
     if (a.smoothing > 0) {
         for (int j = g.lane; j < g.c; j += a.wide) sum += at(a.weight, j);
@@ -135,7 +137,7 @@ __global__ void __launch_bounds__(rows::THREADS)
     float share = (1 - a.smoothing) * at(a.weight, counts ? t : 0), spread = a.smoothing / float(a.c);
     for (int j = g.lane; j < a.c; j += a.wide) {
         int64_t i = g.row * a.c + j;
-        float p = expf(a.x[i] - lse[g.row]);
+        float p = expf(a.x[i] - top - log_total[g.row]);
         float d = share * (p - (j == t ? 1.0f : 0.0f)) + spread * (p * float(sum) - at(a.weight, j));
         dx[i] = counts ? scale * (a.smoothing > 0 ? d : share * (p - (j == t ? 1.0f : 0.0f))) : 0.0f;
     }
@@ -290,7 +292,7 @@ void bce_logits_gradient(Out<float> dx, In<float> dy, In<float> x, In<float> tar
 }
 BIND(bce_logits_gradient, "dx dy x target weight pos_weight scale");
 
-void cross_entropy_rows(Out<float> loss, Out<float> lse, Out<float> value, Out<float> total, Work<float> share,
+void cross_entropy_rows(Out<float> loss, Out<float> log_total, Out<float> value, Out<float> total, Work<float> share,
                         Work<double> partial, In<float> x, In<int64_t> target, Maybe<float> weight,
                         Maybe<float> weight_map, int64_t ignore_index, float smoothing, bool mean,
                         cudaStream_t stream) {
@@ -298,23 +300,24 @@ void cross_entropy_rows(Out<float> loss, Out<float> lse, Out<float> value, Out<f
     int c = x.length(1), wide = rows::wide_for(c);
     require(target.size() == n, "cross_entropy: ", n, " rows of scores, ", target.size(), " targets");
     Entropy a{x.data, target.data, weight.data, weight_map.data, n, c, wide, ignore_index, smoothing};
-    LAUNCH(entropy_kernel, blocks(n, rows::THREADS / wide), rows::THREADS, 0, stream, a, loss.data, lse.data,
+    LAUNCH(entropy_kernel, blocks(n, rows::THREADS / wide), rows::THREADS, 0, stream, a, loss.data, log_total.data,
            share.data);
     reduce::all(Number{share.data}, Total{total.data}, partial, n, stream);
     reduce::all(Number{loss.data}, Reduced{value.data, mean ? total.data : nullptr}, partial, n, stream);
 }
-BIND(cross_entropy_rows, "loss lse value total share partial x target weight weight_map ignore_index smoothing mean");
+BIND(cross_entropy_rows,
+     "loss log_total value total share partial x target weight weight_map ignore_index smoothing mean");
 
 void cross_entropy_gradient(Out<float> dx, In<float> x, In<float> dy, In<int64_t> target, Maybe<float> weight,
-                            Maybe<float> weight_map, In<float> lse, In<float> total, int64_t ignore_index,
+                            Maybe<float> weight_map, In<float> log_total, In<float> total, int64_t ignore_index,
                             float smoothing, bool mean, cudaStream_t stream) {
     int64_t n = x.shape[0];
     int c = x.length(1), wide = rows::wide_for(c);
     Entropy a{x.data, target.data, weight.data, weight_map.data, n, c, wide, ignore_index, smoothing};
     LAUNCH(entropy_gradient_kernel, blocks(n, rows::THREADS / wide), rows::THREADS, 0, stream, a, dx.data, dy.data,
-           lse.data, mean ? total.data : nullptr, int64_t(dy.size() == n));
+           log_total.data, mean ? total.data : nullptr, int64_t(dy.size() == n));
 }
-BIND(cross_entropy_gradient, "dx x dy target weight weight_map lse total ignore_index smoothing mean");
+BIND(cross_entropy_gradient, "dx x dy target weight weight_map log_total total ignore_index smoothing mean");
 
 void bce_target_gradient(Out<float> dt, In<float> dy, In<float> x, Maybe<float> weight, float scale,
                          cudaStream_t stream) {

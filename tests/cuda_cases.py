@@ -297,10 +297,11 @@ def attended(d: Cases) -> tuple[Any, ...]:
 
 
 def attended_backward(d: Cases) -> tuple[Any, ...]:
-    """The same, with the output, its gradient and lse."""
+    """The same, with the output, its gradient, top and total."""
     q, k, v, mask, ticket, *how = attended(d)
     y = (*q.shape[:3], v.shape[3])
-    return d.array(*y), q, k, v, mask, d.array(*y), d.array(*q.shape[:3]) + 3, ticket, *how, mask is not None
+    of_queries = [d.array(*q.shape[:3]) + above for above in (3, 2)]
+    return d.array(*y), q, k, v, mask, d.array(*y), *of_queries, ticket, *how, mask is not None
 
 
 def recurrence(d: Cases, gates: int, backward: bool) -> tuple[Any, ...]:

@@ -76,6 +76,22 @@ def test_dropout_draws_the_same_weights_on_every_backend(backend_name):
     assert np.abs(ours[0] - ours[1]).max() > 0.01
 
 
+@pytest.mark.parametrize("top", [200, 5000])
+def test_large_scores_keep_their_digits(top, backend_name):
+    """The sums of a query are kept apart from its largest score, beside which they would lose their last digits."""
+    rng = np.random.default_rng(top)
+    q, k, v = (rng.normal(size=(2, 21, 8)).astype(np.float32) for _ in range(3))
+    q[..., 0], k[..., 0] = top, 1  # each score is top + q . k; in float32, as in float64, exactly top apart
+    q[..., 1:], k[..., 1:] = np.round(q[..., 1:] * 4) / 4, np.round(k[..., 1:] * 4) / 4  # and the rest is exact too
+    dy = rng.normal(size=v.shape).astype(np.float32)
+    ours, theirs = both([q, k, v])
+    F.scaled_dot_product_attention(*ours, scale=1.0).backward(Tensor(dy))
+    torch.nn.functional.scaled_dot_product_attention(*theirs, scale=1.0).backward(torch.tensor(dy, dtype=torch.float64))
+    for name, a, b in zip("qkv", ours, theirs, strict=True):
+        true, got = b.grad.numpy()[..., 1:], a.grad.numpy()[..., 1:]
+        close(got, torch.tensor(true), 3e-6, f"gradient of {name}")
+
+
 CORNERS = {
     "matrices": ([(3, 4), (5, 4), (5, 6)], None, {}),
     "broadcast": ([(2, 1, 3, 4), (1, 7, 5, 4), (7, 5, 6)], None, {}),

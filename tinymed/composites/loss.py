@@ -67,12 +67,12 @@ def classes(k: Any, target: Any) -> Any:
 def cross_entropy_forward(
     k: Any, x: Any, target: Any, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
 ) -> Any:
-    """Call cross_entropy_rows on pixels as rows; return its loss or reduced value, lse, and the sum of the weights."""
+    """Call cross_entropy_rows on pixels as rows; return its loss or reduced value, log_total, the weights' sum."""
     weight, weight_map = k.absent if weight is None else weight, line(k, weight_map)
-    loss, lse, value, total = k.cross_entropy_rows(
+    loss, log_total, value, total = k.cross_entropy_rows(
         x, classes(k, target), weight, weight_map, ignore_index, smoothing, reduction == "mean"
     )
-    return (loss.reshape(target.shape) if reduction == "none" else value), lse.reshape(target.shape), total
+    return (loss.reshape(target.shape) if reduction == "none" else value), log_total.reshape(target.shape), total
 
 
 @kernel(backend="numba csrc", double="numba", composite=True, when=all_alike)
@@ -83,7 +83,7 @@ def cross_entropy_backward(
     target: Any,
     weight: Any,
     weight_map: Any,
-    lse: Any,
+    log_total: Any,
     total: Any,
     ignore_index: int,
     smoothing: float,
@@ -92,5 +92,5 @@ def cross_entropy_backward(
     """Call cross_entropy_gradient on pixels as rows."""
     weight, rule = k.absent if weight is None else weight, (ignore_index, smoothing, reduction == "mean")
     return k.cross_entropy_gradient(
-        x, line(k, dy), classes(k, target), weight, line(k, weight_map), line(k, lse), total, *rule
+        x, line(k, dy), classes(k, target), weight, line(k, weight_map), line(k, log_total), total, *rule
     )

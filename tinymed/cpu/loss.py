@@ -12,7 +12,7 @@ from ..dispatch import kernel
 from .compiler.jit import inline, serial
 from .simd.elementary import exp, log, sigmoid, softplus
 from .simd.reductions import row_max, row_sum
-from .softmax import column_logs, columns_to_rows, exponentials, rows_to_columns
+from .softmax import column_logs, columns_to_rows, exponentials, rows_to_columns, shift_columns
 
 f4, f8 = np.float32, np.float64
 PIECES, GRAIN = 64, 4096  # at most so many pieces, of at least so many elements
@@ -265,7 +265,7 @@ def apply_pixel_weights(loss: Any, target_weight: Any, c: Any, target: Any, weig
 @kernel(backend="numba", double="numba", rows="x", out=rows_out, flops=lambda x, *_: 5 * x.size, work=row_strips)
 def cross_entropy_rows(
     loss: Any,
-    lse: Any,
+    log_total: Any,
     value: Any,
     sum_weights: Any,
     partial: Any,
@@ -278,23 +278,25 @@ def cross_entropy_rows(
     smoothing: Any,
     mean: Any,
 ) -> None:
-    """loss = map * the loss of a row, 0 where ignored; value = their sum, mean: / sum_weights = sum of map w[t]."""
+    """loss = map * the loss of a row, 0 where ignored; value = their sum, mean: / sum_weights = sum of map w[t].
+
+    log_total = ln sum e^(x - max x) of a row.
+    """
     (n, c), partitions = x.shape, partial.shape[0]
     step = max(1, STRIP // max(1, c))
     for part in prange(partitions):
         losses, weight_total, last = 0.0, 0.0, (part + 1) * n // partitions
         for a in range(part * n // partitions, last, step):
             e = min(a + step, last)
-            z, logs, target_weight = strips[part, 0, : (e - a) * c], strips[part, 1, : e - a], strips[part, 2, : e - a]
+            z, top, target_weight = strips[part, 0, : (e - a) * c], strips[part, 1, : e - a], strips[part, 2, : e - a]
+            logs = log_total[a:e]
             if c < LONG:
                 rows_to_columns(z, x[a:e])
-                column_logs(lse[a:e], logs, z)
+                column_logs(top, logs, z)
                 column_losses(loss[a:e], target_weight, z, logs, target[a:e], weight, smoothing)
             else:
-                row_losses(loss[a:e], target_weight, lse[a:e], logs, z, x[a:e], target[a:e], weight, smoothing)
+                row_losses(loss[a:e], target_weight, top, logs, z, x[a:e], target[a:e], weight, smoothing)
             apply_pixel_weights(loss[a:e], target_weight, c, target[a:e], weight_map[a:e], ignore_index)
-            for i in range(a, e):
-                lse[i] += logs[i - a]
             losses += row_sum(loss[a:e])
             weight_total += row_sum(target_weight)
         partial[part, 0], partial[part, 1] = losses, weight_total
@@ -318,8 +320,9 @@ def column_gradients(
     z: Any,
     g: Any,
     target_weight: Any,
+    top: Any,
     x: Any,
-    lse: Any,
+    log_total: Any,
     target: Any,
     weight: Any,
     weights: Any,
@@ -329,6 +332,7 @@ def column_gradients(
     """Compute row_gradients for short rows, by columns."""
     rows, c = x.shape
     rows_to_columns(z, x)
+    shift_columns(top, z)
     target_weight[:] = 1
     for j in range(c if weight.size > 0 else 0):
         for i in range(rows):
@@ -338,7 +342,7 @@ def column_gradients(
         column, w = z[j * rows : (j + 1) * rows], weight[j] if weight.size > 0 else f4(1)
         for i in range(rows):
             own = (f4(1) - smoothing) * target_weight[i]
-            p = (own + spread * weights) * exp(column[i] - lse[i]) - spread * w
+            p = (own + spread * weights) * exp(column[i] - log_total[i]) - spread * w
             p = g[i] * (p - own if target[i] == j else p)
             column[i] = p if (target[i] >= 0) & (target[i] < c) & (target[i] != ignore_index) else f4(0)
     columns_to_rows(dx, z)
@@ -346,7 +350,7 @@ def column_gradients(
 
 @serial
 def row_gradients(
-    dx: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any, weights: Any, smoothing: Any, ignore_index: Any
+    dx: Any, g: Any, x: Any, log_total: Any, target: Any, weight: Any, weights: Any, smoothing: Any, ignore_index: Any
 ) -> None:
     """dx = g ((1 - e) w[t] (p - 1[t]) + e / C (p sum w - w)), p the softmax of a row; 0 where ignored or no class."""
     c = x.shape[1]
@@ -355,10 +359,11 @@ def row_gradients(
         if t == ignore_index or t < 0 or t >= c:
             to[:] = 0
         else:
+            top = row_max(row)
             target_weight, spread = (f4(1) - smoothing) * (weight[t] if weight.size > 0 else f4(1)), smoothing / f4(c)
             for j in range(c):
                 w = weight[j] if weight.size > 0 else f4(1)
-                to[j] = g[i] * ((target_weight + spread * weights) * exp(row[j] - lse[i]) - spread * w)
+                to[j] = g[i] * ((target_weight + spread * weights) * exp((row[j] - top) - log_total[i]) - spread * w)
             to[t] -= g[i] * target_weight
 
 
@@ -379,7 +384,7 @@ def cross_entropy_gradient(
     target: Any,
     weight: Any,
     weight_map: Any,
-    lse: Any,
+    log_total: Any,
     total: Any,
     ignore_index: Any,
     smoothing: Any,
@@ -403,8 +408,9 @@ def cross_entropy_gradient(
                     z,
                     g,
                     strips[part, 2, : e - a],
+                    strips[part, 3, : e - a],
                     x[a:e],
-                    lse[a:e],
+                    log_total[a:e],
                     target[a:e],
                     weight,
                     weights,
@@ -412,4 +418,4 @@ def cross_entropy_gradient(
                     ignore_index,
                 )
             else:
-                row_gradients(dx[a:e], g, x[a:e], lse[a:e], target[a:e], weight, weights, smoothing, ignore_index)
+                row_gradients(dx[a:e], g, x[a:e], log_total[a:e], target[a:e], weight, weights, smoothing, ignore_index)

@@ -135,11 +135,10 @@ def columns_to_rows(x: Any, z: Any) -> None:
 
 
 @serial
-def column_logs(top: Any, logs: Any, z: Any) -> None:
-    """Subtract each row's maximum, left in top, from the columns z; logs = ln sum e^z of the rest."""
+def shift_columns(top: Any, z: Any) -> None:
+    """Subtract each row's maximum, left in top, from the columns z."""
     rows = top.size
     top[:] = -np.inf
-    logs[:] = 0
     for a in range(0, z.size, rows):
         column = z[a : a + rows]
         for i in range(rows):
@@ -148,6 +147,17 @@ def column_logs(top: Any, logs: Any, z: Any) -> None:
         column = z[a : a + rows]
         for i in range(rows):
             column[i] -= top[i]
+
+
+@serial
+def column_logs(top: Any, logs: Any, z: Any) -> None:
+    """Subtract each row's maximum, left in top, from the columns z; logs = ln sum e^z of the rest."""
+    rows = top.size
+    shift_columns(top, z)
+    logs[:] = 0
+    for a in range(0, z.size, rows):
+        column = z[a : a + rows]
+        for i in range(rows):
             logs[i] += exp(column[i])
     for i in range(rows):
         logs[i] = log(logs[i])

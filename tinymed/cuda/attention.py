@@ -8,7 +8,8 @@ from ..dispatch import kernel
 @kernel(backend="csrc")
 def attention_forward(
     y: Any,
-    lse: Any,
+    top: Any,
+    total: Any,
     q: Any,
     k: Any,
     v: Any,
@@ -19,7 +20,7 @@ def attention_forward(
     limit: Any,
     keep: Any,
 ) -> None:
-    """y = softmax(scale Q K' + mask) V by an online softmax over tiles of keys, and lse = ln sum e^score."""
+    """y = softmax(scale Q K' + mask) V by an online softmax over tiles of keys; of each query top and total."""
 
 
 @kernel(backend="csrc", work=lambda dy, q, *_: [q.shape[:3]])
@@ -35,7 +36,8 @@ def attention_backward(
     v: Any,
     mask: Any,
     y: Any,
-    lse: Any,
+    top: Any,
+    total: Any,
     ticket: Any,
     scale: Any,
     causal: Any,

@@ -101,7 +101,7 @@ def rows_out(x: Any, target: Any, *_: Any) -> list[tuple[int, ...]]:
 )
 def cross_entropy_rows(
     loss: Any,
-    lse: Any,
+    log_total: Any,
     value: Any,
     total: Any,
     share: Any,
@@ -125,7 +125,7 @@ def cross_entropy_gradient(
     target: Any,
     weight: Any,
     weight_map: Any,
-    lse: Any,
+    log_total: Any,
     total: Any,
     ignore_index: Any,
     smoothing: Any,

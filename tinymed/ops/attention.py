@@ -2,10 +2,11 @@
 
 The reference writes the scores down, (L, S) for each head.  All others go over the keys once, block by block, and keep
 of each query's scores the largest so far and the sum of exponentials so far (online softmax: Milakov & Gimelshein,
-2018).  Forward leaves one number for each query, lse = ln sum e^score, from which backward computes the scores again
-block by block (Dao et al., NeurIPS 2022): memory grows with the number of tokens, not with its square.
+2018).  Forward leaves both for each query, top and total, from which backward computes the weights e^(score - top) /
+total again block by block (Dao et al., NeurIPS 2022): memory grows with the number of tokens, not with its square.
+Kept in one number, top + ln total, they would lose their last digits where scores are large.
 
-A query that may attend to no key has lse = +inf, so that all its weights e^(score - lse) are 0.
+A query that may attend to no key has top = 0 and total = +inf, so that all its weights are 0.
 """
 
 from math import prod, sqrt
@@ -51,8 +52,8 @@ def products(q: Array, k: Array, v: Array, *_: Any) -> float:
 
 
 def attended(q: Array, k: Array, v: Array, *_: Any) -> list[tuple[int, ...]]:
-    """Return the shapes of the output and of lse."""
-    return [(*q.shape[:3], v.shape[3]), q.shape[:3]]
+    """Return the shapes of the output, of top and of total."""
+    return [(*q.shape[:3], v.shape[3]), q.shape[:3], q.shape[:3]]
 
 
 @kernel(out=attended, flops=products)
@@ -68,21 +69,22 @@ def attention_forward(
     limit: int,
     keep: float,
 ) -> Any:
-    """y = softmax(scale Q K' + mask) V for (N, heads, tokens, size), and lse; mask (N or 1, heads or 1, L or 1, S)."""
+    """y = softmax(scale Q K' + mask) V of (N, heads, L, size), top, total; mask (N or 1, heads or 1, L or 1, S)."""
     z = scores(xp, q, k, mask, scale, causal)
     top = z.max(-1) if z.shape[-1] else xp.full(z.shape[:-1], -xp.inf, z.dtype)
     closed = top == -xp.inf
-    e = xp.exp(z - xp.where(closed, 0, top)[..., None])
-    total = xp.where(closed, 1, e.sum(-1))
+    top = xp.where(closed, 0, top).astype(q.dtype)
+    e = xp.exp(z - top[..., None])
+    total = xp.where(closed, xp.inf, e.sum(-1)).astype(q.dtype)
     weights = (e / total[..., None]) * kept(xp, z.shape, ticket, limit, keep, z.dtype)
-    return weights.astype(q.dtype, copy=False) @ v, xp.where(closed, xp.inf, top + xp.log(total)).astype(q.dtype)
+    return weights.astype(q.dtype, copy=False) @ v, top, total
 
 
 def gradients(
-    dy: Array, q: Array, k: Array, v: Array, mask: Array | None, y: Array, lse: Array, ticket: Any, *how: Any
+    dy: Array, q: Array, k: Array, v: Array, mask: Array | None, y: Array, top: Array, total: Array, *rest: Any
 ) -> list[tuple[int, ...]]:
     """Return the shapes of dq, dk, dv and of the scores' gradient, which has no elements unless it is wanted."""
-    return [q.shape, k.shape, v.shape, (*q.shape[:3], k.shape[2]) if how[-1] else (0, 0, 0, 0)]
+    return [q.shape, k.shape, v.shape, (*q.shape[:3], k.shape[2]) if rest[-1] else (0, 0, 0, 0)]
 
 
 @kernel(out=gradients, flops=lambda dy, q, k, v, *_: 2.5 * products(q, k, v))
@@ -94,7 +96,8 @@ def attention_backward(
     v: Array,
     mask: Array | None,
     y: Array,
-    lse: Array,
+    top: Array,
+    total: Array,
     ticket: Array | None,
     scale: float,
     causal: bool,
@@ -102,9 +105,9 @@ def attention_backward(
     keep: float,
     of_scores: bool,
 ) -> Any:
-    """P = e^(scores - lse): dV = P' dY, dS = P (dY V' - sum(dY Y)), dQ = scale dS K, dK = scale dS' Q; also dS."""
+    """P = e^(scores - top) / total: dV = P' dY, dS = P (dY V' - sum(dY Y)), dQ = scale dS K, dK = scale dS' Q; dS."""
     factor = kept(xp, (*q.shape[:3], k.shape[2]), ticket, limit, keep, q.dtype)
-    p = xp.exp(scores(xp, q, k, mask, scale, causal) - lse[..., None])
+    p = xp.exp(scores(xp, q, k, mask, scale, causal) - top[..., None]) / total[..., None]
     ds = p * ((dy @ v.swapaxes(-1, -2)) * factor - (dy * y).sum(-1, keepdims=True))
     number = q.dtype.type(scale)
     dq, dk = (ds @ k) * number, (ds.swapaxes(-1, -2) @ q) * number
@@ -145,14 +148,14 @@ class Attention(Op):
             _, ticket = table.dropout_forward(table.full((0,), q.dtype, 0), state, limit, keep)
         parts = *(heads_of(table, a) for a in (q, k, v)), None if mask is None else heads_of(table, mask)
         how = scale, causal, limit, keep
-        y, lse = table.attention_forward(*parts, ticket, *how)
-        self.save(q.shape, k.shape, v.shape, None if mask is None else mask.shape, parts, y, lse, ticket, how)
+        y, top, total = table.attention_forward(*parts, ticket, *how)
+        self.save(q.shape, k.shape, v.shape, None if mask is None else mask.shape, parts, y, top, total, ticket, how)
         return y.reshape(*q.shape[:-1], v.shape[-1])
 
     def backward(self, dy: Array) -> Any:
-        *shapes, masks, parts, y, lse, ticket, how = self.saved
+        *shapes, masks, parts, y, top, total, ticket, how = self.saved
         dy = reshaped(self.k, dy, y.shape)
-        *grads, ds = self.k.attention_backward(dy, *parts, y, lse, ticket, *how, self.needs[3])
+        *grads, ds = self.k.attention_backward(dy, *parts, y, top, total, ticket, *how, self.needs[3])
         dmask = self.k.sum_to(ds, parts[3].shape).reshape(masks) if self.needs[3] else None
         return *(g.reshape(shape) for g, shape in zip(grads, shapes, strict=True)), dmask, None, None, None, None
 

@@ -41,7 +41,7 @@ def pixel_weights(xp: Any, x: Array, target: Array, weight: Any, weight_map: Any
 
 
 def entropy_shapes(x: Array, *args: Any) -> list[tuple[int, ...]]:
-    """Return the shapes of the loss, of log sum exp per pixel, and of the sum of the weights."""
+    """Return the shapes of the loss, of log_total of each pixel, and of the sum of the weights."""
     pixels = (x.shape[0], *x.shape[2:])
     return [pixels if args[-1] == "none" else (), pixels, ()]
 
@@ -50,17 +50,22 @@ def entropy_shapes(x: Array, *args: Any) -> list[tuple[int, ...]]:
 def cross_entropy_forward(
     xp: Any, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
 ) -> Any:
-    """loss = m ((1 - e) w[t] (lse - x[t]) + e / C sum w (lse - x)), m = map, e = smoothing; lse; sum of m w[t]."""
-    top = x.max(1)
-    lse = top + xp.log(xp.exp(x - xp.expand_dims(top, 1)).sum(1))
-    nll = xp.expand_dims(lse, 1) - x
+    """loss = m ((1 - e) w[t] nll[t] + e / C sum w nll), m = map, e = smoothing; log_total; sum of m w[t].
+
+    nll = log_total - (x - max x), log_total = ln sum e^(x - max x).
+    """
+    z = x - x.max(1, keepdims=True)
+    log_total = xp.log(xp.exp(z).sum(1))
+    nll = xp.expand_dims(log_total, 1) - z
     share = pixel_weights(xp, x, target, weight, weight_map, ignore_index)
     loss = share * xp.where(class_mask(xp, x, target), nll, 0).sum(1)
     if smoothing:
         even = (nll * class_weights(x, weight)).sum(1) * (smoothing / x.shape[1])
         loss = (1 - smoothing) * loss + times(xp.where(target == ignore_index, 0, even), weight_map)
     total = share.sum()
-    return (loss if reduction == "none" else loss.sum() / total if reduction == "mean" else loss.sum()), lse, total
+    if reduction != "none":
+        loss = loss.sum() / total if reduction == "mean" else loss.sum()
+    return loss, log_total, total
 
 
 @kernel(out=lambda dy, x, *_: [x.shape], flops=lambda dy, x, *_: 4 * x.size)
@@ -71,16 +76,16 @@ def cross_entropy_backward(
     target: Array,
     weight: Any,
     weight_map: Any,
-    lse: Array,
+    log_total: Array,
     total: Array,
     ignore_index: int,
     smoothing: float,
     reduction: str,
 ) -> Array:
-    """dx = dy m ((1 - e) w[t] (p - 1[t]) + e / C (p sum(w) - w)), p = e^(x - lse); mean: dy / total."""
+    """dx = dy m ((1 - e) w[t] (p - 1[t]) + e / C (p sum(w) - w)), p = e^-nll; mean: dy / total."""
     g = dy / total if reduction == "mean" else dy
     share = pixel_weights(xp, x, target, weight, weight_map, ignore_index)
-    p = xp.exp(x - xp.expand_dims(lse, 1))
+    p = xp.exp(x - x.max(1, keepdims=True) - xp.expand_dims(log_total, 1))
     dx = xp.expand_dims((1 - smoothing) * share, 1) * (p - class_mask(xp, x, target))
     if smoothing:
         w, used = (
@@ -92,11 +97,12 @@ def cross_entropy_backward(
 
 
 class CrossEntropy(Op):
-    """loss = w[t] (lse(x) - x[t]), lse the log of the sum of exponentials over classes;  dx = w[t] (softmax(x) - 1[t]).
+    """loss = w[t] nll[t], nll = ln sum e^x - x over the classes;  dx = w[t] (softmax(x) - 1[t]).
 
-    Smoothing e: (1 - e) of that plus e / C sum_c w[c] (lse(x) - x[c])  (Szegedy et al., CVPR 2016, section 7).
+    Smoothing e: (1 - e) of that plus e / C sum_c w[c] nll[c]  (Szegedy et al., CVPR 2016, section 7).
     The mean divides by the sum of w[t], times the map, over pixels not ignored; the gradient of an ignored pixel is 0,
-    whatever its scores.  lse is saved, never the softmax.
+    whatever its scores.  Not the softmax is saved but log_total = ln sum e^(x - max x), a number for each pixel; max x
+    is found again, for added to log_total it would take its last digits.
     """
 
     promotes = floating("cross_entropy")
@@ -105,8 +111,8 @@ class CrossEntropy(Op):
         self, x: Array, target: Array, weight: Any, weight_map: Any, ignore_index: int, smoothing: float, reduction: str
     ) -> Array:
         options = (ignore_index, smoothing, reduction)
-        loss, lse, total = self.k.cross_entropy_forward(x, target, weight, weight_map, *options)
-        self.save(x, target, weight, weight_map, lse, total, *options)
+        loss, log_total, total = self.k.cross_entropy_forward(x, target, weight, weight_map, *options)
+        self.save(x, target, weight, weight_map, log_total, total, *options)
         return loss
 
     def backward(self, dy: Array) -> Any:
@@ -122,7 +128,8 @@ class CrossEntropy(Op):
             target.flat[0] = 0
         weight = draw.array((classes,), 0.2, 2, constant=True) if draw.boolean() else None
         weight_map = draw.array(pixels, 0.2, 2, constant=True) if not draw.integer(0, 3) else None
-        x = draw.array((pixels[0], classes, *pixels[1:]), *draw.choice(((-4, 4), (90, 98))))
+        x = draw.array((pixels[0], classes, *pixels[1:]), *draw.choice(((-4, 4), (90, 98), (4990, 4998))))
+        x = np.round(x * 64) / 64  # large scores, too, are float32 numbers: what is lost is lost in the kernel
         return x, target, weight, weight_map, IGNORED, draw.choice((0.0, 0.1)), draw.choice(REDUCTIONS)
 
     @staticmethod

@@ -1,7 +1,7 @@
 """Attention with an online softmax: each query goes over the keys once, and no row of scores is kept.
 
 `top` is the largest score so far, `total` the sum of e^(score - top) so far.  A larger score makes all that was summed
-too large by e^(new top - top), so that it is scaled down first.  Backward needs of each query lse = top + ln total.
+too large by e^(new top - top), so that it is scaled down first.  Backward needs both of each query.
 
 `factors` is what dropout multiplies the weights by, 0 or keep; None without dropout.
 """
@@ -29,8 +29,8 @@ def score(q, k, mask, n, h, i, j, scale, causal):
 
 
 @kernel(name="attention_forward_loop", backend=LOOPS, out=attended, flops=products)
-def forward(y, lse, q, k, v, mask, factors, scale, causal):
-    """y = softmax(scale Q K' + mask) V, and lse = ln sum e^score; +inf for a query that may attend to nothing."""
+def forward(y, tops, totals, q, k, v, mask, factors, scale, causal):
+    """y = softmax(scale Q K' + mask) V; of each query top and total, 0 and +inf where it may attend to nothing."""
     for n in prange(q.shape[0]):
         for h in range(q.shape[1]):
             for i in range(q.shape[2]):
@@ -51,16 +51,16 @@ def forward(y, lse, q, k, v, mask, factors, scale, causal):
                         weight *= factors[n, h, i, j]
                     for d in range(v.shape[3]):
                         y[n, h, i, d] += weight * v[n, h, j, d]
-                lse[n, h, i] = math.inf
+                tops[n, h, i], totals[n, h, i] = 0.0, math.inf
                 if total != 0:
-                    lse[n, h, i] = top + math.log(total)
+                    tops[n, h, i], totals[n, h, i] = top, total
                     for d in range(v.shape[3]):
                         y[n, h, i, d] /= total
 
 
 @kernel(name="attention_backward_loop", backend=LOOPS, out=gradients, flops=lambda dy, *qkv: 2.5 * products(*qkv))
-def backward(dq, dk, dv, dscores, dy, q, k, v, mask, y, lse, factors, scale, causal, of_scores):
-    """dV = P' dY, dS = P (dY V' - sum(dY Y)), dQ = scale dS K, dK = scale dS' Q, the weights P = e^(score - lse)."""
+def backward(dq, dk, dv, dscores, dy, q, k, v, mask, y, tops, totals, factors, scale, causal, of_scores):
+    """dV = P' dY, dS = P (dY V' - sum(dY Y)), dQ = scale dS K, dK = scale dS' Q, P = e^(score - top) / total."""
     for n in prange(q.shape[0]):
         for h in range(q.shape[1]):
             for j in range(k.shape[2]):
@@ -75,7 +75,7 @@ def backward(dq, dk, dv, dscores, dy, q, k, v, mask, y, lse, factors, scale, cau
                 for d in range(v.shape[3]):
                     mean += dy[n, h, i, d] * y[n, h, i, d]
                 for j in range(k.shape[2]):
-                    p = math.exp(score(q, k, mask, n, h, i, j, scale, causal) - lse[n, h, i])
+                    p = math.exp(score(q, k, mask, n, h, i, j, scale, causal) - tops[n, h, i]) / totals[n, h, i]
                     f = 1.0 if factors is None else factors[n, h, i, j]
                     dp = 0.0
                     for d in range(v.shape[3]):
@@ -99,10 +99,10 @@ def attention_forward(table, q, k, v, mask, ticket, scale, causal, limit, keep):
 
 
 @kernel(backend=LOOPS, composite=True)
-def attention_backward(table, dy, q, k, v, mask, y, lse, ticket, scale, causal, limit, keep, of_scores):
+def attention_backward(table, dy, q, k, v, mask, y, tops, totals, ticket, scale, causal, limit, keep, of_scores):
     """Draw the same factors again, then call the loop."""
     factors = drawn(table, q, k, ticket, limit, keep)
-    return table.attention_backward_loop(dy, q, k, v, mask, y, lse, factors, scale, causal, of_scores)
+    return table.attention_backward_loop(dy, q, k, v, mask, y, tops, totals, factors, scale, causal, of_scores)
 
 
 def drawn(table, q, k, ticket, limit, keep):

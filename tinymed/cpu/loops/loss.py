@@ -83,20 +83,20 @@ def bce_with_logits_target(dtarget, dy, x, weight, pos_weight):
     out=lambda x, target, *_: [target.shape] * 3,
     flops=lambda x, *_: 5 * x.size,
 )
-def cross_entropy_pixels(loss, lse, share, x, target, weight, weight_map, ignore_index, smoothing):
-    """loss = m ((1 - e) w[t] (lse - x[t]) + e / C sum w (lse - x)), m = map, e = smoothing; lse; share = m w[t]."""
+def cross_entropy_pixels(loss, log_total, share, x, target, weight, weight_map, ignore_index, smoothing):
+    """loss = m ((1 - e) w[t] nll[t] + e / C sum w nll), nll = log_total - (x - max x); share = m w[t]."""
     for p in prange(x.shape[0]):
         top, total, even = largest(x, p), 0.0, 0.0
         for c in range(x.shape[1]):
             total += math.exp(x[p, c] - top)
-        lse[p] = top + math.log(total)
+        log_total[p] = math.log(total)
         t, m = target[p], 1.0 if weight_map is None else weight_map[p]
         known = 0 <= t < x.shape[1] and t != ignore_index
         share[p] = m * (1.0 if weight is None else weight[t]) if known else 0.0
-        loss[p] = (1 - smoothing) * share[p] * (lse[p] - x[p, t]) if known else 0.0
+        loss[p] = (1 - smoothing) * share[p] * (log_total[p] - (x[p, t] - top)) if known else 0.0
         if smoothing > 0 and t != ignore_index:
             for c in range(x.shape[1]):
-                even += (lse[p] - x[p, c]) * (1.0 if weight is None else weight[c])
+                even += (log_total[p] - (x[p, c] - top)) * (1.0 if weight is None else weight[c])
             loss[p] += m * even * smoothing / x.shape[1]
 
 
@@ -106,19 +106,19 @@ def cross_entropy_pixels(loss, lse, share, x, target, weight, weight_map, ignore
     out=lambda dy, x, *_: [x.shape],
     flops=lambda dy, x, *_: 4 * x.size,
 )
-def cross_entropy_slope(dx, dy, x, target, weight, weight_map, lse, ignore_index, smoothing):
-    """dx = dy m ((1 - e) w[t] (p - 1[t]) + e / C (p sum(w) - w)), p = e^(x - lse), m = map, e = smoothing."""
+def cross_entropy_slope(dx, dy, x, target, weight, weight_map, log_total, ignore_index, smoothing):
+    """dx = dy m ((1 - e) w[t] (p - 1[t]) + e / C (p sum(w) - w)), p = e^(x - max x - log_total), m = map."""
     weights = float(x.shape[1])
     if weight is not None:
         weights = 0.0
         for c in range(x.shape[1]):
             weights += weight[c]
     for p in prange(x.shape[0]):
-        t, m = target[p], dy[p] * (1.0 if weight_map is None else weight_map[p])
+        top, t, m = largest(x, p), target[p], dy[p] * (1.0 if weight_map is None else weight_map[p])
         known = 0 <= t < x.shape[1]
         share = (1 - smoothing) * (1.0 if weight is None else weight[t]) if known else 0.0
         for c in range(x.shape[1]):
-            probability = math.exp(x[p, c] - lse[p])
+            probability = math.exp((x[p, c] - top) - log_total[p])
             even = smoothing / x.shape[1] * (probability * weights - (1.0 if weight is None else weight[c]))
             slope = share * (probability - (1 if c == t else 0)) + even
             dx[p, c] = 0 if t == ignore_index else m * slope
@@ -198,18 +198,18 @@ def bce_with_logits_backward_target(k, dy, x, weight, pos_weight, reduction):
 
 @kernel(backend=LOOPS, composite=True)
 def cross_entropy_forward(k, x, target, weight, weight_map, ignore_index, smoothing, reduction):
-    """Reduce the loss of each pixel; also lse, and the sum of the shares."""
+    """Reduce the loss of each pixel; also log_total, and the sum of the shares."""
     lines = line(k, target), weight, line(k, weight_map)
-    loss, lse, share = k.cross_entropy_pixels(x, *lines, ignore_index, float(smoothing))
+    loss, log_total, share = k.cross_entropy_pixels(x, *lines, ignore_index, float(smoothing))
     total = k.sum_forward(share, (0,))
-    return reduced(k, loss.reshape(target.shape), reduction, total), lse.reshape(target.shape), total
+    return reduced(k, loss.reshape(target.shape), reduction, total), log_total.reshape(target.shape), total
 
 
 @kernel(backend=LOOPS, composite=True)
-def cross_entropy_backward(k, dy, x, target, weight, weight_map, lse, total, ignore_index, smoothing, reduction):
+def cross_entropy_backward(k, dy, x, target, weight, weight_map, log_total, total, ignore_index, smoothing, reduction):
     """Spread dy over the pixels."""
     dy = line(k, np.broadcast_to(spread(k, dy, reduction, total), target.shape))
-    lines = line(k, target), weight, line(k, weight_map), line(k, lse)
+    lines = line(k, target), weight, line(k, weight_map), line(k, log_total)
     return k.cross_entropy_slope(dy, x, *lines, ignore_index, float(smoothing))
 
 

@@ -2,8 +2,9 @@
 
 Keys (and in backward values) are transposed once into panels, scaled, so that Q K' is a product of rows by panels.  A
 block of QUERIES x KEYS scores lives in scratch that stays in the cache.  Forward goes over the blocks of keys with an
-online softmax: what was summed is scaled down when a larger score comes.  Backward computes each block of scores again
-from lse.  Scratch is a block for each task, so memory grows with the tokens, not with their square.
+online softmax: what was summed is scaled down when a larger score comes.  Backward computes each block of weights again
+from the largest score of a query and the sum of its exponentials.  Scratch is a block for each task, so memory grows
+with the tokens, not with their square.
 """
 
 from typing import Any
@@ -46,12 +47,12 @@ def attention_forward(k: Any, q: Any, key: Any, v: Any, mask: Any, ticket: Any, 
 
 @kernel(backend="numba", composite=True, when=lambda dy, *arrays: takes(*arrays))
 def attention_backward(
-    k: Any, dy: Any, q: Any, key: Any, v: Any, mask: Any, y: Any, lse: Any, ticket: Any, *how: Any
+    k: Any, dy: Any, q: Any, key: Any, v: Any, mask: Any, y: Any, top: Any, total: Any, ticket: Any, *how: Any
 ) -> Any:
     """Call attention_gradients, after pack_heads of keys and values, then add the parts of dK and dV."""
     packed = k.pack_heads(key, how[0]), k.pack_heads(v, 1.0)
     mask = NO_MASK if mask is None else mask
-    dq, dk, dv, ds = k.attention_gradients(dy, q, key, v, *packed, mask, y, lse, of_draw(ticket), *how)
+    dq, dk, dv, ds = k.attention_gradients(dy, q, key, v, *packed, mask, y, top, total, of_draw(ticket), *how)
     return dq, sum_parts(k, dk, key.shape), sum_parts(k, dv, v.shape), ds
 
 
@@ -212,15 +213,14 @@ def online_softmax(z: Any, running: Any, i: Any) -> Any:
 
 
 @serial
-def finish(y: Any, lse: Any, running: Any, first: Any, count: Any) -> None:
-    """Divide the sums of a block of queries by the sum of their weights, and write lse."""
+def finish(y: Any, top: Any, total: Any, running: Any, first: Any, count: Any) -> None:
+    """Divide the sums of a block of queries by the sum of their weights, and write both of each: 0, inf if closed."""
     for i in range(count):
-        total = running[1, i]
-        if total == f4(0):
-            lse[first + i] = f4(np.inf)
+        if running[1, i] == f4(0):
+            top[first + i], total[first + i] = f4(0), f4(np.inf)
         else:
-            lse[first + i] = running[0, i] + f4(np.log(total))
-            row, scale = y[first + i], f4(1) / total
+            top[first + i], total[first + i] = running[0, i], running[1, i]
+            row, scale = y[first + i], f4(1) / running[1, i]
             for d in range(row.size):
                 row[d] *= scale
 
@@ -233,7 +233,8 @@ def finish(y: Any, lse: Any, running: Any, first: Any, count: Any) -> None:
 )
 def attention_blocks(
     y: Any,
-    lse: Any,
+    top: Any,
+    total: Any,
     blocks: Any,
     drawn: Any,
     tables: Any,
@@ -247,7 +248,7 @@ def attention_blocks(
     limit: Any,
     keep: Any,
 ) -> None:
-    """y = softmax(Q K' + mask) V for packed, scaled keys: an online softmax over blocks of keys; also lse."""
+    """y = softmax(Q K' + mask) V for packed, scaled keys: an online softmax over blocks of keys; top, total."""
     heads, queries, keys = q.shape[1], q.shape[2], v.shape[2]
     each = ceil_div(queries, QUERIES)
     tasks, every = blocks.shape[0], q.shape[0] * heads * each
@@ -276,7 +277,7 @@ def attention_blocks(
                         at = (b * queries + first + i) * keys + key
                         drop_weights(row, drawn[task], at, ticket, limit, keep)
                 block_times_rows(table, z, v[n, h], y[n, h], first, count, key, size, ACCUMULATE)
-            finish(y[n, h], lse[n, h], state, first, count)
+            finish(y[n, h], top[n, h], total[n, h], state, first, count)
 
 
 # ------------------------------------------------------------------------------------------------ backward
@@ -301,18 +302,20 @@ def backward_work(dy: Any, q: Any, *_: Any) -> list[Any]:
 
 
 @serial
-def weights_and_gradients(p: Any, ds: Any, lse: Any, mean: Any) -> None:
-    """Turn scores into weights p = e^(score - lse), and dP into dS = p (dP - mean)."""
+def weights_and_gradients(p: Any, ds: Any, top: Any, total: Any, mean: Any) -> None:
+    """Turn scores into weights p = e^(score - top) / total, and dP into dS = p (dP - mean)."""
+    share = f4(1) / total
     for j in range(p.size):
-        p[j] = exp(p[j] - lse)
+        p[j] = exp(p[j] - top) * share
         ds[j] = p[j] * (ds[j] - mean)
 
 
 @serial
-def dropped_weights_and_gradients(p: Any, ds: Any, lse: Any, mean: Any, factors: Any) -> None:
+def dropped_weights_and_gradients(p: Any, ds: Any, top: Any, total: Any, mean: Any, factors: Any) -> None:
     """Do as weights_and_gradients where the weights are dropped: p comes out times its factor."""
+    share = f4(1) / total
     for j in range(p.size):
-        w = exp(p[j] - lse)
+        w = exp(p[j] - top) * share
         ds[j] = w * (ds[j] * factors[j] - mean)
         p[j] = w * factors[j]
 
@@ -354,7 +357,8 @@ def attention_gradients(
     packed_value: Any,
     mask: Any,
     y: Any,
-    lse: Any,
+    top: Any,
+    total: Any,
     ticket: Any,
     scale: Any,
     causal: Any,
@@ -382,14 +386,15 @@ def attention_gradients(
                 block_of_products(table, ds, dy[n, h], packed_value[b], first, count, at, size)
                 for i in range(count):
                     row, out, query = p[i, :size], ds[i, :size], first + i
+                    of_query = top[n, h, query], total[n, h, query]
                     close(row, mask, n, h, query, at, causal)
                     mean = f4(row_product_sum(dy[n, h, query], y[n, h, query], f4(0)))
                     if ticket.size:
                         number = (b * queries + query) * keys + at
                         skip = draw_factors(drawn[task], number, size, ticket, limit, keep)
-                        dropped_weights_and_gradients(row, out, lse[n, h, query], mean, drawn[task, skip:])
+                        dropped_weights_and_gradients(row, out, *of_query, mean, drawn[task, skip:])
                     else:
-                        weights_and_gradients(row, out, lse[n, h, query], mean)
+                        weights_and_gradients(row, out, *of_query, mean)
                     if of_scores:
                         copy_row(dscores[n, h, query], at, out)
                 transposed_times_rows(table, p, dy[n, h], dv[part, n, h], first, count, at, size)
