@@ -27,7 +27,8 @@ struct Shared {
     float top[TILE], total[TILE], shrink[TILE];
 };
 
-// sum[i][j] += a[row i] . b[row j] over `depth` numbers; rows from a_rows or b_rows on are zeros.
+// sum[i][j] += a[row i] . b[row j] over `depth` numbers; rows from a_rows or b_rows on are zeros.  A product is not
+// rounded: at scores of hundreds a weight keeps as many digits fewer as the score has.
 __device__ void multiply(float (&sum)[EACH][EACH], Shared& s, const float* a, int a_rows, const float* b, int b_rows,
                          int depth) {
     int tx = threadIdx.x % SIDE, ty = threadIdx.x / SIDE;
@@ -44,7 +45,7 @@ __device__ void multiply(float (&sum)[EACH][EACH], Shared& s, const float* a, in
 #pragma unroll
             for (int i = 0; i < EACH; ++i)
 #pragma unroll
-                for (int j = 0; j < EACH; ++j) sum[i][j] += s.a[ty + SIDE * i][e] * s.b[tx + SIDE * j][e];
+                for (int j = 0; j < EACH; ++j) sum[i][j] = __fmaf_rn(s.a[ty + SIDE * i][e], s.b[tx + SIDE * j][e], sum[i][j]);
     }
 }
 

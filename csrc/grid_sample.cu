@@ -14,6 +14,14 @@ __device__ __forceinline__ bool finite(float v) { return v - v == 0; }
 
 constexpr float FAR = 1073741824.0f;  // a place beyond it, or not a number, is outside every image
 
+// a d^3 + b d^2 + c d + e, each step rounded: a weight has the digits that the CPU and PyTorch give it, whatever nvcc
+// would fuse.
+__device__ __forceinline__ float cubic(float d, float a, float b, float c, float e) {
+    float y = __fadd_rn(__fmul_rn(a, d), b);
+    y = __fadd_rn(__fmul_rn(y, d), c);
+    return __fadd_rn(__fmul_rn(y, d), e);
+}
+
 struct Axis {
     int n, padding;
     bool align_corners;
@@ -67,16 +75,17 @@ struct Taps {  // of one place along one axis
         }
         return i >= 0 && i < axis.n ? i : -1;
     }
+    // Of the four bicubic taps: whether it is one of the two next to the place, and how far it lies from it.
+    __device__ static bool inner(int tap) { return tap == 1 || tap == 2; }
+    __device__ float distance(int tap) const { return (tap < 2 ? t : 1 - t) + (inner(tap) ? 0.0f : 1.0f); }
     __device__ float weight(int tap) const {
         if (MODE == NEAREST) return 1 + t * 0;  // NaN for a place that is not a number
         if (MODE == BILINEAR) return tap ? t : 1 - t;
-        float d = fabsf(t + 1 - tap);
-        return tap == 1 || tap == 2 ? (1.25f * d - 2.25f) * d * d + 1 : (((d - 5) * d + 8) * d - 4) * -0.75f;
+        return inner(tap) ? cubic(distance(tap), 1.25f, -2.25f, 0, 1) : cubic(distance(tap), -0.75f, 3.75f, -6, 3);
     }
     __device__ float slope(int tap) const {
         if (MODE == BILINEAR) return tap ? 1.0f : -1.0f;
-        float d = fabsf(t + 1 - tap);
-        float s = tap == 1 || tap == 2 ? (3.75f * d - 4.5f) * d : ((3 * d - 10) * d + 8) * -0.75f;
+        float s = inner(tap) ? cubic(distance(tap), 0, 3.75f, -4.5f, 0) : cubic(distance(tap), 0, -2.25f, 7.5f, -6);
         return tap < 2 ? s : -s;
     }
 };
@@ -102,17 +111,21 @@ struct Around {
         if (plane < 0 || row < 0 || column < 0) return -1;
         return (int64_t(plane) * space.y.n + row) * space.x.n + column;
     }
-    __device__ float weight(int p, int a, int b) const {
-        return (RANK == 3 ? z.weight(p) : 1.0f) * y.weight(a) * x.weight(b);
-    }
+    __device__ float weight(int p, int a) const { return (RANK == 3 ? z.weight(p) : 1.0f) * y.weight(a); }
+    __device__ float weight(int p, int a, int b) const { return weight(p, a) * x.weight(b); }
     template <class F>
-    __device__ void each(F f) const {
+    __device__ void each_row(F f) const {
 #pragma unroll
         for (int p = 0; p < PLANES; ++p)
 #pragma unroll
-            for (int a = 0; a < COUNT; ++a)
+            for (int a = 0; a < COUNT; ++a) f(p, a);
+    }
+    template <class F>
+    __device__ void each(F f) const {
+        each_row([&](int p, int a) {
 #pragma unroll
-                for (int b = 0; b < COUNT; ++b) f(p, a, b);
+            for (int b = 0; b < COUNT; ++b) f(p, a, b);
+        });
     }
 };
 
@@ -128,9 +141,14 @@ struct Forward {
         Around<RANK, MODE> around(space, grid + place * RANK);
         const float* from = x + image * space.pixels() * space.channels + k;
         float total = 0;
-        around.each([&](int p, int a, int b) {
-            int64_t pixel = around.pixel(p, a, b);
-            total += around.weight(p, a, b) * (pixel < 0 ? 0.0f : from[pixel * space.channels]);
+        around.each_row([&](int p, int a) {  // sums of rows are rounded less often than one sum of all taps
+            float row = 0;
+#pragma unroll
+            for (int b = 0; b < around.COUNT; ++b) {
+                int64_t pixel = around.pixel(p, a, b);
+                row = __fmaf_rn(around.x.weight(b), pixel < 0 ? 0.0f : from[pixel * space.channels], row);
+            }
+            total = __fmaf_rn(around.weight(p, a), row, total);
         });
         y[at] = total;
     }

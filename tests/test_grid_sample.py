@@ -34,6 +34,19 @@ def test_as_pytorch_on_every_edge(mode, padding, align, backend_name):
         np.testing.assert_allclose(ours, want, rtol=0, atol=2e-5, err_msg=f"{shape}")
 
 
+@pytest.mark.parametrize("name", ["numba", "emulated"])
+def test_bicubic_weights_are_rounded_as_pytorchs(name):
+    """Values of hundreds show the weights' last digits: PyTorch's own tolerance holds only for the same rounding."""
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
+    rng = np.random.default_rng(3)
+    x = rng.uniform(-256, 256, (1, 2, 60, 70)).astype(np.float32)
+    grid = rng.uniform(-1.02, 1.02, (1, 90, 80, 2)).astype(np.float32)
+    true = torch.nn.functional.grid_sample(torch.tensor(x), torch.tensor(grid), "bicubic", align_corners=False)
+    with tinymed.dispatch.use_backend(name):
+        y = F.grid_sample(tinymed.tensor(x), tinymed.tensor(grid), "bicubic", align_corners=False)
+    torch.testing.assert_close(torch.tensor(y.numpy()), true)
+
+
 def test_a_place_that_is_not_a_number_gives_nan(backend_name):
     """And no other place does; nothing outside the memory is read."""
     x = tinymed.ones(1, 2, 4, 4)
