@@ -36,7 +36,7 @@ def test_as_pytorch_on_every_edge(mode, padding, align, backend_name):
 
 @pytest.mark.parametrize("name", ["numba", "emulated"])
 def test_bicubic_weights_are_rounded_as_pytorchs(name):
-    """Values of hundreds show the weights' last digits: PyTorch's own tolerance holds only for the same rounding."""
+    """Values of hundreds show the weights' last digits: rounded otherwise they lie 3e-4 from PyTorch's."""
     torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install '.[test]'")
     rng = np.random.default_rng(3)
     x = rng.uniform(-256, 256, (1, 2, 60, 70)).astype(np.float32)
@@ -44,7 +44,7 @@ def test_bicubic_weights_are_rounded_as_pytorchs(name):
     true = torch.nn.functional.grid_sample(torch.tensor(x), torch.tensor(grid), "bicubic", align_corners=False)
     with tinymed.dispatch.use_backend(name):
         y = F.grid_sample(tinymed.tensor(x), tinymed.tensor(grid), "bicubic", align_corners=False)
-    torch.testing.assert_close(torch.tensor(y.numpy()), true)
+    np.testing.assert_allclose(y.numpy(), true.numpy(), rtol=0, atol=6e-5)
 
 
 def test_a_place_that_is_not_a_number_gives_nan(backend_name):
