@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # and so do PyTorch's, beside tho
 os.environ.setdefault("TINYMED_PRECISION", "exact")  # tests of `tf32` ask for it
 os.environ.setdefault("TINYMED_VERIFY", "1")  # every captured program is checked to read only what it wrote
 
+import garbage
 import numpy as np
 import pytest
 from covered import CoveredTests
@@ -45,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(garbage)
     if config.getoption("--cover-every"):
         config.pluginmanager.register(CoveredTests(config.getoption("--cover-every")))
 
