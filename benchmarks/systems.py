@@ -29,6 +29,14 @@ TUMOUR = (
     "--scale 0.9,1.1 --contrast 0.2"
 )
 MEMBRANE = "--task segmentation --data DATA/em_membranes_isbi2012"
+DIGITS = (
+    "--recipe paper --data DATA/mnist --positive 1 --size 28 --grey --head softmax --batch 100 --epochs 2 "
+    "--option hidden=300 --backend numpy"
+)
+SHAPE = (
+    "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
+    "--batch 32 --loss dice --flip --rotate 15 --normalise"
+)
 ROWS = {  # name of the run -> command
     "alexnet": f"train alexnet {MALARIA} --size 64 --option width=0.25 --epochs 12",
     "vgg16": f"train vgg16 {MALARIA} --size 64 --option width=0.25 --option pooled=2 --epochs 6 --lr 5e-4",
@@ -47,23 +55,32 @@ ROWS = {  # name of the run -> command
         f"train multiresunet {TUMOUR} --option filters=8 --head sigmoid --loss focal_tversky --size 32 "
         "--batch 16 --epochs 10"
     ),
+    "pretrained": (
+        "pretrain avendi_sae --by autoencoder --sparsity-weight 3 --normalise --grey --epochs 20 "
+        "--data DATA/busi_ultrasound"
+    ),
+    "saepre": f"train avendi_sae {SHAPE} --epochs 30 --backend numpy --init RUNS/pretrained/weights.safetensors",
+    "rbm": "pretrain mlp --data DATA/mnist --epochs 3 --option hidden=300",
+    "rbmrandom": f"train mlp {DIGITS}",
+    "rbmtuned": f"train mlp {DIGITS} --init RUNS/rbm/weights.safetensors",
 }
 FIGURES = (
     *("n", "accuracy", "auc", "dice", "psnr", "mse"),
-    *("per_class", "floors", "suggestion", "lowest_at"),
+    *("per_class", "floors", "suggestion", "lowest_at", "history", "rows", "differences"),
 )
+KINDS = ("metrics.json", "lr_find.json", "pretrain.json", "sweep.json", "compare.json")
 
 
 def command(name: str, data: Path, runs: Path) -> list[str]:
     """Return the arguments of `tinymed` of a row."""
-    words = [word.replace("DATA/", f"{data}/") for word in shlex.split(ROWS[name])]
-    return [*words, "--threads", "1", "--workers", "0", "--out", str(runs / name)]
+    words = [word.replace("DATA/", f"{data}/").replace("RUNS/", f"{runs}/") for word in shlex.split(ROWS[name])]
+    loading = [] if words[0] == "pretrain" else ["--threads", "1", "--workers", "0"]
+    return [*words, *loading, "--out", str(runs / name)]
 
 
 def result(folder: Path) -> Path:
     """Return the file that a finished run of a row leaves."""
-    kinds = ("metrics.json", "lr_find.json")
-    return next((folder / kind for kind in kinds if (folder / kind).exists()), folder / kinds[0])
+    return next((folder / kind for kind in KINDS if (folder / kind).exists()), folder / KINDS[0])
 
 
 def train(name: str, data: Path, runs: Path) -> None:
