@@ -33,6 +33,10 @@ DIGITS = (
     "--recipe paper --data DATA/mnist --positive 1 --size 28 --grey --head softmax --batch 100 --epochs 2 "
     "--option hidden=300 --backend numpy"
 )
+SAMPLED = (
+    "train lenet5_modern --recipe paper --label-column label --positive malignant --size 32 --grey --batch 32 --epochs 10 "
+    "--head softmax --flip --schedule cosine --seed 1 --backend numpy --data DATA/busi_ultrasound/splits.csv"
+)
 SHAPE = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
     "--batch 32 --loss dice --flip --rotate 15 --normalise"
@@ -63,9 +67,13 @@ ROWS = {  # name of the run -> command
     "rbm": "pretrain mlp --data DATA/mnist --epochs 3 --option hidden=300",
     "rbmrandom": f"train mlp {DIGITS}",
     "rbmtuned": f"train mlp {DIGITS} --init RUNS/rbm/weights.safetensors",
+    "cls-none": SAMPLED,
+    "cls-swa": f"{SAMPLED} --average swa",
+    "cls-under": f"{SAMPLED} --sampling under",
+    "cls-effective": f"{SAMPLED} --sampling effective --effective-beta 0.99",
 }
 FIGURES = (
-    *("n", "accuracy", "auc", "dice", "psnr", "mse"),
+    *("n", "accuracy", "balanced_accuracy", "auc", "dice", "psnr", "mse"),
     *("per_class", "floors", "suggestion", "lowest_at", "history", "rows", "differences"),
 )
 KINDS = ("metrics.json", "lr_find.json", "pretrain.json", "sweep.json", "compare.json")
