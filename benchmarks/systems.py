@@ -34,8 +34,9 @@ DIGITS = (
     "--option hidden=300 --backend numpy"
 )
 SAMPLED = (
-    "train lenet5_modern --recipe paper --label-column label --positive malignant --size 32 --grey --batch 32 --epochs 10 "
-    "--head softmax --flip --schedule cosine --seed 1 --backend numpy --data DATA/busi_ultrasound/splits.csv"
+    "train lenet5_modern --recipe paper --label-column label --positive malignant --size 32 --grey --batch 32 "
+    "--epochs 10 --head softmax --flip --schedule cosine --seed 1 --backend numpy "
+    "--data DATA/busi_ultrasound/splits.csv"
 )
 SHAPE = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "

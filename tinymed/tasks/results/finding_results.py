@@ -80,7 +80,8 @@ def finding_figures(cases: Cases, findings: Sequence[str]) -> dict[str, Measure]
 
 def finding_tables(cases: Cases, findings: Sequence[str], seed: int) -> dict[str, dict[str, dict[str, Measure]]]:
     """Return the measures of each finding, on the images of which it is known."""
-    figures, found = finding_figures(cases, findings), {}
+    figures = finding_figures(cases, findings)
+    found: dict[str, dict[str, Measure]] = {}
     for name in findings:
         truth, score = cases.numbers(name), cases.numbers(f"score {name}")
         known, there, called = np.isfinite(truth), truth == 1, score >= 0.5
