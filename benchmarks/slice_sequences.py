@@ -46,20 +46,20 @@ def fitted(image: np.ndarray, side: int) -> np.ndarray:
     return image
 
 
-def load(folder: Path) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-    """Return {split: [(slices (D, side, side) of mean 0 and deviation 1, labels (D,))]}."""
+def load(folder: Path, axis: int = 0) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """Return {split: [(slices (D, side, side) of mean 0 and deviation 1, labels (D,))]}.
+
+    axis: of the array that read_volume gives, along which slices are taken.
+    """
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     with (folder / "splits.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            image = np.moveaxis(np.asarray(read_volume(folder / row["path"]).values, np.float32).squeeze(), AXIS, 0)
-            mask = np.moveaxis(read_values(folder / row["mask"])[0].squeeze(), AXIS, 0)
+            image = np.moveaxis(np.asarray(read_volume(folder / row["path"]).values, np.float32).squeeze(), axis, 0)
+            mask = np.moveaxis(read_values(folder / row["mask"])[0].squeeze(), axis, 0)
             image = (image - image.mean()) / image.std()
             labels = (mask > 0).any((1, 2)).astype(np.int64)
             found.setdefault(row["split"], []).append((fitted(image, SIDE), labels))
     return found
-
-
-AXIS = 0  # of the array that read_volume gives, along which slices are taken
 
 
 class Slices(nn.Module):

@@ -29,6 +29,19 @@ TUMOUR = (
     "--scale 0.9,1.1 --contrast 0.2"
 )
 MEMBRANE = "--task segmentation --data DATA/em_membranes_isbi2012"
+DIGITS = (
+    "--recipe paper --data DATA/mnist --positive 1 --size 28 --grey --head softmax --batch 100 --epochs 2 "
+    "--option hidden=300 --backend numpy"
+)
+SAMPLED = (
+    "train lenet5_modern --recipe paper --label-column label --positive malignant --size 32 --grey --batch 32 "
+    "--epochs 10 --head softmax --flip --schedule cosine --seed 1 --backend numpy "
+    "--data DATA/busi_ultrasound/splits.csv"
+)
+SHAPE = (
+    "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
+    "--batch 32 --loss dice --flip --rotate 15 --normalise"
+)
 ROWS = {  # name of the run -> command
     "alexnet": f"train alexnet {MALARIA} --size 64 --option width=0.25 --epochs 12",
     "vgg16": f"train vgg16 {MALARIA} --size 64 --option width=0.25 --option pooled=2 --epochs 6 --lr 5e-4",
@@ -47,23 +60,36 @@ ROWS = {  # name of the run -> command
         f"train multiresunet {TUMOUR} --option filters=8 --head sigmoid --loss focal_tversky --size 32 "
         "--batch 16 --epochs 10"
     ),
+    "pretrained": (
+        "pretrain avendi_sae --by autoencoder --sparsity-weight 3 --normalise --grey --epochs 20 "
+        "--data DATA/busi_ultrasound"
+    ),
+    "saepre": f"train avendi_sae {SHAPE} --epochs 30 --backend numpy --init RUNS/pretrained/weights.safetensors",
+    "rbm": "pretrain mlp --data DATA/mnist --epochs 3 --option hidden=300",
+    "rbmrandom": f"train mlp {DIGITS}",
+    "rbmtuned": f"train mlp {DIGITS} --init RUNS/rbm/weights.safetensors",
+    "cls-none": SAMPLED,
+    "cls-swa": f"{SAMPLED} --average swa",
+    "cls-under": f"{SAMPLED} --sampling under",
+    "cls-effective": f"{SAMPLED} --sampling effective --effective-beta 0.99",
 }
 FIGURES = (
-    *("n", "accuracy", "auc", "dice", "psnr", "mse"),
-    *("per_class", "floors", "suggestion", "lowest_at"),
+    *("n", "accuracy", "balanced_accuracy", "auc", "dice", "psnr", "mse"),
+    *("per_class", "floors", "suggestion", "lowest_at", "history", "rows", "differences"),
 )
+KINDS = ("metrics.json", "lr_find.json", "pretrain.json", "sweep.json", "compare.json")
 
 
 def command(name: str, data: Path, runs: Path) -> list[str]:
     """Return the arguments of `tinymed` of a row."""
-    words = [word.replace("DATA/", f"{data}/") for word in shlex.split(ROWS[name])]
-    return [*words, "--threads", "1", "--workers", "0", "--out", str(runs / name)]
+    words = [word.replace("DATA/", f"{data}/").replace("RUNS/", f"{runs}/") for word in shlex.split(ROWS[name])]
+    loading = [] if words[0] == "pretrain" else ["--threads", "1", "--workers", "0"]
+    return [*words, *loading, "--out", str(runs / name)]
 
 
 def result(folder: Path) -> Path:
     """Return the file that a finished run of a row leaves."""
-    kinds = ("metrics.json", "lr_find.json")
-    return next((folder / kind for kind in kinds if (folder / kind).exists()), folder / kinds[0])
+    return next((folder / kind for kind in KINDS if (folder / kind).exists()), folder / KINDS[0])
 
 
 def train(name: str, data: Path, runs: Path) -> None:

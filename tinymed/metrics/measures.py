@@ -29,7 +29,7 @@ from .clusters import (
 from .curves import Float, Warn, warn_undefined
 from .intervals import UNDEFINED, Interval, percentile_interval
 
-__all__ = ["Area", "Figure", "Mean", "Measure", "Share", "Weighted", "intervals_by_groups"]
+__all__ = ["Area", "Figure", "Mean", "Measure", "Share", "Weighted", "intervals_by_groups", "tables_by_groups"]
 
 Mask = npt.NDArray[np.bool_]
 RESAMPLES = 1000
@@ -351,9 +351,49 @@ def intervals_by_groups(
     """
     count = len(np.unique(np.asarray(groups)))
     notes = [f"intervals count patients or other groups, {count} in {result['n']} images"]
-    found: dict[str, Any] = {"groups": count}
-    for name, measure in measures.items():
-        if result.get(f"{name}_interval") is not None:
-            ends = measure.figure(groups, result.get("level", 0.95), notes.append).interval
-            found[f"{name}_interval"] = None if ends is None else list(ends)
+    found = {"groups": count} | anew(result, measures, groups, result.get("level", 0.95), notes.append)
     return found | {"warnings": list(dict.fromkeys([*notes, *result["warnings"]]))}
+
+
+def tables_by_groups(
+    result: Mapping[str, Any], tables: Mapping[str, Mapping[str, Mapping[str, Measure]]], groups: npt.ArrayLike
+) -> dict[str, Any]:
+    """Return the tables of an evaluation, such as that of each class, with their intervals anew from its groups.
+
+    Args:
+        result: An evaluation with tables {row: {measure: ..., measure_interval: ...}}.
+        tables: Table -> row -> measures of the same images by name; what the evaluation has not is left out.
+        groups: Group of each image (n,).
+
+    Returns:
+        The tables that are to be replaced in the evaluation.
+
+    Example:
+        >>> result = {"per_class": {"lesion": {"dice": 0.5, "dice_interval": [0.4, 0.6]}}}
+        >>> each = {"per_class": {"lesion": {"dice": Mean(np.array([0.2, 0.2, 0.8, 0.8]), (0, 1))}}}
+        >>> low, high = tables_by_groups(result, each, ["p", "p", "q", "q"])["per_class"]["lesion"]["dice_interval"]
+        >>> low < 0.4 and high > 0.6
+        True
+    """
+    level = result.get("level", 0.95)
+    return {
+        table: result[table]
+        | {
+            row: result[table][row] | anew(result[table][row], each, groups, level, ignore)
+            for row, each in rows.items()
+        }
+        for table, rows in tables.items()
+        if table in result
+    }
+
+
+def anew(
+    row: Mapping[str, Any], measures: Mapping[str, Measure], groups: npt.ArrayLike, level: float, warn: Warn
+) -> dict[str, Any]:
+    """Return the intervals that a row has, from groups."""
+    ends = {
+        name: measure.figure(groups, level, warn).interval
+        for name, measure in measures.items()
+        if row.get(f"{name}_interval") is not None
+    }
+    return {f"{name}_interval": None if each is None else list(each) for name, each in ends.items()}

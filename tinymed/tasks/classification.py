@@ -411,6 +411,10 @@ class Classification(Task[ClassificationConfig, Dataset]):
     def figures(self, config: ClassificationConfig, cases: Cases) -> dict[str, Measure]:
         return class_figures(cases, config.data.classes, config.positive, config.seed)
 
+    def tables(self, config: ClassificationConfig, cases: Cases) -> dict[str, dict[str, dict[str, Measure]]]:
+        classes = config.data.classes
+        return {"per_class": {name: class_figures(cases, classes, name, config.seed) for name in classes}}
+
     def class_scores(self, config: ClassificationConfig, cases: Cases) -> tuple[np.ndarray, np.ndarray]:
         classes = config.data.classes
         return cases.table("score", classes), cases.number_of("true", classes)

@@ -22,7 +22,13 @@ from .base.options import Options
 from .base.picture import PictureConfig, PictureData, PictureTask
 from .base.task import Ask
 from .heads.finding_head import FindingHead, positive_weights
-from .results.finding_results import finding_figures, finding_rows, finding_text, save_finding_results
+from .results.finding_results import (
+    finding_figures,
+    finding_rows,
+    finding_tables,
+    finding_text,
+    save_finding_results,
+)
 from .results.rows import Cases, Row
 
 
@@ -138,6 +144,9 @@ class Multilabel(PictureTask[MultilabelConfig, FindingDataset]):
 
     def figures(self, config: MultilabelConfig, cases: Cases) -> dict[str, Measure]:
         return finding_figures(cases, config.data.classes)
+
+    def tables(self, config: MultilabelConfig, cases: Cases) -> dict[str, dict[str, dict[str, Measure]]]:
+        return finding_tables(cases, config.data.classes, config.seed)
 
     def case_errors(self, config: MultilabelConfig, cases: Cases) -> np.ndarray:
         findings = config.data.classes

@@ -25,7 +25,13 @@ from .base.picture import DEFAULTS, PictureConfig, PictureData, PictureTask, pic
 from .base.task import Ask, Batches, Fitted, Validate
 from .heads.embedding_head import EmbeddingHead
 from .inference.class_scores import predict_scores
-from .results.retrieval_results import query_figures, query_rows, retrieval_text, save_retrieval_results
+from .results.retrieval_results import (
+    query_figures,
+    query_rows,
+    query_tables,
+    retrieval_text,
+    save_retrieval_results,
+)
 from .results.rows import Cases, Row
 
 FIXED = 2**31  # the epoch whose pairs validation has, every time
@@ -198,6 +204,9 @@ class Retrieval(PictureTask[RetrievalConfig, Dataset]):
 
     def figures(self, config: RetrievalConfig, cases: Cases) -> dict[str, Measure]:
         return query_figures(cases)
+
+    def tables(self, config: RetrievalConfig, cases: Cases) -> dict[str, dict[str, dict[str, Measure]]]:
+        return query_tables(cases, config.data.classes)
 
     def export_metadata(self, config: RetrievalConfig) -> dict[str, Any]:
         return super().export_metadata(config) | {"scores": "divided by its Euclidean length: compare by the cosine"}

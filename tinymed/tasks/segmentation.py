@@ -103,7 +103,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
 
     name = "segmentation"
     case_rows, figures = staticmethod(mask_results.mask_rows), staticmethod(mask_results.mask_figures)
-    case_errors = staticmethod(mask_results.mask_errors)
+    tables, case_errors = staticmethod(mask_results.mask_tables), staticmethod(mask_results.mask_errors)
     needs = "a folder with images and masks"
     marks = (*MASKS, "masks")
     wants = "segmentation (scores for every pixel, or for the middle of a patch)"

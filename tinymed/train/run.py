@@ -19,7 +19,7 @@ from typing import Any
 from .. import dispatch, tasks
 from ..errors import UserError
 from ..files import refuse_occupied, remove_temporaries, write_json
-from ..metrics.measures import intervals_by_groups
+from ..metrics.measures import intervals_by_groups, tables_by_groups
 from ..tasks.inference.class_scores import sharing
 from ..tasks.results.rows import Cases, as_cases, with_groups, write_rows
 from .assemble import describe_rest, make_trainer
@@ -159,6 +159,7 @@ class Run:
         if groups is not None and 1 < len(set(groups.tolist())) < len(dataset):
             cases = self.cases(dataset, details)
             result |= intervals_by_groups(result, self.task.figures(self.config, cases), groups)
+            result |= tables_by_groups(result, self.task.tables(self.config, cases), groups)
         return result, details
 
     def cases(self, dataset: Any, details: Any) -> Cases:

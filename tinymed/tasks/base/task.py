@@ -256,6 +256,10 @@ class Task(Generic[C, Data]):
         """
         raise NotImplementedError
 
+    def tables(self, config: C, cases: Cases) -> dict[str, dict[str, dict[str, Measure]]]:
+        """Return the measures of a list of predictions that the metrics have in tables: table -> row -> measures."""
+        return {}
+
     def class_scores(self, config: C, cases: Cases) -> tuple[np.ndarray, np.ndarray] | None:
         """Return (scores [n, classes], class numbers [n]) of a list of predictions; None where images have no class."""
         return None

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ...metrics.measures import Area, Measure, Share
+from ...metrics.measures import Area, Measure, Share, Weighted
 from ...report.agreement import RocLine, save_roc_lines
 from ...report.tables import interval, number, table
+from .class_results import ratio, weighted_precision
 from .rows import Cases, Row
 
 RATES = ("sensitivity", "specificity", "precision", "f1")
@@ -75,3 +76,24 @@ def finding_figures(cases: Cases, findings: Sequence[str]) -> dict[str, Measure]
         "macro_auc": Area(pairs, cases.folds),
         "subset_accuracy": Share(((scores >= 0.5) == (truth == 1)).all(axis=1), known),
     } | each
+
+
+def finding_tables(cases: Cases, findings: Sequence[str], seed: int) -> dict[str, dict[str, dict[str, Measure]]]:
+    """Return the measures of each finding, on the images of which it is known."""
+    figures = finding_figures(cases, findings)
+    found: dict[str, dict[str, Measure]] = {}
+    for name in findings:
+        truth, score = cases.numbers(name), cases.numbers(f"score {name}")
+        known, there, called = np.isfinite(truth), truth == 1, score >= 0.5
+        resampled = {
+            "pr_auc": weighted_precision(there.astype(np.float64), score, cases.folds),
+            "precision": ratio(there & called, called),
+            "f1": ratio(2.0 * (there & called), 1.0 * called + there),
+        }
+        found[name] = {
+            "auc": figures[f"auc {name}"],
+            "sensitivity": Share(called, there),
+            "specificity": Share(~called, known & ~there),
+            **{measure: Weighted(each, known, seed=seed) for measure, each in resampled.items()},
+        }
+    return {"per_finding": found}

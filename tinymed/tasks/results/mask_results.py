@@ -15,6 +15,7 @@ from ...data.tiff import is_stack, stack_bytes
 from ...data.volumes import as_stored, case_name, picture_bytes, read_volume, stem, volume_bytes
 from ...errors import UserError
 from ...files import write_atomic
+from ...metrics.mask_cases import METRICS
 from ...metrics.measures import Mean, Measure
 from ...metrics.segmentation import mean_over_labels
 from ...report.overlays import Example, save_overlays
@@ -216,10 +217,30 @@ def mask_figures(config: Any, cases: Cases) -> dict[str, Measure]:
     """
     found: dict[str, Measure] = {}
     for column in (name for name in cases if name.startswith("mean ") or " whole region " in name):
-        name = column.removeprefix("mean ")
-        share = name.partition(" ")[0] in ("dice", "jaccard")
-        found[name] = Mean(cases.numbers(column), (0, 1 if share else np.inf), lower_is_better=not share)
+        found[column.removeprefix("mean ")] = mean_of(cases, column)
     return found | {"accuracy": Mean(cases.numbers("accuracy"), (0, 1))}
+
+
+def mask_tables(config: Any, cases: Cases) -> dict[str, dict[str, dict[str, Measure]]]:
+    """Return the measures of each class and of each whole region."""
+    figures = mask_figures(config, cases)
+    regions = {region: f" whole region {region}" for region in config.mask.regions}
+    return {
+        "per_class": {
+            label: {name: mean_of(cases, f"{name} {label}") for name in METRICS if f"{name} {label}" in cases}
+            for label in measured_classes(config)
+        },
+        "per_region": {
+            region: {name.removesuffix(end): figures[name] for name in figures if name.endswith(end)}
+            for region, end in regions.items()
+        },
+    }
+
+
+def mean_of(cases: Cases, column: str) -> Mean:
+    """Return the mean of a column that begins with the name of a measure."""
+    share = column.removeprefix("mean ").partition(" ")[0] in ("dice", "jaccard")
+    return Mean(cases.numbers(column), (0, 1 if share else np.inf), lower_is_better=not share)
 
 
 def mask_errors(config: Any, cases: Cases) -> np.ndarray:

@@ -93,3 +93,9 @@ def query_figures(cases: Cases) -> dict[str, Measure]:
     """Return the measures of a list of questions."""
     names = [name for name in cases if name not in ("path", "class", "group", "fold")]
     return {"map" if name == "ap" else name: Mean(cases.numbers(name), (0, 1)) for name in names}
+
+
+def query_tables(cases: Cases, classes: Sequence[str]) -> dict[str, dict[str, dict[str, Measure]]]:
+    """Return the measures of the questions of each class."""
+    precision, label = cases.numbers("ap"), cases["class"]
+    return {"per_class": {name: {"map": Mean(np.where(label == name, precision, np.nan), (0, 1))} for name in classes}}
