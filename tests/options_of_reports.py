@@ -1,9 +1,9 @@
-"""The options of `explain`, `report` and `serve`, proved by test_cli_explain, test_report and test_serve."""
+"""The options of `explain`, `report` and `serve`, proved by tests of their own."""
 
 OPTIONS = {
     "explain": {
         *("run", "images", "method", "target", "layer", "baseline", "steps", "window", "stride", "out", "weights"),
-        *("backend", "as_json", "sanity", "filters", "features"),
+        *("backend", "as_json", "sanity", "filters", "features", "at"),
     },
     "report": {"run", "out", "form", "cases", "method", "subgroup", "backend"},
     "serve": {

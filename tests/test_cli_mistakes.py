@@ -1,13 +1,16 @@
 """The command line: every kind of mistake is answered by one line."""
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 from commands import QUICK, invoke, write_images
+from masks import mask_tree
 from safetensors.numpy import save_file
 
+from tinymed import tasks
 from tinymed.train.checkpoint import NEWEST
 
 
@@ -108,3 +111,18 @@ class TestMistakes:
         )
         assert code == 1
         assert "diverged" in err
+
+    @pytest.mark.parametrize("task", tasks.available())
+    def test_a_remedy_is_an_option_of_the_task(self, task, tmp_path, capsys):
+        """A file of 0 bytes is called empty; that it can be left out is said where the task has an option for it."""
+        root = mask_tree(tmp_path / "data", 4)
+        (root / "boxes.csv").write_text("path,label,xmin,ymin,xmax,ymax\nimages/01.png,cell,1,2,9,8\n")
+        (root / "list.csv").write_text(
+            "path,label,value,edema\n" + "".join(f"images/{i:02}.png,{i},{i},1\n" for i in range(4))
+        )
+        (root / "images" / "01.png").write_bytes(b"")
+        data = root if tasks.find(task).marks else root / "list.csv"
+        code, _, err = invoke(capsys, "train", "--task", task, "--data", data, "--out", tmp_path / "run")
+        assert (code, "01.png: is empty, 0 bytes" in err) == (2, True), err
+        advised = {flag.replace("-", "_") for flag in re.findall(r"--([a-z-]+)", err)}
+        assert advised - {"task"} == {"skip_bad"} & set(tasks.find(task).options)

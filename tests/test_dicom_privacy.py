@@ -129,6 +129,8 @@ def test_no_command_on_pictures_tells_who_it_is(pictures, tmp_path, capsys):
         ("evaluate", run, "--threshold", "youden", "--json"),
         ("predict", run, *files, "--json"),
         ("predict", run, *files),
+        ("explain", run, *files, "--out", out / "maps"),
+        ("explain", run, files[0], "--features", "features.0", "--out", out / "maps", "--json"),
         ("export", run, "--out", out / "run.onnx"),
         ("features", run, "--out", out / "rows.npz"),
         ("data", "inspect", pictures),

@@ -114,29 +114,16 @@ def test_the_report_shows_maps_of_masks(mask_run, tmp_path, capsys):
     assert "mean score of a class where it is the answer" in page
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_runs_of_patches_say_why_they_have_none(tmp_path, capsys):
-    data = mask_tree(tmp_path / "data", 8)
-    options = ["--patch", 16, "--option", "base=4", "--option", "depth=1", "--steps", 1, "--batch", 2, "--overlap", 0]
-    code, _, err = invoke(
-        capsys,
-        *("train", "unet_small", "--task", "segmentation", "--data", data, "--out", tmp_path / "run", *options),
-        *("--backend", "numpy", "--workers", 0),
-    )
-    assert code == 0, err
-    code, _, err = invoke(capsys, "explain", tmp_path / "run", data / "images" / "00.png")
-    assert (code, "sees patches of 16 x 16" in err, "without --patch" in err) == (2, True, True), err
-
-
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"dimensions": 3, "patch": [16, 16, 16]}, "segments volumes by patches"),
+        ({"dimensions": 3, "patch": [16, 16, 16]}, "patches of 16 x 16 x 16"),
+        ({"patch": [16, 16]}, "patches of 16 x 16"),
         ({"modalities": 2}, "2 files each"),
         ({"model": "ciresan_n4"}, "answers for the middle of a patch"),
     ],
 )
-def test_every_other_kind_of_segmentation_says_what_to_do(mask_run, change, why):
+def test_every_other_kind_of_segmentation_says_how_to_ask(mask_run, change, why):
     from tinymed.train.run import Run
 
     opened = Run.open(mask_run[1])
@@ -146,4 +133,4 @@ def test_every_other_kind_of_segmentation_says_what_to_do(mask_run, change, why)
     assert opened.task.map_names(config) == []
     told = opened.task.without_maps(config)
     assert why in told
-    assert "--model unet_small" in told
+    assert f"--at {'I,J,K' if 'dimensions' in change else 'ROW,COLUMN'} draws" in told

@@ -131,7 +131,7 @@ class TestRuns:
         told = {
             key.removeprefix("tinymed."): value for key, value in session.get_modelmeta().custom_metadata_map.items()
         }
-        from tinymed.tasks.base.picture import read_picture
+        from tinymed.tasks.inference.views import read_picture
 
         picture = np.ascontiguousarray(read_picture(image, Run.open(runs[task]).config.data))
         z = session.run(None, {session.get_inputs()[0].name: picture})[0][0].astype(np.float64)

@@ -281,7 +281,7 @@ def test_the_page_takes_a_volume_and_refuses_a_picture(trained):
 @pytest.mark.filterwarnings("ignore")
 def test_the_exported_network_says_how_a_volume_is_prepared(trained, capsys):
     runtime = pytest.importorskip("onnxruntime", reason='the oracle of exported networks: pip install ".[onnx,test]"')
-    from tinymed.tasks.base.picture import read_picture
+    from tinymed.tasks.inference.views import read_picture
     from tinymed.train.run import Run
 
     folder, run = trained

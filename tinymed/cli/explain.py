@@ -34,6 +34,7 @@ IMAGES: Any = Annotated[list[Path] | None, typer.Argument(help="Image files.", s
 OPTIONS = {
     "method": typed(list[str], "A method, or all; may be repeated (grad_cam)."),
     "target": typed(str, "The class, or other output, that is explained (the largest output).", "--class"),
+    "at": typed(str, "Of a run that segments: the place whose class is explained, ROW,COLUMN or of a volume I,J,K."),
     "layer": typed(str, "Of a map of a layer: which (the last one with at least 4 pixels a side)."),
     "baseline": typed(str, "Where nothing is seen: black, white or mean, of the image's own colours (black)."),
     "steps": typed(int, "Of integrated_gradients: points on the path (64)."),
@@ -62,6 +63,7 @@ app.command(
         "tinymed explain runs/dcnn-001 cell.png",
         "tinymed explain runs/dcnn-001 *.png --method grad_cam --method occlusion --class parasitized --out maps",
         "tinymed explain runs/dcnn-001 cell.png --method all --sanity",
+        "tinymed explain runs/unet-001 lesion.png --at 120,85",
         "tinymed explain runs/dcnn-001 --filters",
         "tinymed explain runs/dcnn-001 cell.png --features features.4",
     ),

@@ -6,71 +6,67 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
-from ..explain import (
-    METHODS,
-    Settings,
-    choose_layer,
-    explain,
-    feature_grid,
-    filter_grid,
-    panel,
-    randomisation,
-    serving,
-)
+from ..data.volumes import case_name
+from ..errors import UserError, printable
+from ..explain import METHODS, Settings, explain, feature_grid, filter_grid, panel, randomisation, serving, stacked
 from ..report.samples import save_picture
 from ..report.tables import number, table
 from ..tasks.base.options import refuse_idle
-from ..tasks.base.picture import read_picture, read_pixels
+from ..tasks.inference.views import COVERS, Place, View
 from ..train.run import Run, choose_backend
 from .app import WRONG_INPUT, check_weights_name, complain, say
 from .options import Given
 
-BASELINES = ("black", "white", "mean")
 FOLDER = "explanations"
+SUCH = {"ROW,COLUMN": "120,85", "I,J,K": "20,31,12"}  # examples of places
 
 
 def explain_command(given: Given) -> int:
     """Explain the images, and draw what else was asked for; returns the exit code."""
     check_weights_name(given.get("weights"))
     run = Run.open(given["run"])
-    names = run.task.map_names(run.config)
-    methods, images = methods_of(given), given.get("images", [])
-    check_asked(run, names, methods, given)
+    methods = methods_of(given)
+    check_asked(run, methods, given)
+    place = place_of(run, given)
+    names = run.task.map_names(run.config) if place is None else run.task.place_names(run.config)
+    target = index_of(names, given["target"]) if "target" in given else None
     choose_backend(given.get("backend") or run.config.backend)
     model, folder = run.load_model(given.get("weights")), given.get("out") or run.folder / FOLDER
-    if "all" in given.get("method", ()):
-        methods = serving(asked_of(run, model), run.task.sees(run.config))
-        if left := [name for name in METHODS if name not in methods]:
-            say(f"left out, since they do not serve this network: {', '.join(left)}")
-    check_layers(run, model, methods, given)
-    target = index_of(names, given["target"]) if "target" in given else None
     rows: list[dict[str, Any]] = []
-    code = 0
+    code, every = 0, "all" in given.get("method", ())
     if given.get("filters"):
         file = save_picture(filter_grid(model, given.get("layer")), folder / "filters.png")
         rows.append({"filters": given.get("layer") or "the first convolution", "picture": str(file)})
-    for i, path in enumerate(images):
+    for i, path in enumerate(given.get("images", [])):
         try:
-            found = explained(run, model, path, methods, target, given)
-        except UnreadableImage as error:
-            code = complain(str(error), WRONG_INPUT)
+            views = run.task.views(run.config, model, path, place)
+        except UserError as error:
+            code = complain(str(error).partition("; ")[0], WRONG_INPUT)
             continue
-        stem = f"{i + 1:03}-{path.stem}"
-        for row in found["rows"]:
-            row["picture"] = str(folder / f"{stem}.png")
-        save_picture(found["panel"], folder / f"{stem}.png")
-        if "features" in given:
-            grid = feature_grid(model, found["image"], given["features"])
+        if every:
+            methods, every = those_serving(views[0]), False
+        grid = feature_grid(model, whole_input(views), given["features"]) if "features" in given else None
+        found = [explained(view, methods, names, target, given, run.config.seed) for view in of_layer(views, given)]
+        stem = f"{i + 1:03}-{case_name(Path(str(path).partition(',')[0]))}"
+        file = save_picture(stacked([picture for _, picture in found]), folder / f"{stem}.png")
+        told = {"image": printable(path)} | ({} if place is None else {"at": list(place)})
+        rows += [told | row | {"picture": str(file)} for one, _ in found for row in one]
+        if grid is not None:
             file = save_picture(grid, folder / f"{stem}-features.png")
-            found["rows"].append({"image": str(path), "features": given["features"], "picture": str(file)})
-        rows += found["rows"]
+            rows.append(told | {"features": given["features"], "picture": str(file)})
     print(json.dumps(rows) if given.get("as_json") else "\n".join(map(text_of, rows)))
     return code
 
 
-class UnreadableImage(Exception):
-    """An image that cannot be read; the others are explained all the same."""
+def place_of(run: Run, given: Given) -> Place | None:
+    """Return --at as numbers, None where it was not given.  Raises UserError for what is no place of this run."""
+    if "at" not in given:
+        return None
+    form = run.task.place_form(run.config)
+    numbers = given["at"].split(",")
+    if len(numbers) != len(form.split(",")) or not all(n.strip().isdecimal() for n in numbers):
+        raise UserError(f"--at {given['at']!r}: write {form}, whole numbers from 0, such as {SUCH[form]}")
+    return tuple(map(int, numbers))
 
 
 def methods_of(given: Given) -> list[str]:
@@ -82,10 +78,13 @@ def methods_of(given: Given) -> list[str]:
     return list(METHODS) if "all" in asked else list(dict.fromkeys(asked))
 
 
-def check_asked(run: Run, names: list[str], methods: list[str], given: Given) -> None:
+def check_asked(run: Run, methods: list[str], given: Given) -> None:
     """Raise UserError for a run that has nothing to explain, and for options that would have no effect."""
     images = given.get("images")
-    if not names and (images or not given.get("filters")):
+    places = run.task.place_form(run.config)
+    if "at" in given and not places:
+        refuse_idle(given, {"at": (False, f"it is of segmentations, and this run is of {run.task.name}")})
+    if "at" not in given and not run.task.map_names(run.config) and (images or not given.get("filters")):
         raise UserError(f"{run.folder}: has no maps: {run.task.without_maps(run.config)}; --filters serves any run")
     if not images and not given.get("filters"):
         raise UserError("explain: name at least one image, or --filters")
@@ -103,25 +102,11 @@ def check_asked(run: Run, names: list[str], methods: list[str], given: Given) ->
             "window": (seen and "occlusion" in methods, "it is of --method occlusion"),
             "stride": (seen and "occlusion" in methods, "it is of --method occlusion"),
             "baseline": (bool(seen and paths), "it is of --method integrated_gradients and occlusion"),
-            **dict.fromkeys(("method", "target", "features", "sanity"), (seen, "no image is named")),
+            **dict.fromkeys(("method", "target", "at", "features", "sanity"), (seen, "no image is named")),
         },
     )
-    if given.get("baseline", "black") not in BASELINES:
-        raise UserError(f"--baseline {given['baseline']!r} is unknown; choose one of {', '.join(BASELINES)}")
-
-
-def check_layers(run: Run, model: Any, methods: list[str], given: Given) -> None:
-    """Raise UserError for a layer that the network lacks, before anything is drawn."""
-    shape = run.task.sees(run.config)
-    if given.get("images") and any(METHODS[name].of_layer for name in methods):
-        choose_layer(asked_of(run, model), shape, given.get("layer"))
-    if "features" in given:
-        choose_layer(model, shape, given["features"])
-
-
-def asked_of(run: Run, model: Any) -> Any:
-    """Return the network as it is explained, before there is an image."""
-    return run.task.explained(run.config, model, np.zeros((1, *run.task.sees(run.config)), np.float32))
+    if given.get("baseline", "black") not in COVERS:
+        raise UserError(f"--baseline {given['baseline']!r} is unknown; choose one of {', '.join(COVERS)}")
 
 
 def index_of(names: list[str], wanted: str) -> int:
@@ -131,39 +116,46 @@ def index_of(names: list[str], wanted: str) -> int:
     return names.index(wanted)
 
 
-def baseline_image(name: str, image: np.ndarray, config: Any) -> np.ndarray:
-    """Return black, white or the image's mean colour as the network would see it, [channels, 1, 1], or of a volume."""
-    ones = [1] * (image.ndim - 2)
-    if name == "mean":
-        colour: np.ndarray = image[0].reshape(image.shape[1], -1).mean(axis=1).reshape(-1, *ones)
-        return colour
-    mean, std = (np.array(v, np.float32).reshape(-1, *ones) for v in (config.mean or 0.0, config.std or 1.0))
-    return np.broadcast_to(((1.0 if name == "white" else 0.0) - mean) / std, (image.shape[1], *ones))
+def those_serving(view: View) -> list[str]:
+    """Return the methods that serve a network, and say which are left out."""
+    methods = serving(view.model, view.image.shape[1:])
+    if left := [name for name in METHODS if name not in methods]:
+        say(f"left out, since they do not serve this network: {', '.join(left)}")
+    return methods
 
 
-def explained(run: Run, model: Any, path: Path, methods: list[str], target: int | None, given: Given) -> dict[str, Any]:
-    """Return {"rows": one for each method, "panel": the picture, "image": as the network sees it}."""
-    data, names = run.config.data, run.task.map_names(run.config)
-    try:
-        image = read_picture(path, data)
-        pixels = read_pixels(path, data)
-    except UserError as error:
-        raise UnreadableImage(str(error).partition("; ")[0]) from None
-    model = run.task.explained(run.config, model, image)
-    cover = baseline_image(given.get("baseline", "black"), image, data)
+def of_layer(views: list[View], given: Given) -> list[View]:
+    """Return the views that the network sees at --layer: of several planes each has layers of its own."""
+    layer = given.get("layer")
+    if layer is None:
+        return views
+    return [view for view in views if layer.startswith(getattr(view.model, "within", ""))] or views
+
+
+def whole_input(views: list[View]) -> np.ndarray:
+    """Return what the network itself is given: of several planes all of them, one after the other as channels."""
+    return np.concatenate([view.image for view in views], axis=1)
+
+
+def explained(
+    view: View, methods: list[str], names: list[str], target: int | None, given: Given, seed: int
+) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Return (one row for each method, the picture of all) of what a network sees."""
+    cover = view.cover(given.get("baseline", "black"))
     told = {key: given[key] for key in ("steps", "window", "stride") if key in given}
     rows, heats = [], []
     for method in methods:
         settings = Settings(baseline=cover, layer=given.get("layer") if METHODS[method].of_layer else None, **told)
-        found = explain(model, image, method, target, settings)
-        heats.append(found.heat)
-        row: dict[str, Any] = {"image": str(path), "method": method, "class": names[found.target]}
+        found = explain(view.model, view.image, method, target, settings)
+        heats.append(view.shown(found.heat))
+        row: dict[str, Any] = {"plane": view.plane} if view.plane else {}
+        row |= {"method": method, "class": names[found.target]}
         row |= {"output": found.score, "layer": found.layer, "gap": found.gap}
         if given.get("sanity"):
-            checked = randomisation(model, image, method, found.target, settings, run.config.seed)
+            checked = randomisation(view.model, view.image, method, found.target, settings, seed)
             row["sanity"] = [r._asdict() for r in checked]
         rows.append(row)
-    return {"rows": rows, "panel": panel(pixels, heats), "image": image}
+    return rows, panel(view.pixels, heats, around=view.around)
 
 
 def text_of(row: dict[str, Any]) -> str:
@@ -172,8 +164,11 @@ def text_of(row: dict[str, Any]) -> str:
         what = f"filters of {row['filters']}" if "filters" in row else f"{row['image']}: maps of {row['features']}"
         return f"{what}: {row['picture']}"
     of = f" of {row['layer']}" if row["layer"] else ""
+    at = f" at {','.join(map(str, row['at']))}" if "at" in row else ""
+    at += f" in the plane {row['plane']}" if "plane" in row else ""
     gap = f", sum less difference {row['gap']:.2g}" if row["gap"] is not None else ""
-    head = f"{row['image']}: {METHODS[row['method']].title}{of} for {row['class']} (output {row['output']:.3f}{gap})"
+    head = f"{row['image']}{at}: {METHODS[row['method']].title}{of} for {row['class']}"
+    head += f" (output {row['output']:.3f}{gap})"
     lines = [f"{head}: {row['picture']}"]
     if "sanity" in row:
         cells = [("drawn anew, with all after it", "rank correlation", "SSIM")]

@@ -19,6 +19,7 @@ from ..report.plots import save_curves
 from ..report.samples import save_samples
 from ..runs.advice import advice
 from ..runs.events import TensorBoard
+from ..tasks.base.options import own_ways
 from ..tasks.base.preprocess import preset
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
@@ -168,7 +169,8 @@ def config_from_options(given: Given) -> Any:
         raise UserError(f"--task {task.name} needs --data: {task.needs}")
     known = initial_weights(given.get("init"))  # read first: a file that cannot be is the first thing to say
     try:
-        made = task.config_from_options({name: value for name, value in given.items() if name != "out"})
+        with own_ways(task.options):
+            made = task.config_from_options({name: value for name, value in given.items() if name != "out"})
     except UserError as error:  # of tasks that look at the data before they choose their defaults
         of_data = "data" in given and error.message.startswith(str(given["data"]))
         raise UserError(
@@ -188,7 +190,9 @@ def check_weights(config: Any) -> None:
 
 def with_data_fields(config: Any, sets: Any, given: Given) -> tuple[Any, list[str]]:
     """Return (the configuration with what depends on the images, what to say of them)."""
-    result, lines = tasks.find(config.task).complete(config, sets, given, ask_user())
+    task = tasks.find(config.task)
+    with own_ways(task.options):
+        result, lines = task.complete(config, sets, given, ask_user())
     check_weights(result)
     if result.data.channels == RGB and not {"normalise", "preprocess"} & set(given) and begins_from_imagenet(result):
         data = result.data.model_copy(update=preset("imagenet", RGB))
@@ -210,7 +214,8 @@ def open_sets(config: Any, given: Given) -> Any:
     """Return the images, divided.  Raises UserError for options of a division that the data have already."""
     task = tasks.find(config.task)
     try:
-        sets = task.read_data(config)
+        with own_ways(task.options):
+            sets = task.read_data(config)
     except UserError as error:
         raise UserError(error.message, error.ways | other_tasks(config.task, config.data.path)) from None
     refuse_divided(given, list(sets), str(given.get("data", "the synthetic set")))

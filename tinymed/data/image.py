@@ -167,6 +167,8 @@ def read_image(
     except UserError:
         raise
     except UnidentifiedImageError:
+        if size == 0:
+            raise UserError(f"{path}: is empty, 0 bytes; {REMEDY}", SKIP) from None
         if path.name.lower().endswith((".nii", ".nii.gz")):
             raise UserError(f"{path}: is a volume, and pictures are wanted", NEEDED) from None
         raise UserError(f"{path}: not an image in one of {', '.join(FORMATS)}; {REMEDY}", SKIP) from None

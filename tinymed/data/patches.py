@@ -113,6 +113,35 @@ def check_patch(dataset: MaskDataset, sides: Sequence[int]) -> None:
         )
 
 
+def output_starts(centre: Sequence[int], output: Sequence[int], space: Sequence[int]) -> list[int]:
+    """Return where the scored middle of a patch begins in an image, about a place and as far as it can inside.
+
+    Args:
+        centre: The place.
+        output: Sides of what is scored of the patch.
+        space: Sides of the image; where one is smaller, the image lies in the middle of what is scored.
+    """
+    return [
+        min(max(c - side // 2, 0), size - side) if size > side else (size - side) // 2
+        for c, side, size in zip(centre, output, space, strict=True)
+    ]
+
+
+def patch_index(
+    starts: Sequence[int], patch: Sequence[int], output: Sequence[int], space: Sequence[int]
+) -> tuple[np.ndarray, ...]:
+    """Return what picks a patch out of an image [*space, ...]; beyond its borders the image is mirrored.
+
+    starts: where the scored middle begins, see `output_starts`; patch, output: sides of the patch and of that middle.
+    """
+    margins = [(p - o) // 2 for p, o in zip(patch, output, strict=True)]
+    rows = [
+        reflect(np.arange(side) + start - margin, size)
+        for side, start, margin, size in zip(patch, starts, margins, space, strict=True)
+    ]
+    return np.ix_(*rows)
+
+
 class PatchLoader:
     """Epochs of batches (patches, targets, indices) from images or volumes larger than a network's input.
 
@@ -220,11 +249,8 @@ class PatchLoader:
             if wanted.size:
                 where = np.flatnonzero(mask == wanted[int(numbers[1] * wanted.size)])
                 centre = [int(i) for i in np.unravel_index(where[int(numbers[2] * where.size)], mask.shape)]
-        index = []
-        for c, patch, output, size in zip(centre, self.patch, self.output, mask.shape, strict=True):
-            start = min(max(c - output // 2, 0), size - output) if size > output else (size - output) // 2
-            index.append(reflect(np.arange(patch) + start - (patch - output) // 2, size))
-        box = np.ix_(*index)
+        starts = output_starts(centre, self.output, mask.shape)
+        box = patch_index(starts, self.patch, self.output, mask.shape)
         return image[box], mask[box]
 
     def augment_patch(self, image: np.ndarray, mask: np.ndarray, epoch: int, key: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ import logging
 import math
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -261,6 +261,21 @@ def grid(image: Any) -> tuple[np.ndarray, tuple[int, ...]]:
         size[to] = int(image.shape[axis])
     affine: np.ndarray = in_millimetres(image) @ nib.orientations.inv_ornt_aff(turns, image.shape[:3])
     return affine, tuple(size)
+
+
+def turned_place(image: Any, place: Sequence[int]) -> tuple[int, ...]:
+    """Return the index in RAS+ of a voxel by its index in the file of an opened volume.
+
+    Example:
+        >>> import nibabel as nib
+        >>> turned_place(nib.Nifti1Image(np.ones((2, 3, 4), np.float32), np.diag([-1.0, 1.0, 1.0, 1.0])), (0, 1, 3))
+        (1, 1, 3)
+    """
+    turns = nibabel().orientations.io_orientation(image.affine).astype(int)
+    found = [0, 0, 0]
+    for at, side, (axis, direction) in zip(place, image.shape[:3], turns, strict=True):
+        found[axis] = int(at if direction > 0 else side - 1 - at)
+    return tuple(found)
 
 
 def placement(image: Any) -> str:

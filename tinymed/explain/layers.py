@@ -129,7 +129,8 @@ def spatial_layers(model: Module, shape: tuple[int, ...]) -> list[Layer]:
     finally:
         for handle in handles:
             handle.remove()
-    return list(found.values())
+    within = getattr(model, "within", "")  # of a network asked about a part of its image, see `Asked`
+    return [layer for layer in found.values() if layer.name.startswith(within)]
 
 
 def choose_layer(model: Module, shape: tuple[int, ...], name: str | None = None) -> str:

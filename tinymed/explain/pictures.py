@@ -2,15 +2,37 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..report.overlays import to_rgb
+from ..report.overlays import outline, to_rgb
 
 OPACITY = 0.65  # of the colour where a map is largest
 CLIP = 99.0  # percentile of the absolute values that counts as the largest: one pixel does not hide the rest
 SIDE = 224  # pixels: the shortest side of a panel's pictures, at least
 GAP = 6  # pixels between pictures
+FRAME = (255, 214, 0)  # colour of what marks a part of an image: seen on grey as on stained tissue
+ARM = 9  # pixels from a place to the ends of the cross that marks it, the nearest ones left free
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """An image of which a network sees a part, as a picture.
+
+    Attributes:
+        pixels: [rows, columns, channels]; of a volume a plane through the place.
+        inside: Which of them lie in the part, booleans [rows, columns].
+        at: Row and column of the place that is asked about.
+
+    Example:
+        >>> Surroundings(np.zeros((8, 8, 1)), np.zeros((8, 8), bool), (3, 4)).at
+        (3, 4)
+    """
+
+    pixels: np.ndarray
+    inside: np.ndarray
+    at: tuple[int, int]
 
 
 def middle_of_heat(heat: np.ndarray) -> int:
@@ -81,16 +103,53 @@ def overlay(pixels: np.ndarray, heat: np.ndarray, opacity: float = OPACITY) -> n
     return shown
 
 
-def panel(pixels: np.ndarray, heats: Sequence[np.ndarray], side: int = SIDE) -> np.ndarray:
+def framed(around: Surroundings, height: int) -> np.ndarray:
+    """Draw an image at a height in pixels, with a frame about the part that is seen and a cross at the place.
+
+    Args:
+        around: The image, the part and the place.
+        height: Rows of the picture.
+
+    Returns:
+        uint8 RGB [height, width, 3], its sides in the image's own proportion.
+
+    Example:
+        >>> inside = np.zeros((10, 20), bool)
+        >>> inside[2:6, 3:9] = True
+        >>> framed(Surroundings(np.zeros((10, 20, 1), np.uint8), inside, (4, 6)), 100).shape
+        (100, 200, 3)
+    """
+    from PIL import Image
+
+    rows, columns = around.inside.shape
+    width = max(1, round(columns * height / rows))
+    method = Image.Resampling.NEAREST if height >= rows else Image.Resampling.BOX
+    whole = Image.fromarray(np.rint(255 * to_rgb(around.pixels)).astype(np.uint8))
+    picture = np.array(whole.resize((width, height), method))
+    inside = around.inside[np.arange(height) * rows // height][:, np.arange(width) * columns // width]
+    edge = outline(inside)
+    picture[edge | outline(inside & ~edge)] = FRAME
+    row, column = int((around.at[0] + 0.5) * height / rows), int((around.at[1] + 0.5) * width / columns)
+    for step in (*range(-ARM, -2), *range(3, ARM + 1)):
+        for i, j in ((row + step, column), (row, column + step)):
+            if 0 <= i < height and 0 <= j < width:
+                picture[i, j] = FRAME
+    return picture
+
+
+def panel(
+    pixels: np.ndarray, heats: Sequence[np.ndarray], side: int = SIDE, around: Surroundings | None = None
+) -> np.ndarray:
     """Put an image and its overlays side by side, large enough to be looked at.
 
     Args:
         pixels: The image, as `overlay` takes it.
         heats: The maps.
         side: Pixels of the shortest side, at least: small images are enlarged by a whole factor.
+        around: The image of which `pixels` are a part, or None.
 
     Returns:
-        uint8 RGB [height, width, 3], the image itself first.
+        uint8 RGB [height, width, 3], the image itself first, before it the one around.
 
     Example:
         >>> panel(np.zeros((50, 50, 3), np.uint8), [np.zeros((50, 50))]).shape
@@ -100,5 +159,28 @@ def panel(pixels: np.ndarray, heats: Sequence[np.ndarray], side: int = SIDE) -> 
     shown = [first, *(overlay(pixels, heat) for heat in heats)]
     factor = max(1, math.ceil(side / min(first.shape[:2])))
     large = [picture.repeat(factor, axis=0).repeat(factor, axis=1) for picture in shown]
+    if around is not None:
+        large.insert(0, framed(around, large[0].shape[0]))
     gap = np.full((large[0].shape[0], GAP, 3), 255, np.uint8)
     return np.concatenate([part for picture in large for part in (gap, picture)][1:], axis=1)
+
+
+def stacked(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Put pictures one beneath the other, white where one is narrower than the widest.
+
+    Args:
+        pictures: uint8 RGB [height, width, 3] each, at least one.
+
+    Returns:
+        uint8 RGB [height, width, 3].
+
+    Example:
+        >>> stacked([np.zeros((4, 9, 3), np.uint8), np.zeros((5, 7, 3), np.uint8)]).shape
+        (15, 9, 3)
+    """
+    width = max(picture.shape[1] for picture in pictures)
+    rows: list[np.ndarray] = []
+    for picture in pictures:
+        rows += [np.full((GAP, width, 3), 255, np.uint8)] if rows else []
+        rows.append(np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), constant_values=255))
+    return np.concatenate(rows)

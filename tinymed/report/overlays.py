@@ -91,7 +91,7 @@ def overlay(image: np.ndarray, mask: np.ndarray, fill: float = FILL) -> np.ndarr
 
 
 def slice_of(example: Example) -> Example:
-    """Return a volume's axial slice in which most is labelled: front up, the patient's right on the left."""
+    """Return a volume's axial slice in which most is labelled: front up, the patient's left on the left."""
     if example.found.ndim == 2:
         return example
     labelled = example.found if example.truth is None else example.truth

@@ -15,8 +15,8 @@ from ..data.transform import normalise, to_float, to_nchw
 from ..errors import UserError
 from ..report.paths import below
 from ..tasks.base.network import output_shapes
-from ..tasks.base.picture import read_file
 from ..tasks.inference.embedding import Layer, as_rows, embed, find_layer, last_features, layer_outputs, unit_rows
+from ..tasks.inference.views import read_file
 from .index import Entry, Index, model_digest
 
 SPATIAL = ("mean", "max", "flatten")

@@ -21,7 +21,6 @@ from ..errors import UserError
 from ..explain import explain, middle_plane, overlay
 from ..metrics.clusters import proportion_interval
 from ..report.overlays import to_rgb
-from ..tasks.base.picture import read_picture, read_pixels
 from ..tasks.base.task import Predictions
 from ..tasks.results.rows import Cases
 from ..train.run import Run
@@ -126,18 +125,16 @@ class Answers:
 
     def explanation(self, path: Path, found: dict[str, Any]) -> dict[str, Any]:
         """Return the image as the network sees it, and Grad-CAM of the answer, where the network allows one."""
-        data = self.run.config.data
-        pixels = read_pixels(path, data)
-        seen = {"picture": plain(pixels)}
+        (view,) = self.run.task.views(self.run.config, self.model, path)
         target = self.outputs.index(found["label"]) if found.get("label") in self.outputs else None
+        seen = {"picture": plain(view.pixels)}
         try:
-            image = read_picture(path, data)
-            told = explain(self.run.task.explained(self.run.config, self.model, image), image, "grad_cam", target)
+            told = explain(view.model, view.image, "grad_cam", target)
         except UserError as error:
             return seen | {"explanation": {"error": error.message}}
         shown = {"method": "Grad-CAM", "class": self.maps[told.target], "layer": told.layer}
-        seen = {"picture": plain(pixels, told.heat)}
-        return seen | {"explanation": shown | {"picture": data_url(png(overlay(pixels, told.heat)))}}
+        seen = {"picture": plain(view.pixels, told.heat)}
+        return seen | {"explanation": shown | {"picture": data_url(png(overlay(view.pixels, told.heat)))}}
 
 
 def plain(pixels: np.ndarray, heat: np.ndarray | None = None) -> str:

@@ -32,7 +32,7 @@ from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, checke
 from .base.division import divide, share_skipped
 from .base.network import Outputs, default_channels, default_outputs, sees_volumes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
-from .base.picture import picture_loader, read_picture
+from .base.picture import picture_loader
 from .base.preprocess import statistics
 from .base.rare_classes import rare_lines
 from .base.recipes import (
@@ -58,6 +58,7 @@ from .base.training import training_rules
 from .heads.class_heads import SigmoidHead, SoftmaxHead, make_head
 from .heads.class_weights import parse_weights
 from .inference.class_scores import predict_scores
+from .inference.views import read_picture
 from .results.class_results import class_figures, class_rows, class_text, save_class_pictures
 from .results.rows import Cases, Row
 

@@ -23,12 +23,13 @@ from ..tape import no_grad
 from .base.config import Strict, checked, setting
 from .base.network import Outputs
 from .base.options import Options, refuse_idle
-from .base.picture import DEFAULTS, PictureConfig, UnlabelledData, picture_loader, read_picture
+from .base.picture import DEFAULTS, PictureConfig, UnlabelledData, picture_loader
 from .base.task import Ask, Batches, Fitted, Predictions, Validate, picture_preparation
 from .base.unlabelled import UnlabelledTask
 from .heads.pixel_head import PixelHead
 from .inference.corrupted import Corrupted
 from .inference.reconstruct import Rebuild, reconstruction_errors, trivial_methods
+from .inference.views import read_picture
 from .results.reconstruction_results import (
     reconstructed_figures,
     reconstructed_rows,

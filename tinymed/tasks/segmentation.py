@@ -15,7 +15,7 @@ import numpy as np
 
 from ..data.labels import Labels, parse_labels
 from ..data.lists import MASKS
-from ..data.mask_loader import MaskLoader
+from ..data.mask_loader import MaskLoader, fit_image
 from ..data.masks import MaskDataset, check_pairs
 from ..data.patch_classification import VoxelLoader
 from ..data.patches import Cases, PatchLoader
@@ -29,10 +29,9 @@ from ..metrics.mask_cases import Row, averages, summarise
 from ..models import default_size, entry
 from ..nn.init import no_weights
 from ..postprocess.steps import Refinement
-from ..program import capture
 from .base.augmentation import augmentation_rules
 from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, parse_window, setting
-from .base.mask_config import MaskConfig, region_numbers, why_no_maps, with_settings
+from .base.mask_config import MaskConfig, mask_lines, region_numbers, why_no_maps, with_settings
 from .base.network import Outputs, answers_slices, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.patches import patch_sides, volume_patch, whole_slices
@@ -43,16 +42,16 @@ from .heads.class_weights import parse_weights
 from .heads.contour_head import ContourHead
 from .heads.mask_head import MaskHead
 from .heads.slice_head import SliceHead
-from .inference.case_scores import ScoredCase, measure_scored, scored_cases
-from .inference.class_scores import forward_pass
-from .inference.mask_files import predict_masks
+from .inference.case_scores import ScoredCase, measure_scored, recorded, scored_cases
+from .inference.mask_files import predict_masks, read_seen
 from .inference.mask_predictor import MaskPredictor
+from .inference.place_views import FORMS, place_views
 from .inference.refinement import Wanted, choose, chosen_before, measure_beside, save_choice, validation_cases
+from .inference.views import Place, View, whole_view
 from .results import mask_results
-from .results.mask_results import mask_text, measured_classes, save_case_overlays, write_cases
+from .results.mask_results import files_of, mask_text, measured_classes, save_case_overlays, write_cases
 
 Sets = dict[str, MaskDataset]
-MANY = 20  # images, from which on recording the network's program costs less than it saves
 COLUMNS = ("path_column", "mask_column", "split_column", "group_column", "suffix")
 READING: dict[str, Callable[[Any], Any]] = {"white": float, "window": parse_window, "page": int}
 
@@ -211,21 +210,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         with no_weights():
             self.check_model(result, self.make_model(result))
         self.head(result, None)
-        return result, self.describe(result, sets, pixels)
-
-    def describe(self, config: SegmentationConfig, sets: Sets, pixels: np.ndarray) -> list[str]:
-        """Return lines that say what will be learnt; pixels: of each class in each training mask."""
-        mask, kind = config.mask, "volumes" if config.mask.dimensions == 3 else "images"
-        counts = ", ".join(f"{name} {len(part)}" for name, part in sets.items())
-        share = pixels.sum(axis=0) / max(pixels.sum(), 1)
-        shown = (f"{value} {name} {100 * s:.2f} %" for (value, name), s in zip(mask.values, share, strict=False))
-        ignored = f"; {mask.ignore} ignored" if mask.ignore is not None else ""
-        source, channels = sets["train"].source, config.data.channels
-        return [
-            f"{config.model}, {counts} {kind} with masks from {source}, {channels} channel(s)",
-            f"labels: {', '.join(shown)}{ignored}",
-            f"whole images of {config.data.size} px" if mask.patch is None else f"patches of {mask.patch}",
-        ]
+        return result, mask_lines(result, sets, pixels)
 
     # --------------------------------------------------------------------------------------------- the data
 
@@ -325,6 +310,11 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             return SliceHead(mask.patch, mask.loss, weights, sigmoid)
         return MaskHead(classes, mask.loss, weights, sigmoid, mask.auxiliary)
 
+    def scored(self, config: SegmentationConfig, model: Any) -> tuple[int, ...]:
+        """Return the sides of what the network scores of what it sees; () where that is the middle alone."""
+        image = self.sees(config)
+        return self.head(config, model).space(output_shapes(model, image[0], image[1:])[0][2:])
+
     def predictor(self, config: SegmentationConfig, model: Any, forward: Any = None) -> MaskPredictor:
         """Return the network as a function of whole images."""
         mask = config.mask
@@ -350,8 +340,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             borders = BorderWeights(m.border_weight, m.border_sigma, cell, c.class_weights)
         voxels = replace(dataset, slices=False)  # a patch that was turned has other slices: the head finds theirs
         cases = Cases(voxels, c.data.channels, c.data.mean, c.data.std)
-        image = self.sees(c)
-        output = self.head(c, model).space(output_shapes(model, image[0], image[1:])[0][2:])
+        output = self.scored(c, model)
         common: dict[str, Any] = {"augment": augment, "seed": c.seed, "workers": c.workers}
         drawn: dict[str, Any] = {"per_image": m.per_image, "foreground": m.foreground, **common}
         if not output:
@@ -464,10 +453,25 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         return config.data.classes[1:] if whole and not classifies_middle(config.model) else []
 
     def without_maps(self, config: SegmentationConfig) -> str:
-        return why_no_maps(config.mask, config.model)
+        return why_no_maps(config.mask, config.model, self.place_form(config))
 
     def explained(self, config: SegmentationConfig, model: Any, image: np.ndarray) -> Any:
-        return Places(model, image, first=0 if config.head == "sigmoid" else 1)
+        first = 0 if config.head == "sigmoid" else 1
+        return Places(model, image, first, len(config.data.classes) - 1)
+
+    def place_form(self, config: SegmentationConfig) -> str:
+        return FORMS[config.mask.dimensions]
+
+    def place_names(self, config: SegmentationConfig) -> list[str]:
+        return config.data.classes[1:] if config.head == "sigmoid" else config.data.classes
+
+    def views(self, config: SegmentationConfig, model: Any, path: Path, place: Place | None = None) -> list[View]:
+        files, classes = files_of(str(path), config.mask.modalities), len(self.place_names(config))
+        if place is not None:
+            return place_views(config, model, self.scored(config, model), classes, files, place)
+        image, _ = read_seen(config, files)
+        pixels = fit_image(image, (config.data.size, config.data.size), config.data.channels)
+        return [whole_view(pixels, config.data, lambda seen: self.explained(config, model, seen))]
 
     def export_metadata(self, config: SegmentationConfig) -> dict[str, Any]:
         steps, patch = picture_preparation(config), config.mask.patch
@@ -485,11 +489,6 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
                 "softmax over channels 0, 1 (objects) and 2, 3 (contours): class 1 where p[1] >= 1/2 and p[3] < 1/2"
             )
         return {"positive": "", "preparation": steps, "scores": scores}
-
-
-def recorded(model: Any, dataset: MaskDataset) -> Any:
-    """Return the model, captured where the images are enough to pay for it; else None."""
-    return capture(forward_pass(model), fallback=True) if len(dataset) >= MANY else None
 
 
 TASK = Segmentation()

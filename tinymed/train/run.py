@@ -20,6 +20,7 @@ from .. import dispatch, tasks
 from ..errors import UserError
 from ..files import refuse_occupied, remove_temporaries, write_json
 from ..metrics.measures import intervals_by_groups, tables_by_groups
+from ..tasks.base.options import own_ways
 from ..tasks.inference.class_scores import sharing
 from ..tasks.results.rows import Cases, as_cases, with_groups, write_rows
 from .assemble import describe_rest, make_trainer
@@ -147,7 +148,9 @@ class Run:
         if path is None:
             where = self.config.data.path or "the run's synthetic set"
             return self.task.choose_part(self.splits(), split, where, own=True)
-        return self.task.choose_part(self.task.open_path(self.config, path, skip_bad), split, path, own=False)
+        with own_ways(self.task.options):
+            sets = self.task.open_path(self.config, path, skip_bad)
+        return self.task.choose_part(sets, split, path, own=False)
 
     def measure(self, model: Any, dataset: Any) -> tuple[dict[str, Any], Any]:
         """Return (metrics with intervals, what they were computed from) of a model on a whole set.

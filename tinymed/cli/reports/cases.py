@@ -10,7 +10,6 @@ from ...errors import UserError
 from ...explain import METHODS, Settings, explain, panel
 from ...report.document import Block, Heading, Missing, Picture, Section, Table, Text
 from ...report.samples import png_bytes
-from ...tasks.base.picture import read_picture, read_pixels
 from ...train.run import Run
 from .source import Source
 
@@ -110,14 +109,12 @@ class Explainer:
         if not self.models:
             return None
         run = self.folds[str(self.source.cases["fold"][index])] if self.folds else self.source.run
-        data = run.config.data
         name = str(self.source.cases["path"][index])
-        root = Path(data.path)
+        root = Path(run.config.data.path)
         path = (root if root.is_dir() else root.parent) / name
         try:
-            image, pixels = read_picture(path, data), read_pixels(path, data)
-            model = run.task.explained(run.config, self.load(run), image)
-            found = explain(model, image, str(self.method), settings=Settings())
+            (view,) = run.task.views(run.config, self.load(run), path)
+            found = explain(view.model, view.image, str(self.method), settings=Settings())
         except UserError as error:
             if not self.why:
                 self.why = str(error)
@@ -129,7 +126,7 @@ class Explainer:
         place = ", ".join(f"{axis} {at}" for axis, at in zip(axes, where, strict=True))
         place = f"{place} of {' x '.join(map(str, found.heat.shape))}"
         alt = f"The image beside its map for {of}; the map is largest at {place}."
-        return Picture(lambda: png_bytes(panel(pixels, [found.heat])), alt, f"{name}{true}: map for {of}")
+        return Picture(lambda: png_bytes(panel(view.pixels, [found.heat])), alt, f"{name}{true}: map for {of}")
 
 
 def left_section(source: Source, skip: set[str]) -> Section:

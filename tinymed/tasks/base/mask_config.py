@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import BeforeValidator, Field
 
 from ...data.masks import MaskDataset, by, with_boundary
@@ -71,13 +72,30 @@ def with_settings(sets: dict[str, MaskDataset], mask: MaskConfig) -> dict[str, M
     return with_boundary(sets, mask.boundary) if mask.boundary else sets
 
 
-def why_no_maps(mask: MaskConfig, model: str) -> str:
-    """Return why a network that segments has no maps for `tinymed explain`, and which one has."""
-    whole = "train one that sees whole pictures, such as --model unet_small"
-    if mask.dimensions == 3:
-        return f"it segments volumes by patches; {whole} on slices as PNG, for maps of them"
-    if mask.modalities > 1:
-        return f"its images have {mask.modalities} files each; {whole} with one"
-    if mask.patch is None:
-        return f"{model} answers for the middle of a patch; {whole}"
-    return f"it sees patches of {by(mask.patch)}, of which no map of the picture is made; {whole} without --patch"
+def why_no_maps(mask: MaskConfig, model: str, form: str) -> str:
+    """Return why a network that segments has no map of a whole image, and how one of a place is asked for.
+
+    form: of a place, as --at takes it.
+    """
+    if mask.patch is not None:
+        why = f"it sees patches of {by(mask.patch)}"
+    elif mask.modalities > 1:
+        why = f"its images have {mask.modalities} files each"
+    else:
+        why = f"{model} answers for the middle of a patch"
+    return f"{why}; tinymed explain RUN IMAGE --at {form} draws what the class of one place rests on"
+
+
+def mask_lines(config: Any, sets: Mapping[str, MaskDataset], pixels: np.ndarray) -> list[str]:
+    """Return lines that say what will be learnt; pixels: of each class in each training mask."""
+    mask, kind = config.mask, "volumes" if config.mask.dimensions == 3 else "images"
+    counts = ", ".join(f"{name} {len(part)}" for name, part in sets.items())
+    share = pixels.sum(axis=0) / max(pixels.sum(), 1)
+    shown = (f"{value} {name} {100 * s:.2f} %" for (value, name), s in zip(mask.values, share, strict=False))
+    ignored = f"; {mask.ignore} ignored" if mask.ignore is not None else ""
+    source, channels = sets["train"].source, config.data.channels
+    return [
+        f"{config.model}, {counts} {kind} with masks from {source}, {channels} channel(s)",
+        f"labels: {', '.join(shown)}{ignored}",
+        f"whole images of {config.data.size} px" if mask.patch is None else f"patches of {mask.patch}",
+    ]

@@ -5,7 +5,8 @@ One field of the schema is one option: its name (`--val-fraction`), help, type a
 
 import json
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -159,6 +160,19 @@ def model_options(given: Options) -> dict[str, Any]:
 def data_folder(given: Options) -> str | None:
     """Return the absolute path of --data."""
     return str(Path(given["data"]).absolute()) if "data" in given else None
+
+
+@contextmanager
+def own_ways(options: Container[str]) -> Iterator[None]:
+    """Keep of the ways out that an error of the data names those that a task has among its options.
+
+    Readers serve all tasks and do not know whose images they read; leaving an image out is not offered by each task.
+    """
+    try:
+        yield
+    except UserError as error:
+        error.ways = {way: told for way, told in error.ways.items() if way.partition("=")[0] in options}
+        raise
 
 
 def refuse_idle(given: Options, rules: Mapping[str, tuple[bool, str]]) -> None:

@@ -14,17 +14,14 @@ import numpy as np
 from ...data.augment import Mixing
 from ...data.dataset import Dataset
 from ...data.device_batches import as_array, as_tensors, device_of
-from ...data.image import decode, prepare
 from ...data.loader import Loader
-from ...data.planes import read_planes
-from ...data.transform import normalise, to_float, to_nchw
-from ...data.whole import read_whole
 from ...errors import UserError, printable
 from ...models import default_size
 from ...nn.init import no_weights
 from ...report.paths import below
 from ...tape import no_grad
 from ..inference.class_scores import predict_scores
+from ..inference.views import read_picture
 from .augmentation import augmentation_rules
 from .config import DataConfig, RunConfig, Shortcuts, setting
 from .division import divide, share_skipped
@@ -82,31 +79,6 @@ def picture_loader(
         std=data.std,
         **(sampling if training else {}),
     )
-
-
-def read_file(path: Path, data: DataConfig) -> np.ndarray:
-    """Return a file at its own size [height, width, 1 or 3], see `decode`.
-
-    Of a volume the middle planes, or all of it [depth, height, width, 1], where the run is of these.
-    """
-    if getattr(data, "whole", False):
-        return read_whole(path, data.window)
-    if getattr(data, "planes", False):
-        return read_planes(path, data.window)
-    return decode(path, **data.reading())
-
-
-def read_pixels(path: Path, data: DataConfig) -> np.ndarray:
-    """Return a file at the network's size and channels [*sides, channels], on the scale 0 to 255."""
-    return prepare(read_file(path, data), data.size, data.channels)
-
-
-def read_picture(path: Path, data: DataConfig) -> np.ndarray:
-    """Return a file as the network sees it, float32 [1, channels, *sides]: read, resized, /255, normalised."""
-    pixels = to_float(read_pixels(path, data))[None]
-    if data.mean is not None or data.std is not None:
-        pixels = normalise(pixels, data.mean or 0.0, data.std or 1.0)
-    return to_nchw(pixels)
 
 
 class PictureTask(Task[C, D], Generic[C, D]):

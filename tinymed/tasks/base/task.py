@@ -19,6 +19,7 @@ from ...data.dicom.privacy import is_hidden, pseudonym
 from ...errors import UserError
 from ...metrics.measures import Measure
 from ..heads.head import Head
+from ..inference.views import Place, View, read_pixels, whole_view
 from ..results.rows import Cases, Row
 from .config import RunConfig, Shortcuts
 from .division import fold_of
@@ -318,12 +319,29 @@ class Task(Generic[C, Data]):
         """Return why a run has nothing that an explanation could be of, and what to do, where `map_names` is empty."""
         return (
             f"{self.name} gives neither numbers of an image nor a mask or boxes of it; explanations are of runs with "
-            "classes, grades, findings or a number for each image, and of masks and boxes of whole pictures"
+            "classes, grades, findings or a number for each image, and of masks and boxes"
         )
 
     def explained(self, config: C, model: Any, image: np.ndarray) -> Any:
         """Return the network as one with an output for each of `map_names`, asked about an image as it sees it."""
         return model
+
+    def place_form(self, config: C) -> str:
+        """Return how one place of an image is written, for which there is an answer; "" where there are none."""
+        return ""
+
+    def place_names(self, config: C) -> list[str]:
+        """Return what an explanation of one place can be of."""
+        return []
+
+    def views(self, config: C, model: Any, path: Path, place: Place | None = None) -> list[View]:
+        """Return what the network sees of a file, each view with the network as it is asked about it.
+
+        place: what is asked about, as `place_form` says, one of `place_names`; None: all of it, one of `map_names`.
+        Raises UserError for what cannot be read, or for a place outside it.
+        """
+        pixels = read_pixels(path, config.data)
+        return [whole_view(pixels, config.data, lambda image: self.explained(config, model, image))]
 
     def export_metadata(self, config: C) -> dict[str, Any]:
         """Return what a program must know to use the exported network: {"preparation": ..., "scores": text, ...}."""

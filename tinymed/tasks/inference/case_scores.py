@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,9 +14,13 @@ from ...data.volumes import stem
 from ...metrics.instances import aggregated_jaccard
 from ...metrics.mask_cases import Row, measure_case
 from ...postprocess.steps import Refinement
+from ...program import capture
 from ...tape import no_grad
 from ...tensor import Tensor
 from ..heads.mask_head import MaskHead
+from .class_scores import forward_pass
+
+MANY = 20  # images, from which on recording the network's program costs less than it saves
 
 
 class ScoredCase(NamedTuple):
@@ -35,6 +39,11 @@ class ScoredCase(NamedTuple):
     mask: np.ndarray
     scores: np.ndarray
     spacing: tuple[float, ...]
+
+
+def recorded(model: Any, dataset: MaskDataset) -> Any:
+    """Return the model, captured where the images are enough to pay for it; else None."""
+    return capture(forward_pass(model), fallback=True) if len(dataset) >= MANY else None
 
 
 def scored_cases(predict: Callable[[np.ndarray, str], np.ndarray], dataset: MaskDataset) -> Iterator[ScoredCase]:

@@ -10,7 +10,7 @@ from ...data.dataset import Reading
 from ...data.labels import Labels
 from ...data.masks import read_case
 from ...data.organs import Organs, keep_inside, nothing_outside
-from ...data.volumes import read_volume
+from ...data.volumes import case_name, read_volume
 from ...errors import UserError, printable
 from ...metrics.mask_cases import Row
 from ...postprocess.steps import Refinement
@@ -46,15 +46,12 @@ def predict_masks(
     refine, mask = refine or Refinement(), config.mask
     named, result = case_files([str(file) for file in files], mask.modalities, out), Predictions()
     out.mkdir(parents=True, exist_ok=True)
-    organs = Organs(Path(mask.inside), mask.inside_margin) if mask.inside else None
     meaning = Labels(dict(mask.values), mask.ignore)
     classes = meaning.names
     for name, case in named.items():
         row: Row = {"image": printable(case[0])}
         try:
-            image = read_case(case, Reading(**config.data.reading()))
-            region = organs.region(name, image.shape[:-1]) if organs else None
-            image = image if region is None else keep_inside(image, region)
+            image, region = read_seen(config, case)
             spacing = read_volume(case[0]).spacing if image.ndim == 4 else (1.0, 1.0)
             scores = predict(image, printable(case[0]))
             scores = refine.scores(scores if region is None else nothing_outside(scores, region), image, spacing)
@@ -80,3 +77,15 @@ def predict_masks(
         result.rows.append(row)
         result.lines.append(f"{file}: {', '.join(shares)}")
     return result
+
+
+def read_seen(config: Any, case: Sequence[Path]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return (the image of a case as the run looks at it, [*space, channels], the organ that it looks inside or None).
+
+    case: its files, one for each modality.  Raises UserError for what cannot be read, or has no organ's mask.
+    """
+    image, mask = read_case(list(case), Reading(**config.data.reading())), config.mask
+    if not mask.inside:
+        return image, None
+    region = Organs(Path(mask.inside), mask.inside_margin).region(case_name(case[0]), image.shape[:-1])
+    return keep_inside(image, region), region

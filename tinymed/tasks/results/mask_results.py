@@ -98,14 +98,20 @@ def of_regions(row: Row) -> Row:
     return {f"{key} whole region {name}": value for name, found in regions.items() for key, value in found.items()}
 
 
+def files_of(case: str, modalities: int) -> list[Path]:
+    """Return the files of a case as the command line names it.  Raises UserError for another number of files."""
+    files = [Path(part) for part in case.split(",")] if modalities > 1 else [Path(case)]
+    if len(files) != modalities:
+        raise UserError(f"{case}: the run takes {modalities} files a case, separated by commas")
+    return files
+
+
 def case_files(cases: list[str], modalities: int, out: Path) -> dict[str, list[Path]]:
     """name -> the files of a case.  Raises UserError: another number of files, or two cases of one name."""
     named: dict[str, list[Path]] = {}
     for case in cases:
-        files = [Path(part) for part in case.split(",")] if modalities > 1 else [Path(case)]
+        files = files_of(case, modalities)
         name = case_name(files[0])
-        if len(files) != modalities:
-            raise UserError(f"{case}: the run takes {modalities} files a case, separated by commas")
         if name in named:
             raise UserError(f"{case} and {named[name][0]}: both would become {out / name}; give them in two calls")
         named[name] = files
