@@ -125,6 +125,7 @@ CASES: dict[str, tuple[tuple[str, ...], Callable[[Cases], tuple[Any, ...]]]] = {
     "bilateral_filter": (ALL, bilateral),
     "non_local_filter": (ALL, non_local),
     "extreme_box": (ALL, lambda d: (*windows(d, 1, 3, 5, 8, 9), d.pick(False, True))),
+    "opened_box": (ALL, lambda d: (*windows(d, 1, 3, 5, 9), d.pick(False, True))),
     "extreme_filter": (ALL, footprints),
     "count_values": (WHOLE, lambda d: (d.matrix(d.pick(1, 3)), int(white(d.dtype)) + 1)),
     "count_bins": (ALL, binned),

@@ -47,7 +47,18 @@ def test_extremes(size, shape, dtype):
     same(lambda x: imaging.dilate(x, size, shape), dtype)
 
 
-@pytest.mark.parametrize("size", [3, 5, 13, 15])
+@pytest.mark.parametrize(("size", "shape"), [(3, "square"), (17, "square"), (71, "square"), (5, "cross")])
+def test_openings_band_by_band(size, shape):
+    """A picture of several bands, of which a large box reaches over more than one."""
+    x = np.random.default_rng(0).integers(0, 256, (150, 40), dtype=np.uint8)
+    for operation in (imaging.opening, imaging.closing, imaging.top_hat, imaging.black_hat):
+        with dispatch.use_backend("numpy"):
+            want = operation(x, size, shape)
+        with dispatch.use_backend("numba"):
+            np.testing.assert_array_equal(operation(x, size, shape), want)
+
+
+@pytest.mark.parametrize("size", [3, 5, 13, 15, 31, 63])
 def test_means_of_bytes_are_the_nearest_whole_numbers(size):
     same(lambda x: imaging.mean(x, size), "uint8")
     white = np.full((9, 300), 255, np.uint8)

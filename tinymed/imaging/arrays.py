@@ -17,6 +17,7 @@ from ..errors import UserError
 
 Array = Any  # a NumPy or CuPy array
 DTYPES = ("uint8", "uint16", "float32", "float64")
+KINDS = frozenset(map(np.dtype, DTYPES))
 BORDERS = ("reflect", "edge")
 MAX_SIZE = 1023
 
@@ -53,7 +54,7 @@ def pixels(image: Array, name: str, volumes: bool = True, channels: Sequence[int
     """
     if not hasattr(image, "dtype"):
         raise UserError(f"{name}: an image is an array of NumPy or CuPy, got {type(image).__name__}")
-    if str(image.dtype) not in DTYPES:
+    if image.dtype not in KINDS:
         raise UserError(f"{name}: pixels are {', '.join(DTYPES)}, got {image.dtype}; convert with image.astype(...)")
     most = 4 if volumes else 3
     if not 2 <= image.ndim <= most or image.size == 0:
@@ -72,6 +73,7 @@ def is_whole(values: Array) -> bool:
     return bool(values.dtype.kind == "u")
 
 
+@functools.cache  # a table of bytes takes less than asking NumPy
 def white(dtype: Any) -> float:
     """Return the value of a white pixel: 255, 65535, or 1 of floating-point numbers."""
     return float(np.iinfo(dtype).max) if np.dtype(dtype).kind == "u" else 1.0

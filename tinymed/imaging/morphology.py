@@ -28,6 +28,15 @@ def extreme_box(
     return x
 
 
+@kernel(flops=lambda x, sizes, *_: 2 * x.size * sum(sizes))
+def opened_box(
+    xp: Any, x: Array, sizes: tuple[int, int, int], at0: Array, at1: Array, at2: Array, closed: bool
+) -> Array:
+    """Return x eroded over boxes, then dilated; if closed, dilated, then eroded."""
+    inner = extreme_box(xp, x, sizes, at0, at1, at2, closed)
+    return extreme_box(xp, inner, sizes, at0, at1, at2, not closed)
+
+
 @kernel(flops=lambda x, footprint, *_: x.size * footprint.size)
 def extreme_filter(xp: Any, x: Array, footprint: Array, at0: Array, at1: Array, at2: Array, largest: bool) -> Array:
     """Return the smallest or largest of x over the places where footprint [depth, height, width] is not 0."""
@@ -83,6 +92,15 @@ def extreme(image: Pixels, size: int, shape: str, largest: bool) -> Pixels:
     if footprint.all():
         return image._replace(values=k.extreme_box(image.values, footprint.shape, *at, largest))
     return image._replace(values=k.extreme_filter(image.values, k.xp.asarray(footprint), *at, largest))
+
+
+def opened(image: Pixels, size: int, shape: str, closed: bool) -> Array:
+    """Return the opening of an image as kernels take it, or its closing."""
+    footprint = footprint_of(image, check_size(size), shape)
+    if footprint.all():
+        at = window(image, footprint.shape, "edge")
+        return table().opened_box(image.values, footprint.shape, *at, closed)
+    return extreme(extreme(image, size, shape, closed), size, shape, not closed).values
 
 
 @operation()
@@ -151,7 +169,7 @@ def opening(image: Array, size: int = 3, shape: str = "square") -> Array:
         [[0, 0, 0, 1, 1, 1]]
     """
     found = pixels(image, "opening")
-    return found.back(extreme(extreme(found, size, shape, False), size, shape, True).values)
+    return found.back(opened(found, size, shape, False))
 
 
 @operation()
@@ -174,7 +192,7 @@ def closing(image: Array, size: int = 3, shape: str = "square") -> Array:
         [[1, 1, 1, 1, 1, 1]]
     """
     found = pixels(image, "closing")
-    return found.back(extreme(extreme(found, size, shape, True), size, shape, False).values)
+    return found.back(opened(found, size, shape, True))
 
 
 @operation()
@@ -197,7 +215,7 @@ def top_hat(image: Array, size: int = 15, shape: str = "square") -> Array:
         [[0, 0, 41, 0, 0, 0]]
     """
     found = pixels(image, "top_hat")
-    return found.back(found.values - extreme(extreme(found, size, shape, False), size, shape, True).values)
+    return found.back(found.values - opened(found, size, shape, False))
 
 
 @operation()
@@ -220,4 +238,4 @@ def black_hat(image: Array, size: int = 15, shape: str = "square") -> Array:
         [[0, 0, 7, 0, 0, 0]]
     """
     found = pixels(image, "black_hat")
-    return found.back(extreme(extreme(found, size, shape, True), size, shape, False).values - found.values)
+    return found.back(opened(found, size, shape, True) - found.values)

@@ -8,13 +8,15 @@ from numba import prange
 
 from ...dispatch import kernel
 from ..compiler.jit import serial
-from ..simd.pixel_rows import divisor, means_of_rows, sums_of_rows
+from ..simd.pixel_rows import divisor, means_of_rows, sums_of_rows, wide_means_of_rows
 from ..simd.vectors import address
 from .rows import band, bands, continue_row, f4, single_or_whole, store_row, weighted_neighbours, weighted_rows, white
 
 i4 = np.int32
 EXACT_IN_SINGLE = 4096  # pixels of a window of bytes whose mean float32 rounds as it should
 LARGEST_SUM = 32767  # pixels of a window whose sum of 16 bits int32 holds
+IN_SIXTEEN_BITS = 257  # bytes whose sum uint16 holds
+WIDE = 16  # columns of a window from which on runs of them are summed first
 
 
 def filter_work(x: Any, taps0: Any, taps1: Any, taps2: Any, *_: Any) -> list[Any]:
@@ -142,14 +144,9 @@ def add_and_take(total: Any, new: Any, old: Any) -> None:
 @serial
 def divide_row(y: Any, total: Any, count: Any) -> None:
     """y = total / count, rounded; an odd count leaves nothing halfway."""
-    if y.itemsize == 1 and count <= EXACT_IN_SINGLE:
-        scale = f4(1) / f4(count)
-        for j in range(y.size):
-            y[j] = i4(f4(total[j]) * scale + f4(0.5))
-    else:
-        inverse = 1.0 / count
-        for j in range(y.size):
-            y[j] = i4(total[j] * inverse + 0.5)
+    inverse = 1.0 / count
+    for j in range(y.size):
+        y[j] = i4(total[j] * inverse + 0.5)
 
 
 def small_sum(x: Any, sizes: Any, *_: Any) -> bool:
@@ -159,15 +156,42 @@ def small_sum(x: Any, sizes: Any, *_: Any) -> bool:
 
 @kernel(backend="numba", composite=True, when=small_sum)
 def mean_filter(k: Any, x: Any, sizes: Any, at0: Any, at1: Any, at2: Any) -> Any:
-    """Call what sums bytes in 16 bits where these hold the sum of a window, else what sums in 32."""
-    exact = divisor(math.prod(sizes)) if x.dtype.char == "B" else None
-    return k.mean_sums(x, sizes, at0, at1, at2) if exact is None else k.mean_bytes(x, sizes, at0, at1, at2, *exact)
+    """Call what sums columns of bytes in 16 bits where these hold them, else what sums in 32."""
+    high, count = sizes[0] * sizes[1], math.prod(sizes)
+    if x.dtype.char != "B" or high > IN_SIXTEEN_BITS or count > EXACT_IN_SINGLE:
+        return k.mean_sums(x, sizes, at0, at1, at2)
+    return k.mean_bytes(x, sizes, at0, at1, at2, doublings(high, sizes[2]), *(divisor(count) or (0, 0)))
 
 
-def bytes_work(x: Any, sizes: Any, *_: Any) -> list[Any]:
-    """Return the scratch of each band: sums of columns, continued; addresses of rows."""
+def doublings(high: int, wide: int) -> int:
+    """Return how often sums of `high` bytes are added to their neighbours': as long as 16 bits hold the sum of a run.
+
+    Example:
+        >>> doublings(5, 5), doublings(31, 31)
+        (0, 3)
+    """
+    times = 0
+    while wide >= WIDE and 2 << times <= wide and high * (2 << times) <= IN_SIXTEEN_BITS:
+        times += 1
+    return times
+
+
+def bytes_work(x: Any, sizes: Any, at0: Any, at1: Any, at2: Any, times: Any, *_: Any) -> list[Any]:
+    """Return the scratch of each band: sums of columns, continued, and of runs of 2, 4, ...; addresses of rows."""
     width = (x.shape[2] + sizes[2] - 1) * x.shape[3]
-    return [((bands(x), width), np.uint16), ((bands(x), max(sizes[0] * sizes[1], sizes[2])), np.int64)]
+    return [((bands(x), times + 1, width), np.uint16), ((bands(x), max(sizes[0] * sizes[1], sizes[2])), np.int64)]
+
+
+@serial
+def list_runs(table: Any, rows: Any, size: Any, c: Any) -> Any:
+    """Fill a table with the addresses of runs that make up `size` columns, the longest first; return their number."""
+    count, at = 0, 0
+    for level in range(rows.shape[0] - 1, -1, -1):
+        while size - at >= 1 << level:
+            table[count] = address(rows[level]) + 2 * at * c
+            at += 1 << level
+            count += 1
+    return count
 
 
 @kernel(
@@ -186,26 +210,40 @@ def mean_bytes(
     at0: Any,
     at1: Any,
     at2: Any,
+    times: Any,
     multiplier: Any,
     shift: Any,
 ) -> None:
-    """y = the mean of the window of bytes: sums of columns, then sums along the row, divided by a multiplication."""
+    """y = the mean of the window of bytes: sums of columns follow the window down, and are summed along the row.
+
+    A sum of the window that 16 bits hold is divided by a multiplication, if there is one that is exact.
+    """
     h, w, c = x.shape[1], x.shape[2], x.shape[3]
     xs, ys, n = x.reshape(x.size), y.reshape(y.size), w * c
-    half, margin = sizes[0] * sizes[1] * sizes[2] // 2, sizes[2] // 2
+    count, margin = sizes[0] * sizes[1] * sizes[2], sizes[2] // 2
     for task in prange(rows.shape[0]):
         p, first, end = band(task, h)
-        row, table = rows[task], tables[task]
+        runs, table = rows[task], tables[task]
+        column = runs[0, margin * c : margin * c + n]
         for i in range(first, end):
             for a in range(sizes[0]):
+                base = at0[p + a] * h
+                if i > first:
+                    new, old = (base + at1[i + sizes[1] - 1]) * n, (base + at1[i - 1]) * n
+                    add_and_take(column, xs[new : new + n], xs[old : old + n])
+                    continue
                 for b in range(sizes[1]):
-                    table[a * sizes[1] + b] = address(xs) + (at0[p + a] * h + at1[i + b]) * n
-            sums_of_rows(address(row) + 2 * margin * c, address(table), sizes[0] * sizes[1], n)
-            continue_row(row, at2, w, c, margin)
-            for t in range(sizes[2]):
-                table[t] = address(row) + 2 * t * c
-            to = address(ys) + (p * h + i) * n
-            means_of_rows(to, address(table), sizes[2], n, half, multiplier, shift)
+                    table[a * sizes[1] + b] = address(xs) + (base + at1[i + b]) * n
+            if i == first:
+                sums_of_rows(address(column), address(table), sizes[0] * sizes[1], n)
+            continue_row(runs[0], at2, w, c, margin)
+            for level in range(times):
+                add_pairs(runs[level + 1], runs[level], c << level)
+            terms, to = list_runs(table, runs, sizes[2], c), address(ys) + (p * h + i) * n
+            if multiplier > 0:
+                means_of_rows(to, address(table), terms, n, count // 2, multiplier, shift)
+            else:
+                wide_means_of_rows(to, address(table), terms, n, count)
 
 
 @kernel(

@@ -13,9 +13,9 @@ from numba import prange
 
 from ...dispatch import kernel
 from ..compiler.jit import serial
-from ..simd.pixel_rows import exchanges, median_rows
+from ..simd.pixel_rows import exchanges, median_of_columns, median_rows, sort_columns
 from ..simd.vectors import address
-from .rows import BAND, band, bands, pad_row, single_or_whole
+from .rows import BAND, band, bands, continue_row, pad_row, single_or_whole
 
 BLOCK = 512  # bytes of a row of a block: long enough for vectors, and the rows of a window stay in the first cache
 LARGEST = 361  # numbers of a window; the exchanges of larger ones would take too long
@@ -29,8 +29,10 @@ def fits(x: Any, sizes: Any, *_: Any) -> bool:
 @kernel(backend="numba", composite=True, when=fits)
 def median_filter(k: Any, x: Any, sizes: Any, at0: Any, at1: Any, at2: Any) -> Any:
     """Call the network with the exchanges of this size; of 3 x 3 and 5 x 5 pixels what keeps them in registers."""
-    if sizes in ((1, 3, 3), (1, 5, 5)):
-        return k.median_square(x, sizes[2], at0, at1, at2)
+    if sizes == (1, 3, 3):
+        return k.median_of_nine(x, at0, at1, at2)
+    if sizes == (1, 5, 5):
+        return k.median_of_25(x, at0, at1, at2)
     pairs = np.array(exchanges(math.prod(sizes)), np.int32).reshape(-1, 2)
     return k.median_network(x, pairs, sizes, at0, at1, at2)
 
@@ -107,32 +109,60 @@ def median_network(
                 medians(ys[base + j : base + last], blocks[task], marks[task], rows, pairs, j, sizes[2], c)
 
 
-def rows_work(x: Any, size: Any, *_: Any) -> list[Any]:
+def columns_work(x: Any, *_: Any) -> list[Any]:
+    """Return the scratch of each band: the smallest, middle and largest of columns, continued; addresses of rows."""
+    return [((bands(x), 3, (x.shape[2] + 2) * x.shape[3]), x.dtype), ((bands(x), 3), np.int64)]
+
+
+@kernel(
+    backend="numba",
+    out=lambda x, *_: [x.shape],
+    work=columns_work,
+    flops=lambda x, *_: 18 * x.size,
+    when=single_or_whole,
+)
+def median_of_nine(y: Any, columns: Any, tables: Any, x: Any, at0: Any, at1: Any, at2: Any) -> None:
+    """y = the median of 3 x 3 pixels, NaN where one is NaN: columns are sorted once, and serve three windows."""
+    h, w, c = x.shape[1], x.shape[2], x.shape[3]
+    xs, ys, n, width = x.reshape(x.size), y.reshape(y.size), w * c, x.itemsize
+    for task in prange(columns.shape[0]):
+        p, first, end = band(task, h)
+        rows, table = columns[task], tables[task]
+        start, apart = address(rows), rows.shape[1] * width
+        for i in range(first, end):
+            for b in range(3):
+                table[b] = address(xs) + (at0[p] * h + at1[i + b]) * n * width
+            sort_columns(start + c * width, address(table), apart, n, width)
+            for r in range(3):
+                continue_row(rows[r], at2, w, c, 1)
+            median_of_columns(address(ys) + (p * h + i) * n * width, start, apart, c * width, n, width)
+
+
+def rows_work(x: Any, *_: Any) -> list[Any]:
     """Return the scratch of each band: the rows that its windows reach, continued, and the addresses of a window."""
-    width = (x.shape[2] + size - 1) * x.shape[3]
-    return [((bands(x), BAND + size - 1, width), x.dtype), ((bands(x), size * size), np.int64)]
+    return [((bands(x), BAND + 4, (x.shape[2] + 4) * x.shape[3]), x.dtype), ((bands(x), 25), np.int64)]
 
 
 @kernel(
     backend="numba",
     out=lambda x, *_: [x.shape],
     work=rows_work,
-    flops=lambda x, size, *_: 2 * x.size * len(exchanges(size * size)),
+    flops=lambda x, *_: 2 * x.size * len(exchanges(25)),
     when=single_or_whole,
 )
-def median_square(y: Any, windows: Any, tables: Any, x: Any, size: Any, at0: Any, at1: Any, at2: Any) -> None:
-    """y = the median of size x size pixels, 3 or 5, NaN where one is NaN: rows of a window against each other."""
+def median_of_25(y: Any, windows: Any, tables: Any, x: Any, at0: Any, at1: Any, at2: Any) -> None:
+    """y = the median of 5 x 5 pixels, NaN where one is NaN: rows of a window against each other."""
     h, w, c = x.shape[1], x.shape[2], x.shape[3]
     xs, ys, n = x.reshape(x.size), y.reshape(y.size), w * c
     for task in prange(windows.shape[0]):
         p, first, end = band(task, h)
         rows, table = windows[task], tables[task]
-        for r in range(end - first + size - 1):
+        for r in range(end - first + 4):
             start = (at0[p] * h + at1[first + r]) * n
-            pad_row(rows[r], xs[start : start + n], at2, w, c, size // 2)
+            pad_row(rows[r], xs[start : start + n], at2, w, c, 2)
         for i in range(first, end):
-            for b in range(size):
-                for t in range(size):
-                    table[b * size + t] = address(rows[i - first + b]) + t * c * x.itemsize
+            for b in range(5):
+                for t in range(5):
+                    table[b * 5 + t] = address(rows[i - first + b]) + t * c * x.itemsize
             start = (p * h + i) * n
-            median_rows(address(ys) + start * x.itemsize, address(table), size * size, n, x.itemsize)
+            median_rows(address(ys) + start * x.itemsize, address(table), n, x.itemsize)

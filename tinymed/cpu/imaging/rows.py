@@ -17,9 +17,9 @@ ROUND = f4(12582912)  # 1.5 * 2^23: adding it leaves the nearest whole number in
 ROUND_BITS = i4(0x4B400000)
 
 
-def bands(x: Any) -> int:
+def bands(x: Any, rows: int = BAND) -> int:
     """Return how many bands an image [depth, height, width, channels] is worked on in; none spans two planes."""
-    return int(x.shape[0] * -(-x.shape[1] // BAND))
+    return int(x.shape[0] * -(-x.shape[1] // rows))
 
 
 def single_or_whole(x: Any, *_: Any) -> bool:
@@ -28,12 +28,18 @@ def single_or_whole(x: Any, *_: Any) -> bool:
 
 
 @inline
+def band_of(task: Any, h: Any, rows: Any) -> Any:
+    """Return (plane, first row, end) of a band of so many rows."""
+    count = (h + rows - 1) // rows
+    plane = i8(task) // count
+    first = (i8(task) - plane * count) * rows
+    return plane, first, min(first + rows, h)
+
+
+@inline
 def band(task: Any, h: Any) -> Any:
     """Return (plane, first row, end) of a band."""
-    count = (h + BAND - 1) // BAND
-    plane = i8(task) // count
-    first = (i8(task) - plane * count) * BAND
-    return plane, first, min(first + BAND, h)
+    return band_of(task, h, BAND)
 
 
 @serial

@@ -13,6 +13,7 @@ from .rows import f4
 
 i8 = np.int64
 WAYS = 4  # tables of a task: neighbours are often equal, and a count waits for the one before it
+MANY = 4096  # values from which on there are two: to clear and to add up more costs as much as the waiting
 PIECE = 1 << 16  # pixels of a task, at least
 
 
@@ -24,7 +25,7 @@ def whole_values(x: Any, *_: Any) -> bool:
 def count_work(x: Any, count: Any) -> list[Any]:
     """Return the scratch: tables for each task."""
     tasks = max(1, min(16, x.shape[0] // max(PIECE, 16 * count)))
-    return [((tasks, WAYS, x.shape[1], count), np.int32)]
+    return [((tasks, WAYS if count <= MANY else 2, x.shape[1], count), np.int32)]
 
 
 @serial
@@ -37,10 +38,11 @@ def clear(y: Any) -> None:
 @serial
 def count_piece(tables: Any, xs: Any, c: Any) -> None:
     """Count the values of pixels of c channels, neighbours in different tables."""
-    for way in range(WAYS):
+    ways = tables.shape[0]
+    for way in range(ways):
         for k in range(c):
             clear(tables[way, k])
-    if c == 1:
+    if c == 1 and ways == WAYS:
         one, two, three, four = tables[0, 0], tables[1, 0], tables[2, 0], tables[3, 0]
         last = xs.size // 4 * 4
         for i in range(0, last, 4):
@@ -50,10 +52,25 @@ def count_piece(tables: Any, xs: Any, c: Any) -> None:
             four[xs[i + 3]] += 1
         for i in range(last, xs.size):
             one[xs[i]] += 1
+    elif c == 1:
+        one, two = tables[0, 0], tables[1, 0]
+        last = xs.size // 2 * 2
+        for i in range(0, last, 2):
+            one[xs[i]] += 1
+            two[xs[i + 1]] += 1
+        for i in range(last, xs.size):
+            one[xs[i]] += 1
     else:
         for i in range(xs.size // c):
             for k in range(c):
-                tables[i & 3, k, xs[i * c + k]] += 1
+                tables[i & (ways - 1), k, xs[i * c + k]] += 1
+
+
+@serial
+def copy_counts(y: Any, counts: Any) -> None:
+    """y = counts."""
+    for v in range(y.size):
+        y[v] = counts[v]
 
 
 @serial
@@ -72,9 +89,9 @@ def count_values(y: Any, tables: Any, x: Any, count: Any) -> None:
         t = i8(task)
         count_piece(tables[task], xs[t * n // tasks * c : (t + 1) * n // tasks * c], c)
     for k in range(c):
-        clear(y[k])
+        copy_counts(y[k], tables[0, 0, k])
         for part in range(tasks):
-            for way in range(WAYS):
+            for way in range(0 if part else 1, tables.shape[1]):
                 add_counts(y[k], tables[part, way, k])
 
 

@@ -9,7 +9,7 @@ Written as LLVM IR: a call for each pair of rows costs more than the rows, and N
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -151,11 +151,12 @@ def middle_by_exchanges(b: ir.IRBuilder, rows: list[ir.Value]) -> ir.Value:
     return rows[len(rows) // 2]
 
 
-def middle_of_nine(b: ir.IRBuilder, rows: list[ir.Value]) -> ir.Value:
-    """Return the median of 3 x 3: of columns sorted, the largest smallest, the middle middle, the smallest largest."""
-    columns = [sorted_three(b, *rows[t::3]) for t in range(3)]
-    low, middle, high = (sorted_three(b, *(column[r] for column in columns)) for r in range(3))
-    return sorted_three(b, low[2], middle[1], high[0])[1]
+def broken_by(b: ir.IRBuilder, value: ir.Value, rows: Sequence[ir.Value]) -> ir.Value:
+    """Return a vector, NaN where one of the rows is NaN."""
+    if not is_float(value):
+        return value
+    nan = ir.Constant(value.type, [ir.Constant(value.type.element, float("nan"))] * value.type.count)
+    return b.select(functools.reduce(b.or_, [not_a_number(b, row) for row in rows]), nan, value)
 
 
 def emit_median(name: str, count: int, b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
@@ -163,12 +164,43 @@ def emit_median(name: str, count: int, b: ir.IRBuilder, arg: dict[str, ir.Value]
 
     def body(at: ir.Value, kind: ir.Type) -> None:
         rows = [load(b, b.add(row_at(b, arg["table"], I64(n)), at), kind) for n in range(count)]
-        broken = functools.reduce(b.or_, [not_a_number(b, r) for r in rows]) if is_float(rows[0]) else None
-        middle = middle_of_nine(b, rows) if count == 9 else middle_by_exchanges(b, rows)
-        if broken is not None:
-            nan = ir.Constant(kind, [ir.Constant(kind.element, float("nan"))] * kind.count)
-            middle = b.select(broken, nan, middle)
-        store(b, middle, b.add(arg["y"], at))
+        store(b, broken_by(b, middle_by_exchanges(b, rows[:]), rows), b.add(arg["y"], at))
+
+    over_numbers(b, arg["size"], name, body)
+
+
+def emit_sorted_columns(name: str, b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+    """Write the smallest, the middle and the largest of three rows, `apart` bytes from each other."""
+
+    def body(at: ir.Value, kind: ir.Type) -> None:
+        rows = [load(b, b.add(row_at(b, arg["table"], I64(n)), at), kind) for n in range(3)]
+        low, middle, high = sorted_three(b, *rows)
+        for n, row in enumerate((broken_by(b, low, rows), middle, high)):
+            store(b, row, b.add(b.add(arg["y"], b.mul(arg["apart"], I64(n))), at))
+
+    over_numbers(b, arg["size"], name, body)
+
+
+def emit_middle_of_columns(name: str, b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+    """Write the median of each sorted column and the two to its right, `step` bytes from each other.
+
+    It is the middle of the largest smallest, the middle middle and the smallest largest.
+    """
+
+    def body(at: ir.Value, kind: ir.Type) -> None:
+        low, middle, high = (
+            [
+                load(
+                    b,
+                    b.add(b.add(arg["rows"], at), b.add(b.mul(arg["apart"], I64(n)), b.mul(arg["step"], I64(t)))),
+                    kind,
+                )
+                for t in range(3)
+            ]
+            for n in range(3)
+        )
+        ends = sorted_three(b, *low)[2], sorted_three(b, *middle)[1], sorted_three(b, *high)[0]
+        store(b, broken_by(b, sorted_three(b, *ends)[1], low), b.add(arg["y"], at))
 
     over_numbers(b, arg["size"], name, body)
 
@@ -205,6 +237,26 @@ def emit_means(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
     over_numbers(b, arg["size"], "u8", body, 2)
 
 
+def emit_wide_means(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
+    """Write the sum of `count` rows of 16 bits, which may have 24, divided by `pixels` and rounded, in bytes."""
+
+    def body(at: ir.Value, kind: ir.Type) -> None:
+        narrow, wide, single = (
+            ir.VectorType(element, kind.count) for element in (ir.IntType(16), ir.IntType(32), ir.FloatType())
+        )
+        one, half = (ir.Constant(ir.FloatType(), number) for number in (1.0, 0.5))
+        total = cgutils.alloca_once_value(b, ir.Constant(wide, None))
+        with cgutils.for_range(b, arg["count"]) as loop:
+            row = b.add(row_at(b, arg["table"], loop.index), b.mul(at, I64(2)))
+            b.store(b.add(b.load(total), b.zext(load(b, row, narrow), wide)), total)
+        scale = b.fdiv(one, b.sitofp(arg["pixels"], ir.FloatType()))
+        mean = b.fmul(b.sitofp(b.load(total), single), splat(b, scale, kind.count))
+        rounded = b.fptosi(b.fadd(mean, splat(b, half, kind.count)), wide)
+        store(b, b.trunc(rounded, kind), b.add(arg["y"], at))
+
+    over_numbers(b, arg["size"], "u8", body)
+
+
 def splat(b: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
     """Return a vector with one value in every lane."""
     undefined = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
@@ -215,6 +267,9 @@ def splat(b: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
 sums_of_rows = llvm_functions.function("sums_of_rows", ["y", "table", "count", "size"], emit_sums)
 means_of_rows = llvm_functions.function(
     "means_of_rows", ["y", "table", "count", "size", "half", "multiplier", "shift"], emit_means
+)
+wide_means_of_rows = llvm_functions.function(
+    "wide_means_of_rows", ["y", "table", "count", "size", "pixels"], emit_wide_means
 )
 
 
@@ -254,7 +309,20 @@ def median_of(name: str, count: int) -> Any:
 
 smallest_u8, smallest_u16, smallest_f32 = (extreme_of(name, False) for name in ELEMENTS)
 largest_u8, largest_u16, largest_f32 = (extreme_of(name, True) for name in ELEMENTS)
-median_9_u8, median_9_u16, median_9_f32 = (median_of(name, 9) for name in ELEMENTS)
+columns_u8, columns_u16, columns_f32 = (
+    llvm_functions.function(
+        f"sorted_columns_{name}", ["y", "table", "apart", "size"], functools.partial(emit_sorted_columns, name)
+    )
+    for name in ELEMENTS
+)
+middle_u8, middle_u16, middle_f32 = (
+    llvm_functions.function(
+        f"middle_of_columns_{name}",
+        ["y", "rows", "apart", "step", "size"],
+        functools.partial(emit_middle_of_columns, name),
+    )
+    for name in ELEMENTS
+)
 median_25_u8, median_25_u16, median_25_f32 = (median_of(name, 25) for name in ELEMENTS)
 
 
@@ -278,19 +346,33 @@ def extreme_rows(y: Any, table: Any, count: Any, size: Any, width: Any, largest:
 
 
 @serial
-def median_rows(y: Any, table: Any, count: Any, size: Any, width: Any) -> None:
-    """y[j] = the median of 9 or 25 rows of `size` numbers of `width` bytes: y and table are addresses."""
+def median_rows(y: Any, table: Any, size: Any, width: Any) -> None:
+    """y[j] = the median of 25 rows of `size` numbers of `width` bytes: y and table are addresses."""
     if width == 1:
-        if count == 9:
-            median_9_u8(y, table, size)
-        else:
-            median_25_u8(y, table, size)
+        median_25_u8(y, table, size)
     elif width == 2:
-        if count == 9:
-            median_9_u16(y, table, size)
-        else:
-            median_25_u16(y, table, size)
-    elif count == 9:
-        median_9_f32(y, table, size)
+        median_25_u16(y, table, size)
     else:
         median_25_f32(y, table, size)
+
+
+@serial
+def sort_columns(y: Any, table: Any, apart: Any, size: Any, width: Any) -> None:
+    """Store three rows of `size` numbers of `width` bytes, sorted number by number, at y, y + apart, y + 2 apart."""
+    if width == 1:
+        columns_u8(y, table, apart, size)
+    elif width == 2:
+        columns_u16(y, table, apart, size)
+    else:
+        columns_f32(y, table, apart, size)
+
+
+@serial
+def median_of_columns(y: Any, rows: Any, apart: Any, step: Any, size: Any, width: Any) -> None:
+    """y[j] = the median of three columns, `step` bytes from each other, that `sort_columns` has left at `rows`."""
+    if width == 1:
+        middle_u8(y, rows, apart, step, size)
+    elif width == 2:
+        middle_u16(y, rows, apart, step, size)
+    else:
+        middle_f32(y, rows, apart, step, size)
