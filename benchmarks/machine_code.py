@@ -10,9 +10,9 @@ import argparse
 import datetime
 import json
 import re
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 from tinymed.cuda.build import CSRC, find_nvcc, run
@@ -30,30 +30,45 @@ def entries(source: str) -> list[str]:
     return [rung.entry for ladder in LADDERS.values() for rung in ladder.rungs if rung.source == source]
 
 
-def table(source: str, known: dict[str, Any]) -> dict[str, Any]:
-    """Return a file's digest and its kernels by generation; what is known of the same text is taken from there."""
-    name = digest(source)
-    if known.get(source, {}).get("digest") == name:
-        return dict(known[source])
-    began = time.monotonic()
-    found: dict[str, Any] = {"digest": name}
-    for arch in ARCHITECTURES:
-        kernels = compiled(CSRC / source, arch, [f"-I{CSRC}"], entries(source))
-        found[arch] = [as_table(kernel) for kernel in kernels]
-    print(f"{source}: {time.monotonic() - began:.0f} s", flush=True)
-    return found
+def own_first(source: str) -> tuple[bool, str]:
+    """Return what sources are sorted by: those of the engine, which hold many kernels beside a rung's, are slow."""
+    return not source.startswith("ladders/"), source
+
+
+def known(source: str) -> dict[str, Any]:
+    """Return what the tables have of the text that a file has now."""
+    old, name = tables().get(source, {}), digest(source)
+    return dict(old) if old.get("digest") == name else {"digest": name}
+
+
+def save(files: dict[str, Any]) -> None:
+    """Write all tables that there are."""
+    version = re.search(r"V([\d.]+)", run([find_nvcc(), "--version"]))
+    about = {"date": str(datetime.date.today()), "nvcc": version[1] if version else "", "files": files}
+    SHIPPED.write_text(json.dumps(about, separators=(",", ":")) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="compile every file")
-    known = {} if parser.parse_args().all else tables()
-    sources = sorted({rung.source for ladder in LADDERS.values() for rung in ladder.rungs})
+    again = parser.parse_args().all
+    sources = sorted({rung.source for ladder in LADDERS.values() for rung in ladder.rungs}, key=own_first)
+    files = {source: {"digest": digest(source)} if again else known(source) for source in sources}
+    work = [(s, arch) for arch in ARCHITECTURES for s in sources if arch not in files[s]]
+    lock = threading.Lock()
+
+    def fill_in(one: tuple[str, str]) -> None:
+        source, arch = one
+        began = time.monotonic()
+        kernels = compiled(CSRC / source, arch, [f"-I{CSRC}"], entries(source))
+        with lock:
+            files[source][arch] = [as_table(kernel) for kernel in kernels]
+            save(files)  # what is done stays, if this is stopped
+        print(f"{source} sm_{arch}: {time.monotonic() - began:.0f} s", flush=True)
+
     with ThreadPoolExecutor(2) as pool:
-        files = dict(zip(sources, pool.map(partial(table, known=known), sources), strict=True))
-    version = re.search(r"V([\d.]+)", run([find_nvcc(), "--version"]))
-    about = {"date": str(datetime.date.today()), "nvcc": version[1] if version else "", "files": files}
-    SHIPPED.write_text(json.dumps(about, separators=(",", ":")) + "\n")
+        list(pool.map(fill_in, sorted(work, key=lambda one: (own_first(one[0])[0], one[1], one[0]))))
+    save(files)
     print(f"{len(sources)} files, {SHIPPED.stat().st_size / 1e3:.0f} kB")
 
 

@@ -103,7 +103,8 @@ def refused_by_nvcc(path: Path) -> str:
 
 
 def steady(text: str) -> str:
-    """Return a program's output without its numbers with a fraction, which may be times."""
+    """Return a program's output without its own path and numbers with a fraction, which may be times."""
+    text = re.sub(r"\S*/emulate/\S+", "program", text)
     return re.sub(r"-?\d+\.\d+(e[-+]?\d+)?", "#", text)
 
 

@@ -222,6 +222,18 @@ def test_volatile_accesses_go_in_step_without_the_checker(tmp_path):
         assert out.read_text().split() == [str(sum(range(96))), str(sum(range(96, 192)))]
 
 
+@pytest.mark.usefixtures("cached")
+def test_a_file_with_headers_of_its_own_is_compiled_once(tmp_path):
+    """And again when a header has changed."""
+    path, header = tmp_path / "main.cu", tmp_path / "own.h"
+    path.write_text('#include "own.h"\nint main() { return ANSWER; }\n')
+    header.write_text("#define ANSWER 0\n")
+    first, second = (program(path, False)[0] for _ in range(2))
+    assert first == second
+    header.write_text("#define ANSWER 1\n")
+    assert program(path, False)[0] != first
+
+
 def test_thirty_tasks_and_sixty_faults_of_twelve_kinds():
     assert len(NAMES) >= 30
     assert len(FAULTS) >= 60

@@ -136,7 +136,8 @@ def compiled(path: Path, options: Options, entry: str = "") -> tuple[Path, tuple
         flags += ["-Dmain=emu_main_of_the_file"] if entry else []
         text = f'{made.text}\n#line 1 "entry"\n#undef main\n{entry}\n' if entry else made.text
         headers = [f.read_bytes() for f in made.included]
-        name = digest(*map(str, objects), text, *headers, *flags, *LINK)
+        said = text.replace(scratch, "")  # where translated headers lie, another folder each time
+        name = digest(*map(str, objects), said, *headers, *flags, *LINK)
         program = cache() / f"{path.stem[:40]}-{name}"
         if not program.exists():
             source = Path(scratch, "program.cpp")

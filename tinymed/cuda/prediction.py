@@ -143,4 +143,4 @@ def shipped(source: str, gpu: GPU) -> list[Kernel]:
     table = tables().get(source)
     if table is None or table["digest"] != digest(source):
         return []
-    return [from_table(kernel) for kernel in table[GENERATIONS[gpu.arch]]]
+    return [from_table(kernel) for kernel in table.get(GENERATIONS[gpu.arch], [])]
