@@ -146,25 +146,29 @@ def programs(checkout: Path, folders: tuple[str, ...]) -> Iterator[Path]:
                 yield path
 
 
-def report(kept: dict[str, Any], sources: Path, limit: int) -> dict[str, Any]:
-    """Return what is published: by repository and class the files, those that took a minute with their seconds."""
+def report(kept: dict[str, Any], before: dict[str, Any], sources: Path, limit: int) -> dict[str, Any]:
+    """Return what is published: by repository and class the files, with their seconds or why they are there.
+
+    A file that did not run now stays in the class that the result before has it in, and is counted as such.
+    """
     result: dict[str, Any] = {}
+    earlier = 0
     for name in REPOSITORIES:
-        checkout = sources / name.replace("/", "+")
         rows = {key.partition(":")[2]: row for key, row in kept.items() if key.startswith(f"{name}:")}
-        of: dict[str, Any] = {"commit": commit_of(checkout)[:12]}
+        of: dict[str, Any] = {"commit": commit_of(sources / name.replace("/", "+"))[:12]}
         for kind in CLASSES:
-            files = {path: row for path, row in rows.items() if row["class"] == kind}
-            if kind in RIGHT:
-                of[kind] = {path: row["seconds"] for path, row in files.items()}
-            elif files:
-                of[kind] = {path: row.get("why", "") for path, row in files.items()}
+            old = before.get(name, {}).get(kind, {})
+            of[kind] = {path: said for path, said in old.items() if path not in rows}
+            earlier += len(of[kind])
+            what = "seconds" if kind in RIGHT else "why"
+            of[kind] |= {path: row.get(what, "") for path, row in rows.items() if row["class"] == kind}
         result[name] = of
-    counts = {kind: sum(len(of.get(kind, ())) for of in result.values()) for kind in CLASSES}
+    counts = {kind: sum(len(of[kind]) for of in result.values()) for kind in CLASSES}
     fair = max(1, sum(counts.values()) - counts[NO_PROGRAM])
     right = sum(counts[kind] for kind in RIGHT)
-    about = {"date": str(date.today()), "processor": "Intel Xeon, two cores", "limit_cpu_s": limit}
-    return about | {"programs": fair, "right": right, "share": round(right / fair, 3), **counts, "repositories": result}
+    about = {"date": str(date.today()), "processor": "Intel Xeon, two cores", "limit_cpu_s": limit, "programs": fair}
+    about |= {"right": right, "share": round(right / fair, 3), "stand_as_before": earlier}
+    return about | {**counts, "repositories": result}
 
 
 def main() -> None:
@@ -190,7 +194,8 @@ def main() -> None:
             row = kept[key]
             print(f"{key}: {row['class']}, {row['seconds']} s {row.get('why', '')}", flush=True)
             store.write_text(json.dumps(kept, indent=1))
-    found = report(kept, o.sources, o.limit)
+    before = json.loads(RESULT.read_text())["repositories"] if RESULT.exists() else {}
+    found = report(kept, before, o.sources, o.limit)
     print({key: value for key, value in found.items() if key != "repositories"})
     RESULT.write_text(json.dumps(found, separators=(",", ":")) + "\n")
 

@@ -327,6 +327,13 @@ def absent(*_):
     raise build.Absent("no nvcc in PATH")
 
 
+def needs_nvcc():
+    try:
+        machine_code.find_nvdisasm()
+    except build.Absent as reason:
+        pytest.skip(f"nvdisasm: {reason}")
+
+
 COPY = """
 #include <cstdio>
 __global__ void copy(float* y, const float* x, int n) {
@@ -349,8 +356,11 @@ class TestCommands:
     """`tinymed ladder OP --predict GPU` and `tinymed emulate FILE --predict GPU`."""
 
     def test_a_ladder_by_the_tables_that_ship(self, capsys, monkeypatch):
-        """Without nvcc: not even looked for."""
-        monkeypatch.setattr(machine_code, "compiled", absent)
+        """Without nvcc: where they ship it is not even looked for."""
+        if prediction.SHIPPED.exists():
+            monkeypatch.setattr(machine_code, "compiled", absent)
+        else:
+            needs_nvcc()
         monkeypatch.setattr(command, "count_registers", lambda chosen, steps: "")
         small = ladders.TRANSPOSE._replace(large=(512, 512))
         monkeypatch.setitem(ladders.LADDERS, "transpose", small)
@@ -416,9 +426,13 @@ def test_the_error_that_is_said_is_the_one_that_was_found():
     assert [ladder["fitted"] for ladder in found["ladders"].values()].count(True) == 1
 
 
+needs_tables = pytest.mark.skipif(not prediction.SHIPPED.exists(), reason="benchmarks/machine_code.py makes them")
+    not prediction.SHIPPED.exists(), reason="python benchmarks/machine_code.py makes them"
+)
 RUNGS = [rung for ladder in ladders.LADDERS.values() for rung in ladder.rungs]
 
 
+@needs_tables
 @pytest.mark.parametrize("gpu", [GPUS["a100"], GPUS["h100"]], ids=lambda gpu: gpu.name)
 def test_a_table_ships_for_each_rung(gpu):
     """Of the text that csrc/ has now: after a change there, python benchmarks/machine_code.py writes them anew."""
@@ -429,11 +443,16 @@ def test_a_table_ships_for_each_rung(gpu):
         assert any(re.search(rung.entry, name) for name in names), rung.label
 
 
-def test_a_table_of_another_text_is_not_taken(monkeypatch):
-    source = ladders.TRANSPOSE.rungs[0].source
-    assert prediction.shipped(source, GPUS["a100"])
+def test_a_table_of_another_text_is_not_taken(monkeypatch, tmp_path):
+    one = kernel(*blocks_of(LISTING.splitlines()))
+    table = {"digest": prediction.digest("transpose.cu"), "80": [prediction.as_table(one)]}
+    monkeypatch.setattr(prediction, "SHIPPED", tmp_path / "tables.json")
+    prediction.SHIPPED.write_text(json.dumps({"files": {"transpose.cu": table}}))
+    assert [k.name for k in prediction.shipped("transpose.cu", GPUS["a100"])] == [one.name]
+    assert prediction.shipped("transpose.cu", GPUS["h100"]) == []  # that generation's is not there
+    assert prediction.shipped("reduce.cu", GPUS["a100"]) == []
     monkeypatch.setattr(prediction, "digest", lambda source: "another")
-    assert prediction.shipped(source, GPUS["a100"]) == []
+    assert prediction.shipped("transpose.cu", GPUS["a100"]) == []
 
 
 def test_a_digest_is_of_all_that_a_file_includes(monkeypatch, tmp_path):
