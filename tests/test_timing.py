@@ -427,8 +427,6 @@ def test_the_error_that_is_said_is_the_one_that_was_found():
 
 
 needs_tables = pytest.mark.skipif(not prediction.SHIPPED.exists(), reason="benchmarks/machine_code.py makes them")
-    not prediction.SHIPPED.exists(), reason="python benchmarks/machine_code.py makes them"
-)
 RUNGS = [rung for ladder in ladders.LADDERS.values() for rung in ladder.rungs]
 
 
