@@ -1,40 +1,74 @@
 """The machine code of the ladders' rungs as tables, for machines without nvcc: tinymed/cuda/machine_code.json.
 
-    python benchmarks/machine_code.py
+    python benchmarks/machine_code.py [--all]
 
-Needs nvcc and nvdisasm, no GPU.  `tinymed ladder OP --predict GPU` reads what this writes.
+Needs nvcc and nvdisasm, no GPU.  `tinymed ladder OP --predict GPU` reads what this writes.  A file whose text, and that
+of what it includes, is as when its table was made is left as it is; --all compiles every file.
 """
 
+import argparse
 import datetime
 import json
 import re
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tinymed.cuda.build import CSRC, find_nvcc, run
 from tinymed.cuda.ladders import LADDERS
 from tinymed.cuda.machine_code import compiled
-from tinymed.cuda.prediction import GENERATIONS, SHIPPED, as_table
+from tinymed.cuda.prediction import GENERATIONS, SHIPPED, as_table, digest, tables
+
+ARCHITECTURES = sorted(set(GENERATIONS.values()))
 
 
-def table(source: str, arch: str) -> list[Any]:
-    """Return the kernels of a file that a rung runs: all of a ladder's own, those of its entry of the engine's."""
-    entries = [r.entry for ladder in LADDERS.values() for r in ladder.rungs if r.source == source]
-    kernels = compiled(CSRC / source, arch, [f"-I{CSRC}"])
-    if not source.startswith("ladders/"):
-        kernels = [k for k in kernels if any(re.search(entry, k.name) for entry in entries)]
-    return [as_table(kernel) for kernel in kernels]
+def entries(source: str) -> list[str]:
+    """Return what the names of a file's kernels are searched for: all of a ladder's own, else those that are rungs."""
+    if source.startswith("ladders/"):
+        return [""]
+    return [rung.entry for ladder in LADDERS.values() for rung in ladder.rungs if rung.source == source]
+
+
+def own_first(source: str) -> tuple[bool, str]:
+    """Return what sources are sorted by: those of the engine, which hold many kernels beside a rung's, are slow."""
+    return not source.startswith("ladders/"), source
+
+
+def known(source: str) -> dict[str, Any]:
+    """Return what the tables have of the text that a file has now."""
+    old, name = tables().get(source, {}), digest(source)
+    return dict(old) if old.get("digest") == name else {"digest": name}
+
+
+def save(files: dict[str, Any]) -> None:
+    """Write all tables that there are."""
+    version = re.search(r"V([\d.]+)", run([find_nvcc(), "--version"]))
+    about = {"date": str(datetime.date.today()), "nvcc": version[1] if version else "", "files": files}
+    SHIPPED.write_text(json.dumps(about, separators=(",", ":")) + "\n")
 
 
 def main() -> None:
-    sources = sorted({rung.source for ladder in LADDERS.values() for rung in ladder.rungs})
-    found: dict[str, Any] = {}
-    for arch in sorted(set(GENERATIONS.values())):
-        with ThreadPoolExecutor(2) as pool:
-            found[arch] = dict(zip(sources, pool.map(lambda s, arch=arch: table(s, arch), sources), strict=True))
-    version = re.search(r"V([\d.]+)", run([find_nvcc(), "--version"]))
-    about = {"date": str(datetime.date.today()), "nvcc": version[1] if version else "", "kernels": found}
-    SHIPPED.write_text(json.dumps(about, separators=(",", ":")) + "\n")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="compile every file")
+    again = parser.parse_args().all
+    sources = sorted({rung.source for ladder in LADDERS.values() for rung in ladder.rungs}, key=own_first)
+    files = {source: {"digest": digest(source)} if again else known(source) for source in sources}
+    work = [(s, arch) for arch in ARCHITECTURES for s in sources if arch not in files[s]]
+    lock = threading.Lock()
+
+    def fill_in(one: tuple[str, str]) -> None:
+        source, arch = one
+        began = time.monotonic()
+        kernels = compiled(CSRC / source, arch, [f"-I{CSRC}"], entries(source))
+        with lock:
+            files[source][arch] = [as_table(kernel) for kernel in kernels]
+            save(files)  # what is done stays, if this is stopped
+        print(f"{source} sm_{arch}: {time.monotonic() - began:.0f} s", flush=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(fill_in, sorted(work, key=lambda one: (own_first(one[0])[0], one[1], one[0]))))
+    save(files)
     print(f"{len(sources)} files, {SHIPPED.stat().st_size / 1e3:.0f} kB")
 
 

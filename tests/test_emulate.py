@@ -22,7 +22,7 @@ pytest_plugins = ["tinymed.cuda.pytest_plugin"]
 TASKS = Path(__file__).parent / "data" / "cuda_tasks"
 NAMES = sorted(path.stem for path in TASKS.glob("*.cu"))
 FAULTS = tomllib.loads((TASKS / "faults.toml").read_text())["fault"]
-QUICK_TASKS = {"reduce_last_block", "spin_flag"}  # in every run; the others take a second of compiling each
+QUICK_TASKS = {"groups", "reduce_last_block", "spin_flag"}  # in every run; the others take a second of compiling each
 QUICK_FAULTS = {"scan use-after-free", "reduce_last_block race"}
 
 
@@ -139,6 +139,10 @@ class TestTranslation:
         assert "(i) = ::emu::lane_id();" in made.text
         assert 'EMU_NOT_SUPPORTED("inline PTX: bfe %0;")' in made.text
 
+    def test_host_threads_are_refused_by_name(self, tmp_path):
+        """Without its compiler option a file with OpenMP would run in one thread, and do less than was asked."""
+        assert "#error tinymed: not supported: omp.h" in translated("#include <omp.h>\n", tmp_path).text
+
     def test_host_and_device_may_not_differ(self, tmp_path):
         with pytest.raises(Refused, match=r"file.cu:2: not supported: code that differs between host and device"):
             translated("int a;\n#ifdef __CUDA_ARCH__\n#endif\n", tmp_path)
@@ -177,6 +181,57 @@ def test_a_task_is_right_and_the_checker_silent(name, tmp_path):
         lines = out.read_text().splitlines()
         assert (report.code, report.what) == (0, "")
         assert (sorted(lines) if name == "hello" else lines) == (sorted(expected) if name == "hello" else expected)
+
+
+LIKE_BEFORE_VOLTA = """
+#include <cstdio>
+__global__ void sums(int* out, const int* in) {
+    __shared__ int s[96];
+    int t = threadIdx.x;
+    s[t] = in[96 * blockIdx.x + t];
+    __syncthreads();
+    if (t < 32) {
+        s[t] += s[t + 32] + s[t + 64];
+        volatile int* v = s;
+        for (int half = 16; half > 0; half /= 2) v[t] += v[t + half];
+        if (t == 0) out[blockIdx.x] = s[0];
+    }
+}
+int main() {
+    int h[192], *in, *out;
+    for (int i = 0; i < 192; ++i) h[i] = i;
+    cudaMalloc(&in, sizeof h), cudaMalloc(&out, 8);
+    cudaMemcpy(in, h, sizeof h, cudaMemcpyHostToDevice);
+    sums<<<2, 96>>>(out, in);
+    cudaMemcpy(h, out, 8, cudaMemcpyDeviceToHost);
+    printf("%d %d\\n", h[0], h[1]);
+}
+"""
+
+
+@pytest.mark.usefixtures("cached")
+def test_volatile_accesses_go_in_step_without_the_checker(tmp_path):
+    """Older code counts on it; such a file is compiled so that they report themselves, whatever the order."""
+    path = tmp_path / "older.cu"
+    path.write_text(LIKE_BEFORE_VOLTA)
+    for seed in (0, 1, 5):
+        made, options = program(path, False, seed=seed)
+        out = tmp_path / "out"
+        with out.open("w") as file:
+            assert emulate.execute(made, options, stdout=file)[:2] == (0, "")
+        assert out.read_text().split() == [str(sum(range(96))), str(sum(range(96, 192)))]
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_file_with_headers_of_its_own_is_compiled_once(tmp_path):
+    """And again when a header has changed."""
+    path, header = tmp_path / "main.cu", tmp_path / "own.h"
+    path.write_text('#include "own.h"\nint main() { return ANSWER; }\n')
+    header.write_text("#define ANSWER 0\n")
+    first, second = (program(path, False)[0] for _ in range(2))
+    assert first == second
+    header.write_text("#define ANSWER 1\n")
+    assert program(path, False)[0] != first
 
 
 def test_thirty_tasks_and_sixty_faults_of_twelve_kinds():

@@ -1,6 +1,7 @@
 """The timing model: each term against a case computed by hand, and that a changed term changes the prediction."""
 
 import json
+import re
 from dataclasses import asdict, replace
 from math import ceil
 from pathlib import Path
@@ -322,6 +323,17 @@ class TestSampled:
             assert np.all(dispatch.table("emulated").transpose_3_padded(x) == 1)
 
 
+def absent(*_):
+    raise build.Absent("no nvcc in PATH")
+
+
+def needs_nvcc():
+    try:
+        machine_code.find_nvdisasm()
+    except build.Absent as reason:
+        pytest.skip(f"nvdisasm: {reason}")
+
+
 COPY = """
 #include <cstdio>
 __global__ void copy(float* y, const float* x, int n) {
@@ -343,11 +355,12 @@ int main() {
 class TestCommands:
     """`tinymed ladder OP --predict GPU` and `tinymed emulate FILE --predict GPU`."""
 
-    def test_a_ladder(self, capsys, monkeypatch):
-        try:
-            machine_code.find_nvdisasm()
-        except build.Absent as reason:
-            pytest.skip(f"nvdisasm: {reason}")
+    def test_a_ladder_by_the_tables_that_ship(self, capsys, monkeypatch):
+        """Without nvcc: where they ship it is not even looked for."""
+        if prediction.SHIPPED.exists():
+            monkeypatch.setattr(machine_code, "compiled", absent)
+        else:
+            needs_nvcc()
         monkeypatch.setattr(command, "count_registers", lambda chosen, steps: "")
         small = ladders.TRANSPOSE._replace(large=(512, 512))
         monkeypatch.setitem(ladders.LADDERS, "transpose", small)
@@ -358,11 +371,8 @@ class TestCommands:
         assert times[0] >= max(times[2:])  # sectors wasted
         assert any("predicted: a model's, " in note and "no GPU was asked" in note for note in found["notes"])
 
-    def test_a_ladder_without_nvcc(self, monkeypatch):
+    def test_a_ladder_without_nvcc_and_tables(self, monkeypatch):
         """No time, and the reason: never a number made up."""
-
-        def absent(rung, gpu):
-            raise build.Absent("no nvcc in PATH")
 
         monkeypatch.setattr(predicting_rungs, "machine_code", absent)
         one = ladders.TRANSPOSE._replace(large=(64, 64), rungs=ladders.TRANSPOSE.rungs[2:3])
@@ -402,10 +412,6 @@ class TestCommands:
 
     def test_without_nvcc(self, capsys, monkeypatch, tmp_path):
         (tmp_path / "copy.cu").write_text(COPY)
-
-        def absent(*_):
-            raise build.Absent("no nvcc in PATH")
-
         monkeypatch.setattr(predicting_files, "compiled_code", absent)
         assert main(["emulate", str(tmp_path / "copy.cu"), "--predict", "a100"]) == 2
         said = capsys.readouterr().err
@@ -418,6 +424,45 @@ def test_the_error_that_is_said_is_the_one_that_was_found():
     assert found["held_out"]["median_log_ratio"] == timing.ERROR
     assert found["constants"] == asdict(timing.FITTED)
     assert [ladder["fitted"] for ladder in found["ladders"].values()].count(True) == 1
+
+
+needs_tables = pytest.mark.skipif(not prediction.SHIPPED.exists(), reason="benchmarks/machine_code.py makes them")
+RUNGS = [rung for ladder in ladders.LADDERS.values() for rung in ladder.rungs]
+
+
+@needs_tables
+@pytest.mark.parametrize("gpu", [GPUS["a100"], GPUS["h100"]], ids=lambda gpu: gpu.name)
+def test_a_table_ships_for_each_rung(gpu):
+    """Of the text that csrc/ has now: after a change there, python benchmarks/machine_code.py writes them anew."""
+    stale = {rung.source for rung in RUNGS if not prediction.shipped(rung.source, gpu)}
+    assert not stale, "python benchmarks/machine_code.py"
+    for rung in RUNGS:
+        names = [kernel.name for kernel in prediction.shipped(rung.source, gpu)]
+        assert any(re.search(rung.entry, name) for name in names), rung.label
+
+
+def test_a_table_of_another_text_is_not_taken(monkeypatch, tmp_path):
+    one = kernel(*blocks_of(LISTING.splitlines()))
+    table = {"digest": prediction.digest("transpose.cu"), "80": [prediction.as_table(one)]}
+    monkeypatch.setattr(prediction, "SHIPPED", tmp_path / "tables.json")
+    prediction.SHIPPED.write_text(json.dumps({"files": {"transpose.cu": table}}))
+    assert [k.name for k in prediction.shipped("transpose.cu", GPUS["a100"])] == [one.name]
+    assert prediction.shipped("transpose.cu", GPUS["h100"]) == []  # that generation's is not there
+    assert prediction.shipped("reduce.cu", GPUS["a100"]) == []
+    monkeypatch.setattr(prediction, "digest", lambda source: "another")
+    assert prediction.shipped("transpose.cu", GPUS["a100"]) == []
+
+
+def test_a_digest_is_of_all_that_a_file_includes(monkeypatch, tmp_path):
+    monkeypatch.setattr(prediction, "CSRC", tmp_path)
+    (tmp_path / "ladders").mkdir()
+    (tmp_path / "ladders" / "a.cu").write_text('#include "b.cuh"\n#include <vector>\n')
+    (tmp_path / "b.cuh").write_text('#pragma once\n#include "ladders/c.cuh"\n')
+    (tmp_path / "ladders" / "c.cuh").write_text("int c;\n")
+    before = prediction.digest("ladders/a.cu")
+    assert before == prediction.digest("ladders/a.cu")
+    (tmp_path / "ladders" / "c.cuh").write_text("int d;\n")
+    assert before != prediction.digest("ladders/a.cu")
 
 
 def test_gpus():

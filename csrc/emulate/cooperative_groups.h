@@ -84,7 +84,30 @@ inline coalesced_group coalesced_threads(EMU_SITE) {
     group.mask = emu::lanes_together(here);
     return group;
 }
-using thread_group = thread_block;
+
+// Any of the groups above, and their parts of a size that is known only when the kernel runs.
+class thread_group {
+    unsigned mask = 0;  // of its lanes; 0 if it is the whole block
+    lanes_group lanes() const { return {mask}; }
+
+  public:
+    thread_group(const thread_block&) {}
+    thread_group(const lanes_group& group) : mask(group.mask) {}
+    void sync(EMU_SITE) const { mask ? lanes().sync(here) : emu::barrier(here); }
+    unsigned size() const { return mask ? lanes().size() : this_thread_block().size(); }
+    unsigned num_threads() const { return size(); }
+    unsigned thread_rank() const { return mask ? lanes().rank() : this_thread_block().thread_rank(); }
+    thread_group part(unsigned threads) const {
+        lanes_group all{mask ? mask : emu::lanes_existing()}, some{0};
+        unsigned first = all.rank() / threads * threads;
+        for (unsigned r = first; r < all.size() && r < first + threads; ++r) some.mask |= 1u << all.lane_of(r);
+        return some;
+    }
+};
+inline thread_group tiled_partition(const thread_group& parent, unsigned threads) {
+    if (!threads || threads > 32 || threads & (threads - 1)) emu::trap("a tile of no 1, 2, 4, 8, 16 or 32 threads");
+    return parent.part(threads);
+}
 template <class Group>
 void sync(const Group& group, EMU_SITE) {
     group.sync(here);

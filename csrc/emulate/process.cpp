@@ -113,7 +113,7 @@ static void on_crash(int signal_number, siginfo_t* info, void* context) {
     const char* address = static_cast<char*>(info->si_addr);
     if (on_kernel()) {
         bool zero = signal_number == SIGFPE, overflow = false;
-        if (char* stack = block.current->fiber.stack) overflow = address >= stack && address < stack + 4096;
+        if (char* stack = block.current->fiber.stack) overflow = address >= stack - GUARD && address < stack + GUARD;
         std::string what = zero       ? "arithmetic: an integer division by zero at "
                            : overflow ? "stack: a thread used all of its local memory at "
                                       : "out-of-bounds: an address that no memory has, at ";

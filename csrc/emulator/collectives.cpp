@@ -73,8 +73,9 @@ static void order_lanes(Warp& warp, int first, unsigned mask) {
 
 // Hand out what the lanes of `mask` brought, if all that it names have come.  A lane that has ended, or never was, may
 // be asked to come no more; what it would have brought is a NaN.
-static bool complete_collective(Warp& warp, int first, unsigned mask, Site here, bool orders) {
-    for (int i = 0; i < 32; ++i) {
+static bool complete_collective(Warp& warp, int first, int mine, unsigned mask, Site here, bool orders) {
+    for (int k = 1; k <= 32; ++k) {
+        int i = (mine + k) % 32;  // the neighbour that is likely to come next is the first to be asked
         if (!(mask >> i & 1)) continue;
         auto* other = warp.lanes >> i & 1 ? &block.threads[first + i] : nullptr;
         bool ended = options.ended_lanes && (!other || other->state == DONE);
@@ -104,7 +105,7 @@ bool complete_collectives() {
     for (auto& t : block.threads) {
         if (!options.ended_lanes || t.state != AT_WARP) continue;
         int first = t.id / 32 * 32;
-        any |= complete_collective(block.warps[first / 32], first, t.mask, t.where, t.orders);
+        any |= complete_collective(block.warps[first / 32], first, t.id % 32, t.mask, t.where, t.orders);
     }
     return any;
 }
@@ -127,7 +128,7 @@ const Payload* exchange(unsigned mask, const Payload& mine, Site here, bool orde
         fail("divergence: a lane calls a warp collective whose mask leaves it out, at " + place(here));
     warp.given[l] = mine;
     me->state = AT_WARP, me->mask = mask, me->where = here;
-    if (!complete_collective(warp, first, mask, here, orders)) {
+    if (!complete_collective(warp, first, l, mask, here, orders)) {
         me->orders = orders;
         give_way();
     }

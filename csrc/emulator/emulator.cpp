@@ -27,21 +27,10 @@ alignas(1024) char dynamic_memory[MOST_SHARED + 1024];
 using Clock = std::chrono::steady_clock;
 static uint64_t moves;  // of threads that ended or passed a barrier
 
-static void yield() { pause(block.current->fiber); }
 bool on_kernel() { return block.current != nullptr; }
 
 std::string text(uint3 v) {
     return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")";
-}
-
-void fail(const std::string& what) {
-    if (failure.empty())
-        failure = what + "\n  kernel " + block.kernel + ", block " + text(blockIdx) + ", thread " +
-                  text(block.current->index);
-    block.current->state = DONE;
-    --block.alive;
-    yield();
-    __builtin_unreachable();  // an abandoned fiber is never resumed
 }
 
 void fail_launch(const std::string& what) {
@@ -53,38 +42,60 @@ static size_t position;         // in it, of the thread that runs
 static uint64_t resumes;
 uint64_t resumed() { return resumes; }
 
-static void check_stack(const ThreadState& t) {
-    if (t.fiber.overflowed() && failure.empty()) failure = "stack: a thread used more than 128 KiB of local memory";
+// The thread that the round comes to next, now the current one; nullptr at the round's end, or after a failure.
+static ThreadState* next_of_round() {
+    if (!failure.empty()) return nullptr;
+    while (++position < order.size()) {
+        auto& next = block.threads[order[position]];
+        if (next.state != READY) continue;
+        block.progress = true;
+        ++resumes;
+        block.current = &next;
+        threadIdx = next.index;
+        return &next;
+    }
+    return nullptr;
+}
+
+static void enter();  // the first code on a fresh stack
+
+// The current thread has to wait: the next one of the round goes on, at the round's end the scheduler.
+static void yield() {
+    auto& me = *block.current;
+    auto* next = next_of_round();
+    if (next && !next->fiber.stack) next->fiber.start(enter);
+    if (next)
+        change(me.fiber, next->fiber);
+    else
+        pause(me.fiber);
 }
 
 static void end_thread(ThreadState& t) {
-    check_stack(t);
+    if (t.fiber.overflowed() && failure.empty()) failure = "stack: a thread used more than 128 KiB of local memory";
     t.state = DONE;
     --block.alive;
     ++moves;
 }
 
-// The thread that has ended leaves its stack to the next, if that has not begun: a kernel without barriers never
-// switches.
-static bool begin_next() {
-    auto* ended = block.current;
-    if (!failure.empty() || position + 1 >= order.size()) return false;
-    auto& next = block.threads[order[position + 1]];
-    if (next.state != READY || next.fiber.stack) return false;
-    ++position;
-    std::swap(next.fiber, ended->fiber);
-    block.current = &next;
-    threadIdx = next.index;
-    return true;
-}
-
-static void enter() {  // first code on a fresh stack
-    do {
+// A thread that has ended leaves its stack to the next, if that has not begun: a kernel without barriers never switches.
+static void enter() {
+    for (;;) {
         body(body_args);
-        end_thread(*block.current);
-    } while (begin_next());
-    yield();
-    __builtin_unreachable();
+        auto& ended = *block.current;
+        end_thread(ended);
+        auto* next = next_of_round();
+        if (next && !next->fiber.stack) {
+            std::swap(next->fiber, ended.fiber);
+            continue;
+        }
+        Fiber last = ended.fiber;
+        ended.fiber.finish();
+        if (next)
+            change(last, next->fiber);
+        else
+            pause(last);
+        __builtin_unreachable();
+    }
 }
 
 static void resume(ThreadState& t) {
@@ -93,9 +104,16 @@ static void resume(ThreadState& t) {
     block.current = &t;
     threadIdx = t.index;
     t.fiber.resume();
-    auto& stopped = *block.current;  // `t`, or a later one that took over its stack
-    check_stack(stopped);
-    if (stopped.state == DONE) stopped.fiber.finish();
+}
+
+void fail(const std::string& what) {
+    if (failure.empty())
+        failure = what + "\n  kernel " + block.kernel + ", block " + text(blockIdx) + ", thread " +
+                  text(block.current->index);
+    block.current->state = DONE;
+    --block.alive;
+    yield();
+    __builtin_unreachable();  // an abandoned fiber is never resumed
 }
 
 // Others may run first.  A thread that waits for a change of memory calls this, or no one could ever make the change.
@@ -171,9 +189,11 @@ static bool hangs() {
 static void release() {
     Site where = {};
     const ThreadState* gone = nullptr;
+    block.votes = 0;
     for (auto& t : block.threads) {
         if (t.state == DONE) gone = &t;
         if (t.state != AT_BARRIER) continue;
+        block.votes += std::exchange(t.vote, 0);
         if (where.file && !(t.where == where) && failure.empty())
             failure = "divergence: threads of one block wait at different __syncthreads, at " + place(where) + " and " +
                       place(t.where) + "\n  kernel " + block.kernel + ", block " + text(blockIdx);
@@ -185,32 +205,41 @@ static void release() {
         failure = "divergence: " + std::to_string(left) + " threads returned before the __syncthreads at " +
                   place(where) + ", thread " + text(gone->index) + " for one\n  kernel " + block.kernel + ", block " +
                   text(blockIdx);
-    block.waiting = block.votes = 0;
-    for (auto& t : block.threads) block.votes += std::exchange(t.vote, 0);
+    block.waiting = 0;
     block.synced = ++block.clock;
     ++moves;
+    if (!options.checking) return;
     for (auto& t : block.threads) {
         join(block.acquired, t.order.acquired);
         t.order.acquired.clear();
     }
 }
 
-static void start_block() {
+// What all blocks of a launch have in common.
+static void number_threads() {
     int n = blockDim.x * blockDim.y * blockDim.z;
     block.threads.resize(n);
     block.warps.resize((n + 31) / 32);
     for (int i = 0; i < n; ++i) {
         auto& t = block.threads[i];
         unsigned u = i;
-        t.state = READY, t.id = i, t.groups = 0, t.polls = 0, t.polled = nullptr, t.vote = 0;
-        t.copies.clear();
-        t.order = {};
+        t.id = i;
         t.index = {u % blockDim.x, u / blockDim.x % blockDim.y, u / (blockDim.x * blockDim.y)};
     }
-    for (int w = 0; w < int(block.warps.size()); ++w) {
+    for (int w = 0; w < int(block.warps.size()); ++w)
         block.warps[w].lanes = n - 32 * w >= 32 ? ~0u : (1u << (n - 32 * w)) - 1;
-        block.warps[w].synced = 0;
-        block.warps[w].paired.clear();
+}
+
+static void start_block() {
+    int n = int(block.threads.size());
+    for (auto& t : block.threads) {
+        t.state = READY, t.groups = 0, t.polls = 0, t.polled = nullptr, t.vote = 0;
+        t.copies.clear();
+        if (options.checking) t.order = {};
+    }
+    for (auto& w : block.warps) {
+        w.synced = 0;
+        w.paired.clear();
     }
     block.acquired.clear();
     ++moves;
@@ -311,6 +340,7 @@ void run(const char* name, dim3 grid, dim3 b, size_t shared_bytes, Thread thread
     if (options.seed > 1) std::shuffle(blocks.begin(), blocks.end(), rng);
     if (options.sample) blocks = sampled_blocks(name, grid, b, shared_bytes);
     blocks_in_all = blocks.size(), blocks_begun = 0;
+    number_threads();
     check_launch_start();
     for (uint64_t i : blocks) {
         blockIdx = {unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y)};

@@ -3,7 +3,13 @@
 #include "emulator.h"
 
 namespace {
+// A plain run is told of accesses only where it has to be compiled so for the volatile ones.
+void plain(void* p, size_t bytes, emu::Access kind, const void* where) {
+    if (__builtin_expect(emu::options.checking, false)) emu::touch(p, bytes, kind, where);
+}
+
 void range(void* p, size_t bytes, emu::Access kind, const void* where) {
+    if (!emu::options.checking) return;
     size_t step = bytes % 4 || uintptr_t(p) % 4 ? 1 : 4;
     for (size_t i = 0; i < bytes; i += step) emu::touch(static_cast<char*>(p) + i, step, kind, where);
 }
@@ -18,10 +24,10 @@ void polling(void* p, size_t bytes, emu::Access kind, const void* where) {
 }  // namespace
 
 #define HOOK(n)                                                                                                 \
-    extern "C" void __tsan_read##n(void* p) { emu::touch(p, n, emu::READ, EMU_HERE); }                          \
-    extern "C" void __tsan_write##n(void* p) { emu::touch(p, n, emu::WRITE, EMU_HERE); }                        \
-    extern "C" void __tsan_unaligned_read##n(void* p) { emu::touch(p, n, emu::READ, EMU_HERE); }                \
-    extern "C" void __tsan_unaligned_write##n(void* p) { emu::touch(p, n, emu::WRITE, EMU_HERE); }              \
+    extern "C" void __tsan_read##n(void* p) { plain(p, n, emu::READ, EMU_HERE); }                               \
+    extern "C" void __tsan_write##n(void* p) { plain(p, n, emu::WRITE, EMU_HERE); }                             \
+    extern "C" void __tsan_unaligned_read##n(void* p) { plain(p, n, emu::READ, EMU_HERE); }                     \
+    extern "C" void __tsan_unaligned_write##n(void* p) { plain(p, n, emu::WRITE, EMU_HERE); }                   \
     extern "C" void __tsan_volatile_read##n(void* p) { polling(p, n, emu::VOLATILE_READ, EMU_HERE); }           \
     extern "C" void __tsan_volatile_write##n(void* p) { polling(p, n, emu::VOLATILE_WRITE, EMU_HERE); }         \
     extern "C" void __tsan_unaligned_volatile_read##n(void* p) { polling(p, n, emu::VOLATILE_READ, EMU_HERE); } \

@@ -28,11 +28,14 @@ from .translate import Kernel, Refused, Translation, Translator
 
 FAULT, REFUSED, HUNG, INTERRUPTED = 70, 71, 72, 130  # as in csrc/emulate/process.h
 ARCHITECTURES = (70, 75, 80, 86, 87, 89, 90, 100, 120)
-BASE = ["-std=c++17", "-fPIC", "-fno-strict-aliasing", f"-I{CSRC / 'emulate'}", f"-I{CSRC / 'emulator'}"]
+BASE = ["-std=c++17", "-fPIE", "-fno-strict-aliasing", f"-I{CSRC / 'emulate'}", f"-I{CSRC / 'emulator'}"]
 RUNTIME = ["-DEMU_RUNTIME", "-fvisibility=hidden", "-Wall", "-Wextra", "-O2", "-g1"]
 USER = ["-w", "-Wno-narrowing", "-include", "cuda_runtime.h", "-x", "c++"]
 FAST = ["-O2", "-g1", "-ffp-contract=off"]
 INSTRUMENTED = [*CHECKED, "--param=tsan-distinguish-volatile=1"]
+# A plain run with volatile accesses, which let other threads run: they report themselves, and the hooks of the others
+# return at once.
+STEPWISE = ["-fsanitize=thread", "--param=tsan-distinguish-volatile=1", "--param=tsan-instrument-func-entry-exit=0"]
 LINK = ["-ldl", "-lpthread"]
 OVERFLOW = ["-fsanitize=signed-integer-overflow"]
 
@@ -127,12 +130,14 @@ def compiled(path: Path, options: Options, entry: str = "") -> tuple[Path, tuple
     with tempfile.TemporaryDirectory(dir=cache()) as scratch:
         made = translated(path, options.folders, Path(scratch))
         watched = options.check or options.profile or options.sample
-        flags = [*(INSTRUMENTED if watched or made.volatile else FAST), *(OVERFLOW if options.check else [])]
+        flags = [*(INSTRUMENTED if watched else FAST), *(OVERFLOW if options.check else [])]
+        flags += STEPWISE if made.volatile and not watched else []
         flags += [f"-I{f}" for f in (path.parent, *options.folders)] + [f"-D{d}" for d in options.defines]
         flags += ["-Dmain=emu_main_of_the_file"] if entry else []
         text = f'{made.text}\n#line 1 "entry"\n#undef main\n{entry}\n' if entry else made.text
         headers = [f.read_bytes() for f in made.included]
-        name = digest(*map(str, objects), text, *headers, *flags, *LINK)
+        said = text.replace(scratch, "")  # where translated headers lie, another folder each time
+        name = digest(*map(str, objects), said, *headers, *flags, *LINK)
         program = cache() / f"{path.stem[:40]}-{name}"
         if not program.exists():
             source = Path(scratch, "program.cpp")

@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ class Instruction:
     line: int
     guard: str = ""
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Its class, "int" if it is none of the others."""
         return next((kind for kind, names in CLASSES if self.name.startswith(names)), "int")
@@ -98,6 +99,7 @@ class Instruction:
                 return width
         return 4
 
+    @cached_property
     def registers(self) -> tuple[set[str], set[str]]:
         """Return (those it writes, those it reads), a wide operand as the registers that it covers."""
         parts = [p.strip() for p in self.operands.split(",")]
@@ -139,14 +141,17 @@ def find_nvdisasm() -> str:
     return found
 
 
-def compiled(source: Path, arch: str, options: Sequence[str] = ()) -> list[Kernel]:
-    """Return the kernels of a file as machine code of sm_<arch>.  Absent without nvcc or nvdisasm."""
+def compiled(source: Path, arch: str, options: Sequence[str] = (), entries: Sequence[str] = ("",)) -> list[Kernel]:
+    """Return the kernels of a file as machine code of sm_<arch>, those whose names one of the patterns is found in.
+
+    Absent without nvcc or nvdisasm.
+    """
     with tempfile.TemporaryDirectory() as folder:
         cubin = f"{folder}/code.cubin"
         flags = ["-std=c++17", "-O3", "-lineinfo", f"-arch=sm_{arch}", "-Xptxas", "-v", "-cubin", *options]
         log = run([find_nvcc(), *flags, "-o", cubin, str(source)], f"{source.name} does not compile")
         listing = run([find_nvdisasm(), "-gi", "-c", cubin])
-    used = usage(log)
+    used = {name: u for name, u in usage(log).items() if any(re.search(entry, name) for entry in entries)}
     return [Kernel(name, used[name], blocks_of(lines)) for name, lines in functions(listing) if name in used]
 
 
@@ -233,7 +238,7 @@ def scoreboard(group: Sequence[Instruction]) -> tuple[float, list[float], dict[s
     flying: dict[str, tuple[float, int]] = {}  # register: when its load was issued, which wait it belongs to
     slacks: list[float] = []
     for one in group:
-        written, read = one.registers()
+        written, read = one.registers
         now = max([now + 1, *(ready.get(r, 0.0) for r in read)])
         for register in read & flying.keys():
             issued, wait = flying.pop(register)
@@ -264,8 +269,10 @@ def later_waits(groups: Sequence[Sequence[Instruction]], blocks: Sequence[BasicB
     after = [j for j in inside if j > i] + ([j for j in inside if j <= i] if blocks[i].loops else [])
     slacks, gone = [], total
     for j in after:
+        if not flying:
+            break
         for position, one in enumerate(groups[j]):
-            for register in one.registers()[1] & flying.keys():
+            for register in one.registers[1] & flying.keys():
                 slacks.append(gone - flying.pop(register) + position)
         gone += blocks[j].alone
     slacks = [min(slacks)] if slacks else []  # one wait for all of them

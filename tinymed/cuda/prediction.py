@@ -4,6 +4,7 @@
 `tinymed emulate FILE --predict GPU` asks nvcc and nvdisasm for that of the file.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from math import log
 from pathlib import Path
 from typing import Any
 
+from .build import CSRC
 from .gpus import GPU
 from .machine_code import BasicBlock, Kernel
 from .ptxas import Usage
@@ -116,7 +118,29 @@ def from_table(table: Sequence[Any]) -> Kernel:
     return Kernel(name, Usage(*used), made)
 
 
+def digest(source: str) -> str:
+    """Return a short name for the text of a file of csrc/ and of all that it includes from there."""
+    found: dict[Path, bytes] = {}
+    waiting = [CSRC / source]
+    while waiting:
+        path = waiting.pop().resolve()
+        if path in found or not path.is_file():
+            continue
+        found[path] = text = path.read_bytes()
+        names = [name.decode() for name in re.findall(rb'#\s*include\s*"([^"]+)"', text)]
+        waiting += [folder / name for name in names for folder in (path.parent, CSRC)]
+    return hashlib.sha256(b"\0".join(found[path] for path in sorted(found))).hexdigest()[:12]
+
+
+def tables() -> dict[str, Any]:
+    """Return the tables that ship, by source: its digest, and by generation its kernels."""
+    found: dict[str, Any] = json.loads(SHIPPED.read_text("utf-8"))["files"] if SHIPPED.exists() else {}
+    return found
+
+
 def shipped(source: str, gpu: GPU) -> list[Kernel]:
-    """Return the kernels of a file of csrc/ for a GPU, from the tables; none if they have none of it."""
-    tables = json.loads(SHIPPED.read_text("utf-8"))["kernels"] if SHIPPED.exists() else {}
-    return [from_table(table) for table in tables.get(GENERATIONS.get(gpu.arch, ""), {}).get(source, [])]
+    """Return the kernels of a file of csrc/ for a GPU, from the tables; none if these are of another text."""
+    table = tables().get(source)
+    if table is None or table["digest"] != digest(source):
+        return []
+    return [from_table(kernel) for kernel in table.get(GENERATIONS[gpu.arch], [])]
