@@ -45,7 +45,8 @@ __device__ void multiply(float (&sum)[EACH][EACH], Shared& s, const float* a, in
 #pragma unroll
             for (int i = 0; i < EACH; ++i)
 #pragma unroll
-                for (int j = 0; j < EACH; ++j) sum[i][j] = __fmaf_rn(s.a[ty + SIDE * i][e], s.b[tx + SIDE * j][e], sum[i][j]);
+                for (int j = 0; j < EACH; ++j)
+                    sum[i][j] = __fmaf_rn(s.a[ty + SIDE * i][e], s.b[tx + SIDE * j][e], sum[i][j]);
     }
 }
 

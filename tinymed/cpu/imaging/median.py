@@ -128,14 +128,14 @@ def median_of_nine(y: Any, columns: Any, tables: Any, x: Any, at0: Any, at1: Any
     for task in prange(columns.shape[0]):
         p, first, end = band(task, h)
         rows, table = columns[task], tables[task]
-        start, apart = address(rows), rows.shape[1] * width
+        start, pitch = address(rows), rows.shape[1] * width
         for i in range(first, end):
             for b in range(3):
                 table[b] = address(xs) + (at0[p] * h + at1[i + b]) * n * width
-            sort_columns(start + c * width, address(table), apart, n, width)
+            sort_columns(start + c * width, address(table), pitch, n, width)
             for r in range(3):
                 continue_row(rows[r], at2, w, c, 1)
-            median_of_columns(address(ys) + (p * h + i) * n * width, start, apart, c * width, n, width)
+            median_of_columns(address(ys) + (p * h + i) * n * width, start, pitch, c * width, n, width)
 
 
 def rows_work(x: Any, *_: Any) -> list[Any]:

@@ -170,13 +170,13 @@ def emit_median(name: str, count: int, b: ir.IRBuilder, arg: dict[str, ir.Value]
 
 
 def emit_sorted_columns(name: str, b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-    """Write the smallest, the middle and the largest of three rows, `apart` bytes from each other."""
+    """Write the smallest, the middle and the largest of three rows, `pitch` bytes from each other."""
 
     def body(at: ir.Value, kind: ir.Type) -> None:
         rows = [load(b, b.add(row_at(b, arg["table"], I64(n)), at), kind) for n in range(3)]
         low, middle, high = sorted_three(b, *rows)
         for n, row in enumerate((broken_by(b, low, rows), middle, high)):
-            store(b, row, b.add(b.add(arg["y"], b.mul(arg["apart"], I64(n))), at))
+            store(b, row, b.add(b.add(arg["y"], b.mul(arg["pitch"], I64(n))), at))
 
     over_numbers(b, arg["size"], name, body)
 
@@ -192,7 +192,7 @@ def emit_middle_of_columns(name: str, b: ir.IRBuilder, arg: dict[str, ir.Value])
             [
                 load(
                     b,
-                    b.add(b.add(arg["rows"], at), b.add(b.mul(arg["apart"], I64(n)), b.mul(arg["step"], I64(t)))),
+                    b.add(b.add(arg["rows"], at), b.add(b.mul(arg["pitch"], I64(n)), b.mul(arg["step"], I64(t)))),
                     kind,
                 )
                 for t in range(3)
@@ -311,14 +311,14 @@ smallest_u8, smallest_u16, smallest_f32 = (extreme_of(name, False) for name in E
 largest_u8, largest_u16, largest_f32 = (extreme_of(name, True) for name in ELEMENTS)
 columns_u8, columns_u16, columns_f32 = (
     llvm_functions.function(
-        f"sorted_columns_{name}", ["y", "table", "apart", "size"], functools.partial(emit_sorted_columns, name)
+        f"sorted_columns_{name}", ["y", "table", "pitch", "size"], functools.partial(emit_sorted_columns, name)
     )
     for name in ELEMENTS
 )
 middle_u8, middle_u16, middle_f32 = (
     llvm_functions.function(
         f"middle_of_columns_{name}",
-        ["y", "rows", "apart", "step", "size"],
+        ["y", "rows", "pitch", "step", "size"],
         functools.partial(emit_middle_of_columns, name),
     )
     for name in ELEMENTS
@@ -357,22 +357,22 @@ def median_rows(y: Any, table: Any, size: Any, width: Any) -> None:
 
 
 @serial
-def sort_columns(y: Any, table: Any, apart: Any, size: Any, width: Any) -> None:
-    """Store three rows of `size` numbers of `width` bytes, sorted number by number, at y, y + apart, y + 2 apart."""
+def sort_columns(y: Any, table: Any, pitch: Any, size: Any, width: Any) -> None:
+    """Store three rows of `size` numbers of `width` bytes, sorted number by number, at y, y + pitch, y + 2 pitch."""
     if width == 1:
-        columns_u8(y, table, apart, size)
+        columns_u8(y, table, pitch, size)
     elif width == 2:
-        columns_u16(y, table, apart, size)
+        columns_u16(y, table, pitch, size)
     else:
-        columns_f32(y, table, apart, size)
+        columns_f32(y, table, pitch, size)
 
 
 @serial
-def median_of_columns(y: Any, rows: Any, apart: Any, step: Any, size: Any, width: Any) -> None:
+def median_of_columns(y: Any, rows: Any, pitch: Any, step: Any, size: Any, width: Any) -> None:
     """y[j] = the median of three columns, `step` bytes from each other, that `sort_columns` has left at `rows`."""
     if width == 1:
-        middle_u8(y, rows, apart, step, size)
+        middle_u8(y, rows, pitch, step, size)
     elif width == 2:
-        middle_u16(y, rows, apart, step, size)
+        middle_u16(y, rows, pitch, step, size)
     else:
-        middle_f32(y, rows, apart, step, size)
+        middle_f32(y, rows, pitch, step, size)

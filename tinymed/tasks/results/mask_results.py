@@ -15,9 +15,8 @@ from ...data.tiff import is_stack, stack_bytes
 from ...data.volumes import as_stored, case_name, picture_bytes, read_volume, stem, volume_bytes
 from ...errors import UserError
 from ...files import write_atomic
-from ...metrics.mask_cases import METRICS
 from ...metrics.measures import Mean, Measure
-from ...metrics.segmentation import mean_over_labels
+from ...metrics.segmentation import METRICS, mean_over_labels
 from ...report.overlays import Example, save_overlays
 from ...report.paths import below
 from ...report.tables import interval, number, table
