@@ -77,7 +77,7 @@ static void end_thread(ThreadState& t) {
     ++moves;
 }
 
-// A thread that has ended leaves its stack to the next, if that has not begun: a kernel without barriers never switches.
+// A thread that has ended leaves its stack to the next, if that has not begun: one without barriers never switches.
 static void enter() {
     for (;;) {
         body(body_args);
