@@ -9,6 +9,7 @@ import pytest
 from datasets import class_folders, picture, write_image
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from tinymed import random
 from tinymed.data import Augment, Dataset, Loader, channel_statistics, normalise, open_dataset, prepare, to_float
@@ -74,6 +75,24 @@ class TestBatches:
         for epoch in (0, 1, 7):
             got = np.concatenate([indices for _, _, indices in loader.epoch(epoch)])
             assert np.array_equal(got, random.permutation(23, 11, random.SHUFFLE, epoch))
+
+
+def test_without_memory_each_picture_is_read_from_its_file_every_time(tmp_path) -> None:
+    """Though the set has kept what it decoded: who gives no memory sees a file that has changed, or is gone."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            Image.fromarray(np.full((6, 6, 3), 40 * i + ord(name), np.uint8)).save(tmp_path / name / f"{name}{i}.png")
+    data = next(iter(open_dataset(tmp_path).values()))
+    kept, fresh = (Loader(data, 4, 6, workers=0, **options) for options in ({}, {"cache_bytes": 0}))
+    before = [next(iter(loader))[0] for loader in (kept, fresh)]
+    assert np.array_equal(*before)
+    Image.fromarray(np.zeros((6, 6, 3), np.uint8)).save(tmp_path / "a" / "a0.png")
+    assert np.array_equal(next(iter(kept))[0], before[0])
+    assert not np.array_equal(next(iter(fresh))[0], before[0])
+    (tmp_path / "a" / "a0.png").unlink()
+    with pytest.raises(UserError, match="a0.png"):
+        next(iter(fresh))
 
 
 class TestSameBits:

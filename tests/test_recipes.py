@@ -294,11 +294,16 @@ class TestDataOfAnotherTask:
         assert "another task" not in err
 
 
-def test_a_steady_run_that_has_ended_is_not_lengthened(cells, tmp_path, capsys):
-    """Its rate has fallen to 0; of so few steps none was left to rise in, and the schedule is the same all the same."""
+def test_a_steady_run_that_has_ended_goes_on_at_its_last_rate(cells, tmp_path, capsys):
+    """A thousandth of the first one, and says so; of so few steps none was left to rise in, and no rate rises."""
     out = tmp_path / "run"
     assert invoke(capsys, "train", "--data", cells, *NETWORK, "--epochs", 1, "--out", out)[0] == 0
-    code, _, err = invoke(capsys, "train", "--resume", out, "--epochs", 3)
-    assert (code, len(err.splitlines())) == (2, 1)
-    assert "WarmupCosineLR, has ended" in err
-    assert "--init" in err
+    code, shown, err = invoke(capsys, "train", "--resume", out, "--epochs", 3)
+    assert code == 0, err
+    assert "the schedule has ended; its last rate, " in shown + err
+    rates = [
+        row["lr"] for row in map(json.loads, (out / "log.jsonl").read_text().splitlines()) if row["event"] == "epoch"
+    ]
+    assert len(rates) == 3
+    assert all(rate == pytest.approx(rates[0]) for rate in rates)
+    assert rates[0] > 0

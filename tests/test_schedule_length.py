@@ -104,6 +104,15 @@ def test_lengthened_while_it_rises_a_warmed_cosine_still_reaches_the_top_once() 
     assert left[-1] == pytest.approx(0, abs=1e-12)
 
 
+def test_an_ended_warmed_cosine_stays_at_its_lowest_rate() -> None:
+    optimizer = optim.SGD([nn.Parameter([1.0])], lr=1.0)
+    schedule = WarmupCosineLR(optimizer, 10, 2, lowest=0.001)
+    assert rates(optimizer, Schedule(schedule, every="step"), 15)[9:] == pytest.approx([0.001] * 6)
+    older = {name: value for name, value in schedule.state_dict().items() if name != "lowest"}
+    schedule.load_state_dict(older)
+    assert schedule.factor(10) == 0  # as it was when that state was saved
+
+
 @pytest.mark.parametrize(("steps", "rising"), [(10, 3), (7, 1), (40, 13)])
 def test_a_warmed_cosine_is_pytorchs_sequence_of_two(steps: int, rising: int) -> None:
     torch = pytest.importorskip("torch")

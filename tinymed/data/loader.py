@@ -4,6 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -51,7 +52,7 @@ class Loader:
             every image once.
         beta: Of sampling="effective".
         cache_bytes: Memory for decoded and resized images, in bytes; by default 1 GiB, which the parts of a set that
-            was opened from files share.
+            was opened from files share; 0: each is decoded from its file every time.
 
     Yields:
         images: float32 [n, channels, height, width] over channels-last memory, of volumes that are seen whole
@@ -114,6 +115,7 @@ class Loader:
         self.mean = channel_values(0.0 if mean is None else mean, channels, "mean")
         self.std = channel_values(1.0 if std is None else std, channels, "std")
         self.unnormalised = mean is None and std is None
+        self.source = dataset if cache_bytes else replace(dataset, decoded=None)  # where pixels come from
         shared = dataset.keeps_pictures and cache_bytes == CACHE_BYTES  # by all parts together
         self.cache = PixelCache(0 if shared else len(dataset), (*self.size, channels), cache_bytes)
 
@@ -189,7 +191,7 @@ class Loader:
 
     def pixels(self, index: int) -> np.ndarray:
         """Return one image [*size, channels], 0...255, from the cache if it is there."""
-        return self.cache.get(index, lambda: self.dataset.prepared(index, self.size, self.channels))
+        return self.cache.get(index, lambda: self.source.prepared(index, self.size, self.channels))
 
     def __repr__(self) -> str:
         """Return what it loads, in one line."""

@@ -174,10 +174,11 @@ class MonaiUNet(nn.Module):
 
     def forward(self, input: Tensor) -> Any:
         """Compute the output; the class names the shapes."""
-        if any(side % self.step for side in input.shape[2:]):
+        sides = input.shape[2:]
+        if any(side % self.step for side in sides) or all(side == self.step for side in sides):
             raise ValueError(
-                f"unet_monai: the sides of an image are multiples of {self.step}, got {list(input.shape[2:])}; pad or "
-                "crop it"
+                f"unet_monai: takes images whose sides are multiples of {self.step}, one of them at least "
+                f"{2 * self.step}, got {list(sides)}; pad or crop it"
             )
         return self.model(input)
 

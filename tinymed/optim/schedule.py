@@ -37,6 +37,7 @@ class LRScheduler:
 
     initial = False  # inside the first step, which the constructor makes
     horizon: ClassVar[str] = ""  # the attribute that holds the number of steps the whole schedule is planned for
+    stays: ClassVar[bool] = False  # whether it goes on after those at its last rate, a run that is lengthened with it
 
     needs_metric: ClassVar[bool] = False  # whether step takes one
     unsaved: ClassVar[tuple[str, ...]] = ("lr_lambdas", "schedulers", "scale_fn")

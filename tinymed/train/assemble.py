@@ -79,7 +79,7 @@ def make_schedule(config: Any, optimizer: Any, per_epoch: int) -> list[Callback]
         total = total_steps(config, per_epoch)
         if config.warmup:
             rising = min(round(config.warmup * total), total - 1)
-            return [Schedule(warmup.WarmupCosineLR(optimizer, total, rising), every="step")]
+            return [Schedule(warmup.WarmupCosineLR(optimizer, total, rising, lowest=0.001), every="step")]
         return [Schedule(lr_scheduler.CosineAnnealingLR(optimizer, total), every="step")]
     if config.schedule == "plateau":
         mode = "min" if lower_is_better(config.monitor) else "max"
@@ -97,7 +97,9 @@ def describe_rest(trainer: Trainer, config: Any, before: Any) -> str:
     total = total_steps(config, per_epoch)
     if config.schedule != "cosine" or total == total_steps(before, per_epoch) or step >= total:
         return ""
+    rate = f"{trainer.learning_rate:.3g}"
+    if step >= total_steps(before, per_epoch):  # where it ended is where it stays: see `Schedule.restore`
+        return f"the schedule has ended; its last rate, {rate}, serves the {total - step:,} steps that remain"
     return (
-        f"the cosine schedule is planned anew over the {total - step:,} steps that remain, "
-        f"from the rate of now, {trainer.learning_rate:.3g}, to 0"
+        f"the cosine schedule is planned anew over the {total - step:,} steps that remain, from its rate of now, {rate}"
     )

@@ -186,6 +186,8 @@ class Schedule(Callback):
             return
         name = type(self.scheduler).__name__
         if self.taken >= before:
+            if self.scheduler.stays and max(self.scheduler.current()) > 0:
+                return
             raise UserError(
                 f"the run's schedule, {name}, has ended after {before} steps at the learning rate "
                 f"{max(self.scheduler.current()):.3g}, and cannot be lengthened to {self.planned} steps; train a new "
