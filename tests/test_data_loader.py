@@ -91,7 +91,7 @@ def test_without_memory_each_picture_is_read_from_its_file_every_time(tmp_path) 
     assert np.array_equal(next(iter(kept))[0], before[0])
     assert not np.array_equal(next(iter(fresh))[0], before[0])
     (tmp_path / "a" / "a0.png").unlink()
-    with pytest.raises(UserError, match="a0.png"):
+    with pytest.raises(UserError, match=r"a0\.png"):
         next(iter(fresh))
 
 
