@@ -83,7 +83,7 @@ class Block:
         self.bytes = spare.pop() if spare else bytearray(self.size)
 
     def __del__(self) -> None:
-        Block.free.setdefault(self.size, []).append(self.bytes)
+        type(self).free.setdefault(self.size, []).append(self.bytes)  # at the end of the process no name is left
 
 
 def Pinned(size: int) -> Any:

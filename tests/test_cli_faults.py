@@ -111,7 +111,7 @@ class TestLongerCosine:
         assert rates(out) == whole
         assert whole == sorted(whole, reverse=True)
 
-    def test_an_interrupted_run_falls_to_0_at_its_new_end(self, cells, tmp_path, capsys):
+    def test_an_interrupted_run_falls_until_its_new_end(self, cells, tmp_path, capsys):
         run, trainer = self.half_way(cells, tmp_path, capsys)
         run.update(epochs=6)
         trainer, _ = run.trainer(run.splits())
@@ -122,19 +122,20 @@ class TestLongerCosine:
         after = rates(run.folder)[2:]
         assert len(after) == 4
         assert all(a >= b for a, b in zip([before, *after], after, strict=False))
-        assert after[-1] == pytest.approx(0, abs=1e-12)
+        assert after[-1] == pytest.approx(before / 1000)
 
     def test_resumed_again_it_is_not_planned_again(self, cells, tmp_path, capsys):
         run, _ = self.half_way(cells, tmp_path, capsys)
         run.update(epochs=6)
         trainer, _ = run.trainer(run.splits())
         run.restore(trainer)
+        before = trainer.learning_rate
         trainer.fit(4)
         run = type(run).open(run.folder)
         again, _ = run.trainer(run.splits())
         assert run.restore(again) == ""
         again.fit(6)
-        assert rates(run.folder)[-1] == pytest.approx(0, abs=1e-12)
+        assert rates(run.folder)[-1] == pytest.approx(before / 1000)
 
     def test_a_finished_one_is_refused_with_advice(self, cells, tmp_path, capsys):
         out = tmp_path / "run"

@@ -228,7 +228,7 @@ class TestHostileFiles:
     def test_empty_file(self, tmp_path: Path) -> None:
         path = tmp_path / "a.png"
         path.write_bytes(b"")
-        self.refuse(path, "not an image")
+        self.refuse(path, "is empty, 0 bytes")
 
     @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
     def test_truncated(self, tmp_path: Path, suffix: str) -> None:

@@ -245,8 +245,13 @@ def test_wrong_options(name: str, options: dict[str, Any], message: str) -> None
 
 
 def test_a_side_that_the_strides_do_not_divide() -> None:
-    with pytest.raises(ValueError, match="multiples of 4, got \\[16, 18\\]"):
-        models.create("unet_monai", channels=(2, 4, 8), strides=(2, 2))(tinymed.zeros(1, 1, 16, 18))
+    network = models.create("unet_monai", channels=(2, 4, 8), strides=(2, 2))
+    for sides in ((16, 18), (4, 4)):
+        with pytest.raises(ValueError, match=r"multiples of 4, the longest at least 8, got \[\d+, \d+\]"):
+            network(tinymed.zeros(1, 1, *sides))
+    assert network(tinymed.zeros(1, 1, 4, 8)).shape == (1, 2, 4, 8)
+    batch = models.create("unet_monai", channels=(2, 4, 8), strides=(2, 2), norm="batch").eval()
+    assert batch(tinymed.zeros(1, 1, 4, 4)).shape == (1, 2, 4, 4)
 
 
 def test_a_momentum_is_passed_on() -> None:

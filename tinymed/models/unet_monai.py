@@ -146,6 +146,7 @@ class MonaiUNet(nn.Module):
         if kernel_size % 2 == 0 or up_kernel_size % 2 == 0:
             raise UserError(f"unet_monai: sides of filters are odd, got {kernel_size} and {up_kernel_size}")
         self.step, self.units = math.prod(strides), num_res_units
+        self.smallest = self.step * (2 if norm == "instance" else 1)  # the deepest map of one pixel has no deviation
         self.settings = Settings(axes, kernel_size, up_kernel_size, norm, dropout, bias)
         self.model = self.level(in_channels, num_classes, channels, strides, True)
 
@@ -175,10 +176,10 @@ class MonaiUNet(nn.Module):
     def forward(self, input: Tensor) -> Any:
         """Compute the output; the class names the shapes."""
         sides = input.shape[2:]
-        if any(side % self.step for side in sides) or all(side == self.step for side in sides):
+        if any(side % self.step for side in sides) or max(sides) < self.smallest:
             raise ValueError(
-                f"unet_monai: takes images whose sides are multiples of {self.step}, one of them at least "
-                f"{2 * self.step}, got {list(sides)}; pad or crop it"
+                f"unet_monai: takes images whose sides are multiples of {self.step}, the longest at least "
+                f"{self.smallest}, got {list(sides)}; pad or crop it"
             )
         return self.model(input)
 
