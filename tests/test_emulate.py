@@ -165,7 +165,9 @@ def test_a_task_is_right_and_the_checker_silent(name, tmp_path):
     path = TASKS / f"{name}.cu"
     expected = re.search(r"Output: (.*)", path.read_text())[1].split("; ")
     deliberate = name == "device_query"  # whose launch fails: a fault for the checker
-    runs = ((True, 0), (True, 1), (True, 7)) if name in QUICK_TASKS else ((False, 0), (True, 0), (True, 7))
+    runs = (
+        ((True, 0), (True, 1), (True, 7)) if name in QUICK_TASKS else ((False, 0), *((True, s) for s in (0, 2, 3, 7)))
+    )
     if (
         name == "spin_flag"
     ):  # blocks run one after another, so one that waits for a later one never ends: docs/emulate.md

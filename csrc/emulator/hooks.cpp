@@ -15,11 +15,12 @@ void range(void* p, size_t bytes, emu::Access kind, const void* where) {
 }
 
 // A volatile access lets the others run: a thread that waits for a flag does not wait alone, and lanes of a warp go in
-// step from one volatile access to the next, as code older than Volta wants it.
+// step from one volatile access to the next, as code older than Volta wants it.  The checker is told when the thread
+// goes on: what it reads then may have been written while the others ran, and it knows of all that came before that.
 void polling(void* p, size_t bytes, emu::Access kind, const void* where) {
     if (!emu::on_kernel()) return;
-    emu::touch(p, bytes, kind, where);
     kind == emu::VOLATILE_READ ? emu::poll(p, where) : emu::give_way();
+    emu::touch(p, bytes, kind, where);
 }
 }  // namespace
 
