@@ -1,12 +1,13 @@
 """Build networks of installed packages and write what they compute, with PyTorch or with tinymed answering for it.
 
-    python tests/network_probe.py torch|tinymed|nudged|formulas FOLDER [NAME ...]
+    python tests/network_probe.py torch|tinymed|nudged|nudged_back|formulas FOLDER [NAME ...]
 
 The same lines run in both, in float64: weights, inputs and cotangents are drawn by name, so nothing is exchanged but
 the results. Each network leaves FOLDER/<package>/<name>.npz: per mode its outputs and the gradients of its inputs and
 of every parameter; or FOLDER/<package>/<name>.txt: why there are none.  "nudged" is PyTorch with inputs and parameters
 moved by 1e-15 of themselves, a few roundings of float64: what it changes by then, no two ways of computing can agree
-about.  "formulas" is PyTorch with hardsigmoid by its definition: its own gradient in float64 has a 1/6 of float32.
+about; "nudged_back" moves them the other way.  "formulas" is PyTorch with hardsigmoid by its definition: its own
+gradient in float64 has a 1/6 of float32.
 """
 
 import importlib
@@ -24,6 +25,7 @@ from package_networks import Network, listed
 
 PERIOD = 99_991  # a prime
 STATISTICS = {"running_mean": (0.0, 0.1), "running_var": (1.0, 0.1)}  # mean and spread of what is drawn
+NUDGES = {"nudged": 1e-15, "nudged_back": -1e-15}  # parts of themselves that inputs and parameters are moved by
 
 
 def drawn(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -164,7 +166,7 @@ def main(engine: str, folder: str, *names: str) -> None:
         define_hardsigmoid()
     for network in listed():
         if not names or network.name in names or network.package in names:
-            probe(network, Path(folder), 1e-15 if engine == "nudged" else 0.0)
+            probe(network, Path(folder), NUDGES.get(engine, 0.0))
 
 
 if __name__ == "__main__":
