@@ -72,7 +72,7 @@ def total_steps(config: Any, per_epoch: int) -> int:
 
 
 def make_schedule(config: Any, optimizer: Any, per_epoch: int) -> list[Callback]:
-    """Return the schedule of a configuration: none, a half cosine to 0 over all steps, or a tenth at every plateau."""
+    """Return the schedule of a configuration: none, a half cosine over all steps, or a tenth at every plateau."""
     from ..optim import lr_scheduler, warmup
 
     if config.schedule == "cosine":

@@ -173,7 +173,7 @@ class Schedule(Callback):
         return state | {"planned": self.planned, "taken": self.taken}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a run's schedule; what is left of one that was planned for another length is planned anew."""
+        """Take up a run's schedule, for another length planned anew; one that has ended `stays`, or is refused."""
         own = dict(state)
         before, taken = own.pop("planned", None), own.pop("taken", None)
         self.scheduler.load_state_dict(own)
