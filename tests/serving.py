@@ -56,6 +56,7 @@ def server(run: Path, limits: Limits | None = None, seconds: float = 0.0, token:
     thread = threading.Thread(target=lambda: asyncio.run(running.serve(sockets=[listening])), daemon=True)
     thread.start()
     while not running.started:
+        assert thread.is_alive(), "the server ended as it began"
         time.sleep(0.01)
     try:
         yield f"http://127.0.0.1:{port}"
