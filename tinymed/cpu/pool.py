@@ -253,7 +253,7 @@ def max_pool3d_backward(
     dx: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> None:
     """dx[plane] = the dy of each window that covers the plane, at the voxel of its argmax."""
-    n, d, h, w, c = dy.shape
+    n, d, h, _w, c = dy.shape
     kd, kh, kw = kernel
     for t in prange(n * dx.shape[1]):
         b, plane = t // dx.shape[1], t % dx.shape[1]
@@ -262,24 +262,41 @@ def max_pool3d_backward(
             reach = plane + before[0] - z * stride[0]
             if 0 <= reach <= (kd - 1) * dilation[0] and reach % dilation[0] == 0:
                 base = reach // dilation[0] * kh * kw
-                for at in range(h * w * kh * kw):
-                    i, j, s, u = at // (w * kh * kw), at // (kh * kw) % w, at // kw % kh, at % kw
-                    row = i * stride[1] - before[1] + s * dilation[1]
-                    column = j * stride[2] - before[2] + u * dilation[2]
-                    if 0 <= row < dx.shape[2] and 0 <= column < dx.shape[3]:
-                        total, received, argmax = dx[b, plane, row, column], dy[b, z, i, j], index[b, z, i, j]
-                        tap = argmax.dtype.type(base + s * kw + u)
-                        for k in range(c):
-                            total[k] += received[k] if argmax[k] == tap else f4(0)
+                for i in range(h):
+                    for s in range(kh):
+                        row = i * stride[1] - before[1] + s * dilation[1]
+                        if 0 <= row < dx.shape[2]:
+                            to, tap = dx[b, plane, row], base + s * kw
+                            if c < NARROW:
+                                narrow_taps(
+                                    to,
+                                    dy[b, z, i],
+                                    index[b, z, i],
+                                    tap,
+                                    kernel[1:],
+                                    stride[1:],
+                                    before[1:],
+                                    dilation[1:],
+                                )
+                            else:
+                                wide_taps(
+                                    to,
+                                    dy[b, z, i],
+                                    index[b, z, i],
+                                    tap,
+                                    kernel[1:],
+                                    stride[1:],
+                                    before[1:],
+                                    dilation[1:],
+                                )
 
 
 # ------------------------------------------------------------------------------------------------------- mean
 
 
 @serial
-def mean(total: Any, line: Any, image: Any, top: Any, bottom: Any, left: Any, right: Any, count: Any) -> None:
-    """total[c] = the sum of a box of an image / count; long sums are summed by rows first, to lose fewer digits."""
-    total[:] = 0
+def add_box(total: Any, line: Any, image: Any, top: Any, bottom: Any, left: Any, right: Any) -> None:
+    """total[c] += the sum of a box of an image; long sums are summed by rows first, to lose fewer digits."""
     by_rows = (bottom - top) * (right - left) > 256
     for i in range(top, bottom):
         if by_rows:
@@ -293,6 +310,31 @@ def mean(total: Any, line: Any, image: Any, top: Any, bottom: Any, left: Any, ri
             for j in range(left, right):
                 for k in range(total.size):
                     total[k] += image[i, j, k]
+
+
+@serial
+def mean(total: Any, line: Any, image: Any, top: Any, bottom: Any, left: Any, right: Any, count: Any) -> None:
+    """total[c] = the sum of a box of an image / count."""
+    total[:] = 0
+    add_box(total, line, image, top, bottom, left, right)
+    for k in range(total.size):
+        total[k] /= count
+
+
+@serial
+def mean_of_volume(total: Any, lines: Any, volume: Any, planes: Any, rows: Any, columns: Any, count: Any) -> None:
+    """total[c] = the sum of a box of a volume / count, planes of large boxes first; each axis is (first, last)."""
+    total[:] = 0
+    by_planes = (planes[1] - planes[0]) * (rows[1] - rows[0]) * (columns[1] - columns[0]) > 256
+    for z in range(planes[0], planes[1]):
+        if by_planes:
+            plane = lines[1]
+            plane[:] = 0
+            add_box(plane, lines[0], volume[z], rows[0], rows[1], columns[0], columns[1])
+            for k in range(total.size):
+                total[k] += plane[k]
+        else:
+            add_box(total, lines[0], volume[z], rows[0], rows[1], columns[0], columns[1])
     for k in range(total.size):
         total[k] /= count
 
@@ -366,3 +408,51 @@ def avg_pool2d_backward(
                     left, right, columns = box(j, width, kernel[1], stride[1], before, after, include_pad)
                     count = f4(divisor if divisor != 0 else rows * columns)
                     add_mean_gradient(dx[b, row], dy[b, i, j], left, right, count)
+
+
+# -------------------------------------------------------------------------------------------- mean of volumes
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    image="y x",
+    when=lambda x, *_: volumes(x),
+    work=lambda x, *params: [(x.shape[0] * params[3][0] * params[3][1], 2, x.shape[1])],
+)
+def avg_pool3d_forward(
+    y: Any, lines: Any, x: Any, kernel: Any, stride: Any, padding: Any, size: Any, include_pad: Any, divisor: Any
+) -> None:
+    """y = the sum of x over each window / its number of voxels, or / divisor if not 0."""
+    n, d, h, w, _ = y.shape
+    (front, back), (above, below), (before, after) = padding
+    for t in prange(n * d * h):
+        b, z, i = t // (d * h), t // h % d, t % h
+        first, last, planes = box(z, x.shape[1], kernel[0], stride[0], front, back, include_pad)
+        top, bottom, rows = box(i, x.shape[2], kernel[1], stride[1], above, below, include_pad)
+        for j in range(w):
+            left, right, columns = box(j, x.shape[3], kernel[2], stride[2], before, after, include_pad)
+            count = f4(divisor if divisor != 0 else planes * rows * columns)
+            mean_of_volume(y[b, z, i, j], lines[t], x[b], (first, last), (top, bottom), (left, right), count)
+
+
+@kernel(backend="numba", double="numba", image="dx dy", when=lambda x, *_: volumes(x))
+def avg_pool3d_backward(
+    dx: Any, dy: Any, x_shape: Any, kernel: Any, stride: Any, padding: Any, include_pad: Any, divisor: Any
+) -> None:
+    """dx = the sum of dy / the window's voxels (or divisor) over the windows the voxel lies in, plane by plane."""
+    n, depth, height, width, _ = dx.shape
+    (front, back), (above, below), (before, after) = padding
+    for t in prange(n * depth):
+        b, plane = t // depth, t % depth
+        dx[b, plane] = 0
+        for z in range(dy.shape[1]):
+            first, last, planes = box(z, depth, kernel[0], stride[0], front, back, include_pad)
+            if first <= plane < last:
+                for i in range(dy.shape[2]):
+                    top, bottom, rows = box(i, height, kernel[1], stride[1], above, below, include_pad)
+                    for j in range(dy.shape[3]):
+                        left, right, columns = box(j, width, kernel[2], stride[2], before, after, include_pad)
+                        count = f4(divisor if divisor != 0 else planes * rows * columns)
+                        for row in range(top, bottom):
+                            add_mean_gradient(dx[b, plane, row], dy[b, z, i, j], left, right, count)

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit, prange
 
 from ..dispatch import kernel
-from .arguments import images
+from .arguments import images, volumes
 from .compiler.jit import serial
 
 f4 = np.float32
@@ -92,3 +92,133 @@ def upsample_bilinear2d_backward(dx: Any, dy: Any, x_shape: Any, steps: Any, ali
                         line[left, k] += first * dy[b, i, j, k]
                     for k in range(c):
                         line[right, k] += second * dy[b, i, j, k]
+
+
+# --------------------------------------------------------------------------------------------------- volumes
+
+
+@kernel(backend="numba", double="numba", image="y x", when=lambda x, *_: volumes(x))
+def upsample_nearest3d_forward(y: Any, x: Any, size: Any, steps: Any, offset: Any) -> None:
+    """y[h, i, j] = x[nearest(h), nearest(i), nearest(j)]."""
+    n, d, h, w, c = y.shape
+    for t in prange(n * d * h):
+        b, z, i = t // (d * h), t // h % d, t % h
+        line = x[b, nearest(z, x.shape[1], steps[0], offset), nearest(i, x.shape[2], steps[1], offset)]
+        for j in range(w):
+            column = nearest(j, x.shape[3], steps[2], offset)
+            for k in range(c):
+                y[b, z, i, j, k] = line[column, k]
+
+
+@kernel(backend="numba", double="numba", image="dx dy", when=lambda x, *_: volumes(x))
+def upsample_nearest3d_backward(dx: Any, dy: Any, x_shape: Any, steps: Any, offset: Any) -> None:
+    """dx = the sum of dy over the output voxels that took this one; each plane gathers its own."""
+    n, depth, height, width, c = dx.shape
+    for t in prange(n * depth):
+        b, plane = t // depth, t % depth
+        dx[b, plane] = 0
+        for z in range(dy.shape[1]):
+            if nearest(z, depth, steps[0], offset) == plane:
+                for i in range(dy.shape[2]):
+                    line = dx[b, plane, nearest(i, height, steps[1], offset)]
+                    for j in range(dy.shape[3]):
+                        column = nearest(j, width, steps[2], offset)
+                        for k in range(c):
+                            line[column, k] += dy[b, z, i, j, k]
+
+
+@serial
+def blend_rows(to: Any, p: Any, q: Any, r: Any, s: Any, down: Any, deep: Any) -> None:
+    """to = (1 - deep) ((1 - down) p + down q) + deep ((1 - down) r + down s), of the numbers of a row of pixels."""
+    for k in range(to.size):
+        near, far = (f4(1) - down) * p[k] + down * q[k], (f4(1) - down) * r[k] + down * s[k]
+        to[k] = (f4(1) - deep) * near + deep * far
+
+
+@serial
+def add_row(to: Any, row: Any, weight: Any) -> None:
+    """to += weight row, of the numbers of a pixel, or of a row of them."""
+    for k in range(to.size):
+        to[k] += weight * row[k]
+
+
+@serial
+def touching(row: Any, start: Any, m: Any, n: Any, step: Any, align_corners: Any) -> Any:
+    """Return (first, last) of the m output pixels that have input pixel `row` of n around them, none before start."""
+    first = start
+    while first < m and between(first, n, step, align_corners)[1] < row:
+        first += 1
+    last = first
+    while last < m and between(last, n, step, align_corners)[0] <= row:
+        last += 1
+    return first, last
+
+
+@serial
+def share(output: Any, pixel: Any, n: Any, step: Any, align_corners: Any) -> Any:
+    """Return the weight that an input pixel has in an output pixel, along an axis of n."""
+    first, second, weight = between(output, n, step, align_corners)
+    return (f4(1) - weight if first == pixel else f4(0)) + (weight if second == pixel else f4(0))
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    image="y x",
+    when=lambda x, *_: volumes(x),
+    work=lambda x, size, *_: [(x.shape[0] * size[0] * size[1], x.shape[4], x.shape[1])],
+)
+def upsample_trilinear3d_forward(y: Any, rows: Any, x: Any, size: Any, steps: Any, align_corners: Any) -> None:
+    """y = the four rows around, blended into one, then its pixels along the third axis."""
+    n, d, h, w, c = y.shape
+    for t in prange(n * d * h):
+        b, z, i = t // (d * h), t // h % d, t % h
+        front, back, deep = between(z, x.shape[1], steps[0], align_corners)
+        top, bottom, down = between(i, x.shape[2], steps[1], align_corners)
+        upper, lower = x[b, front], x[b, back]
+        p, q, r, s = upper[top], upper[bottom], lower[top], lower[bottom]
+        row = rows[t]
+        blend_rows(row.reshape(-1), p.reshape(-1), q.reshape(-1), r.reshape(-1), s.reshape(-1), down, deep)
+        for j in range(w):
+            left, right, along = between(j, x.shape[3], steps[2], align_corners)
+            first, second, to = row[left], row[right], y[b, z, i, j]
+            for k in range(c):
+                to[k] = (f4(1) - along) * first[k] + along * second[k]
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    image="dx dy",
+    when=lambda x, *_: volumes(x),
+    work=lambda dy, x_shape, *_: [(dy.shape[0] * x_shape[2], dy.shape[4], dy.shape[1])],
+)
+def upsample_trilinear3d_backward(dx: Any, rows: Any, dy: Any, x_shape: Any, steps: Any, align_corners: Any) -> None:
+    """dx = the sum of dy times the weight this voxel had in each output voxel; each plane gathers its own.
+
+    The rows of dy that a row of dx had a part in are added first, then spread over its columns.
+    """
+    n, depth, height, width, _ = dx.shape
+    d, h, w = dy.shape[1], dy.shape[2], dy.shape[3]
+    for t in prange(n * depth):
+        b, plane = t // depth, t % depth
+        dx[b, plane] = 0
+        total = rows[t]
+        front, back = touching(plane, 0, d, depth, steps[0], align_corners)
+        top = 0
+        for row in range(height):
+            top, bottom = touching(row, top, h, height, steps[1], align_corners)
+            total[:] = 0
+            for z in range(front, back):
+                deep = share(z, plane, depth, steps[0], align_corners)
+                for i in range(top, bottom):
+                    add_row(
+                        total.reshape(-1),
+                        dy[b, z, i].reshape(-1),
+                        deep * share(i, row, height, steps[1], align_corners),
+                    )
+            line = dx[b, plane, row]
+            for j in range(w):
+                left, right, along = between(j, width, steps[2], align_corners)
+                add_row(line[left], total[j], f4(1) - along)
+                add_row(line[right], total[j], along)
