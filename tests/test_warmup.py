@@ -141,7 +141,7 @@ class TestAhead:
             precompile.encode(typeof(1j))
 
     def test_what_another_process_leaves_is_done_here(self, tmp_path):
-        """A job is lost with the process that had it, or that never started."""
+        """A job is lost with the process that had it, that never started, or that does not answer."""
         jobs = """
 import json, sys
 from tinymed import dispatch
@@ -157,6 +157,7 @@ print(json.dumps(sorted(b.kernel for b in precompile.build(jobs, 2))))
             "sys.executable = 'no such program'",
             "precompile.__name__ = 'no_such_module'",
             "precompile.encode = lambda kinds: 'a signature that makes no sense'",
+            "precompile.PATIENCE, precompile.__name__ = 0.5, 'time as t; t.sleep(600); import time'",
         )
         for spoil in spoils:
             assert python(tmp_path, "-c", jobs.format(spoil=spoil)) == ["exp_forward", "neg", "relu_forward"]

@@ -28,6 +28,7 @@ from .numba_library import Helper, KernelCode
 
 BACKEND = "numba"
 FEW = 6  # kernels that are compiled before another process has started
+PATIENCE = 120.0  # seconds without any result, after which other processes are ended and what they had is done here
 KINDS = (
     types.boolean,
     types.int8,
@@ -141,8 +142,10 @@ def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
     others = (
         processes - 1 if sys.executable and not getattr(sys, "frozen", False) else 0
     )  # a frozen application is not an interpreter
+    running: list[Any] = []
     threads = [
-        threading.Thread(target=supervise, args=(first, waiting, done, ready), daemon=True) for _ in range(others)
+        threading.Thread(target=supervise, args=(first, waiting, done, ready, running), daemon=True)
+        for _ in range(others)
     ]
     for t in threads:
         t.start()
@@ -152,6 +155,7 @@ def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
                 llvm_functions.object_code(first.popleft())
         llvm_functions.load(symbols)
         ready.set()
+        latest = time.monotonic()
         while any(t.is_alive() for t in threads) or waiting or not done.empty():  # workers report before they end
             job = None
             with suppress(IndexError):
@@ -161,7 +165,11 @@ def build(jobs: Sequence[Job], processes: int) -> Iterator[Built]:
             elif done.empty():
                 for t in threads:
                     t.join(0.05)
+                if time.monotonic() - latest > PATIENCE:
+                    for process in running:
+                        process.kill()
             while not done.empty():
+                latest = time.monotonic()
                 yield done.get()
     finally:
         waiting.clear()
@@ -189,22 +197,35 @@ def compile_job(job: Job) -> Built:
 # ------------------------------------------------------------------------------------------------ other processes
 
 
-def supervise(first: deque[str], waiting: deque[Job], done: SimpleQueue[Built], ready: threading.Event) -> None:
+def supervise(
+    first: deque[str], waiting: deque[Job], done: SimpleQueue[Built], ready: threading.Event, running: list[Any]
+) -> None:
     """Let a worker process compile LLVM functions and then, from `ready` on, jobs, beginning with the last.
 
-    What it does not finish is done here.
+    What it does not finish is done here.  It has handed over all it did when it is ended.
     """
     paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     command = [sys.executable, "-P", "-c", f"import {__name__} as ahead; ahead.serve()"]
     pipes: Any = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE) | {"stderr": subprocess.DEVNULL}
-    with suppress(OSError, IndexError), subprocess.Popen(command, text=True, env=environment, **pipes) as process:  # noqa: S603
-        assert process.stdout is not None
-        reply = process.stdout.readline()  # it has started
-        with suppress(IndexError):
-            while reply:
-                reply = request(process, first.pop())
-        ready.wait()
+    with suppress(OSError), subprocess.Popen(command, text=True, env=environment, **pipes) as process:  # noqa: S603
+        running.append(process)
+        try:
+            lend(process, first, waiting, done, ready)
+        finally:
+            process.kill()  # what it would do at its own end nobody needs
+
+
+def lend(
+    process: Any, first: deque[str], waiting: deque[Job], done: SimpleQueue[Built], ready: threading.Event
+) -> None:
+    """Ask a worker process for one thing after the other, until nothing is left or it has ended."""
+    reply = process.stdout.readline()  # it has started
+    with suppress(IndexError):
+        while reply:
+            reply = request(process, first.pop())
+    ready.wait()
+    with suppress(IndexError):
         while reply:
             job, reply = waiting.pop(), ""
             with suppress(ValueError):
