@@ -192,6 +192,7 @@ def test_no_cross_validation_index_or_registration_tells_who_it_is(pictures, tmp
     written = "by-patient", "report.html", "archive", "found.png", "both.png", "pair", "scans"
     places = [tmp_path / name for name in written]
     assert len(searched(*places)) > 15
+    assert len(re.findall(r"dicom-\d{6}, true (?:sick|well): map for", (tmp_path / "report.html").read_text())) >= 4
     assert "dicom-" in (archive / "names.csv").read_text()
 
 

@@ -273,6 +273,18 @@ def test_what_is_gone_is_told_with_its_reason(gone, finished_run, tmp_path):
     assert reason in told(damaged(finished_run, tmp_path, change), "grad_cam" if gone == "weights" else None)
 
 
+def test_maps_of_files_that_are_gone_are_told(cells, finished_run, tmp_path):
+    moved = tmp_path / "cells"
+    shutil.copytree(cells, moved)
+    folder = damaged(finished_run, tmp_path, rewrite("config.json", lambda t: t.replace(str(cells), str(moved))))
+    assert "maps of some cases" not in told(folder, "grad_cam")
+    for name in read_cases(folder / "predictions.csv")["path"]:
+        (moved / name).unlink()
+    text = told(folder, "grad_cam")
+    assert "maps of some cases" in text
+    assert ": map for" not in text
+
+
 def test_an_old_temperature_is_not_taken_for_these_weights(finished_run, tmp_path):
     folder = damaged(finished_run, tmp_path, lambda f: None)
     stale = {"weights": "0" * 64, "temperature": {"temperature": 2.0, "n": 3, "part": "val"}}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...data.dicom.privacy import find_number
 from ...errors import UserError
 from ...explain import METHODS, Settings, explain, panel
 from ...report.document import Block, Heading, Missing, Picture, Section, Table, Text
@@ -50,6 +51,8 @@ def case_section(source: Source, count: int, method: str | None, folds: Mapping[
     for name, chosen in (("The worst cases", worst), ("Typical cases, about the middle", typical)):
         blocks += [Heading(name), case_table(source, chosen, name)]
         blocks += [picture for i in chosen if (picture := explainer.picture(int(i))) is not None]
+    if explainer.models and explainer.why:
+        blocks.append(Missing(f"maps of some cases: {explainer.why}"))
     return Section("cases", title, blocks)
 
 
@@ -111,7 +114,7 @@ class Explainer:
         run = self.folds[str(self.source.cases["fold"][index])] if self.folds else self.source.run
         name = str(self.source.cases["path"][index])
         root = Path(run.config.data.path)
-        path = (root if root.is_dir() else root.parent) / name
+        path = find_number(name) or (root if root.is_dir() else root.parent) / name
         try:
             (view,) = run.task.views(run.config, self.load(run), path)
             found = explain(view.model, view.image, str(self.method), settings=Settings())
