@@ -26,6 +26,9 @@ from .sizes import one_of
 SOURCE = "Ronneberger, Fischer & Brox 2015"
 
 
+PADDED = 'padding="same" (--option padding=same) takes smaller ones'
+
+
 class UShape(nn.Module):
     """What the U-Nets share: the way down and up again, with a map of every level carried across.
 
@@ -62,12 +65,14 @@ class UShape(nn.Module):
                 fits = self.input_side(side - self.shrinkage())
                 raise ValueError(
                     f"{type(self).__name__}: without padding a side of {side} leaves {inner} pixels to be "
-                    f"halved; the next side that fits is {fits}"
+                    f"halved; the next side that fits is {fits}; {PADDED}"
                 )
             inner //= 2
         if side <= self.shrinkage():
             smallest = self.input_side(1)
-            raise ValueError(f"{type(self).__name__}: a side of {side} is too small; the smallest is {smallest}")
+            raise ValueError(
+                f"{type(self).__name__}: a side of {side} is too small; the smallest is {smallest}; {PADDED}"
+            )
         return side - self.shrinkage()
 
     def input_side(self, output: int) -> int:
