@@ -105,18 +105,21 @@ def max_pool_2x2_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
 
 
 @serial
-def narrow_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
-    """Pool one row of windows of few channels, whose first tap is in row `top` of the image, a tap at a time."""
-    y[:] = -np.inf
-    index[:] = 0
-    started = False  # whether a row of taps was inside the image
+def narrow_row(
+    y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, before: Any, dilation: Any, first: Any, again: Any
+) -> None:
+    """Pool one row of windows of few channels, whose first tap is in row `top` of the image, a tap at a time.
+
+    first: the number of that tap.  again: taps of another plane have been seen: y and index hold their largest.
+    """
+    started = again  # whether a row of taps was inside the image
     for r in range(kernel[0]):
         row = top + r * dilation[0]
         if 0 <= row < x.shape[0]:
             for s in range(kernel[1]):
                 new, tap_number = (
                     0 if started else x.shape[1] if s == 0 else dilation[1],
-                    index.dtype.type(r * kernel[1] + s),
+                    index.dtype.type(first + r * kernel[1] + s),
                 )
                 for k in range(y.shape[1]):
                     for j in range(y.shape[0]):
@@ -131,22 +134,24 @@ def narrow_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, b
 
 
 @serial
-def wide_row(y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, before: Any, dilation: Any) -> None:
-    """Pool one row of windows, whose first tap is in row `top` of the image, many channels at a time."""
+def wide_row(
+    y: Any, index: Any, x: Any, top: Any, kernel: Any, stride: Any, before: Any, dilation: Any, first: Any, again: Any
+) -> None:
+    """Compute narrow_row for images of more channels, many at a time."""
     for j in range(y.shape[0]):
-        best, argmax, found = y[j], index[j], False
-        best[:] = -np.inf
-        argmax[:] = 0
-        for tap in range(kernel[0] * kernel[1]):
-            row = top + tap // kernel[1] * dilation[0]
-            column = j * stride[1] - before[1] + tap % kernel[1] * dilation[1]
-            if 0 <= row < x.shape[0] and 0 <= column < x.shape[1]:
-                pixel, tap_number = x[row, column], argmax.dtype.type(tap)
-                for k in range(best.size):
-                    better = not found or exceeds(pixel[k], best[k])
-                    best[k] = pixel[k] if better else best[k]
-                    argmax[k] = tap_number if better else argmax[k]
-                found = True
+        best, argmax, found = y[j], index[j], again
+        for r in range(kernel[0]):
+            row = top + r * dilation[0]
+            if 0 <= row < x.shape[0]:
+                for s in range(kernel[1]):
+                    column = j * stride[1] - before[1] + s * dilation[1]
+                    if 0 <= column < x.shape[1]:
+                        pixel, tap_number = x[row, column], argmax.dtype.type(first + r * kernel[1] + s)
+                        for k in range(best.size):
+                            better = not found or exceeds(pixel[k], best[k])
+                            best[k] = pixel[k] if better else best[k]
+                            argmax[k] = tap_number if better else argmax[k]
+                        found = True
 
 
 @kernel(
@@ -161,10 +166,13 @@ def max_window(y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any
     n, h, _w, c = y.shape
     for t in prange(n * h):
         b, i = t // h, t % h
+        to, where, top = y[b, i], index[b, i], i * stride[0] - before[0]
+        to[:] = -np.inf
+        where[:] = 0
         if c < NARROW:
-            narrow_row(y[b, i], index[b, i], x[b], i * stride[0] - before[0], kernel, stride, before, dilation)
+            narrow_row(to, where, x[b], top, kernel, stride, before, dilation, 0, False)
         else:
-            wide_row(y[b, i], index[b, i], x[b], i * stride[0] - before[0], kernel, stride, before, dilation)
+            wide_row(to, where, x[b], top, kernel, stride, before, dilation, 0, False)
 
 
 @serial
@@ -227,25 +235,22 @@ def max_pool3d_forward(
     y: Any, index: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any
 ) -> None:
     """y, index = the largest voxel of each window and the number of its tap; padding is never the maximum."""
-    n, d, h, w, c = y.shape
+    n, d, h, _w, c = y.shape
     kd, kh, kw = kernel
     for t in prange(n * d * h):
         b, z, i = t // (d * h), t // h % d, t % h
-        for j in range(w):
-            best, argmax, found = y[b, z, i, j], index[b, z, i, j], False
-            best[:] = -np.inf
-            argmax[:] = 0
-            for tap in range(kd * kh * kw):
-                plane = z * stride[0] - before[0] + tap // (kh * kw) * dilation[0]
-                row = i * stride[1] - before[1] + tap // kw % kh * dilation[1]
-                column = j * stride[2] - before[2] + tap % kw * dilation[2]
-                if 0 <= plane < x.shape[1] and 0 <= row < x.shape[2] and 0 <= column < x.shape[3]:
-                    voxel, tap_number = x[b, plane, row, column], argmax.dtype.type(tap)
-                    for k in range(c):
-                        better = not found or exceeds(voxel[k], best[k])
-                        best[k] = voxel[k] if better else best[k]
-                        argmax[k] = tap_number if better else argmax[k]
-                    found = True
+        to, where, top, again = y[b, z, i], index[b, z, i], i * stride[1] - before[1], False
+        to[:] = -np.inf
+        where[:] = 0
+        for r in range(kd):
+            plane, tap = z * stride[0] - before[0] + r * dilation[0], r * kh * kw
+            if 0 <= plane < x.shape[1]:
+                seen = x[b, plane]
+                if c < NARROW:
+                    narrow_row(to, where, seen, top, kernel[1:], stride[1:], before[1:], dilation[1:], tap, again)
+                else:
+                    wide_row(to, where, seen, top, kernel[1:], stride[1:], before[1:], dilation[1:], tap, again)
+                again = True
 
 
 @kernel(backend="numba", double="numba", image="dx dy index", when=lambda x, *_: volumes(x))
