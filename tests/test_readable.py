@@ -15,7 +15,7 @@ EVERYWHERE = sorted(
     {*SOURCES, *(f for room in ("tests", "benchmarks", "examples") for f in (ROOT / room).rglob("*.py"))}
 )
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / room for room in ("CONTRIBUTING.md", "csrc/README.md"))]
-PAGES += sorted(PACKAGE.rglob("*.md"))
+PAGES += [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(PACKAGE.rglob("*.md"))]
 MEAN, MOST, LONGEST = 12.0, 22.0, 500  # tokens a line of the package, of its densest file; lines of a file
 WIDEST = 120  # columns of prose
 

@@ -131,8 +131,8 @@ def upsample_nearest3d_backward(dx: Any, dy: Any, x_shape: Any, steps: Any, offs
 def blend_rows(to: Any, p: Any, q: Any, r: Any, s: Any, down: Any, deep: Any) -> None:
     """to = (1 - deep) ((1 - down) p + down q) + deep ((1 - down) r + down s), of the numbers of a row of pixels."""
     for k in range(to.size):
-        near, far = (f4(1) - down) * p[k] + down * q[k], (f4(1) - down) * r[k] + down * s[k]
-        to[k] = (f4(1) - deep) * near + deep * far
+        front, back = (f4(1) - down) * p[k] + down * q[k], (f4(1) - down) * r[k] + down * s[k]
+        to[k] = (f4(1) - deep) * front + deep * back
 
 
 @serial
