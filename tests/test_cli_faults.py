@@ -222,7 +222,7 @@ class TestVolumes:
     def test_what_was_asked_for_is_kept(self, tmp_path):
         data = volume_tree(tmp_path, 3, (20, 20, 20))
         given = {"task": "segmentation", "data": str(data), "backend": "numpy", "padding": "valid"}
-        with pytest.raises(UserError, match="the next side that fits is 92; .*--option padding=same"):
+        with pytest.raises(UserError, match=r"the next side that fits is 92; .*--option padding=same"):
             config_from_options(given)
 
     def test_a_patch_larger_than_every_image(self, tmp_path, capsys):
