@@ -7,16 +7,9 @@ from numba import prange
 
 from ..dispatch import kernel
 from .arguments import images, volumes
-from .compiler.jit import serial
-from .pool import add_mean_gradient, mean, mean_of_volume
+from .pool import add_mean_gradient, mean, mean_of_volume, part
 
 f4 = np.float32
-
-
-@serial
-def part(i: Any, m: Any, n: Any) -> Any:
-    """Return (first, last) of part i of m along an axis of n pixels."""
-    return i * n // m, ((i + 1) * n + m - 1) // m
 
 
 @kernel(

@@ -369,6 +369,12 @@ def box(i: Any, n: Any, kernel: Any, stride: Any, before: Any, after: Any, inclu
     return first, last, min(start + kernel, n + after) - start if include_pad else max(1, last - first)
 
 
+@serial
+def part(i: Any, m: Any, n: Any) -> Any:
+    """Return (first, last) of part i of m along an axis of n pixels."""
+    return i * n // m, ((i + 1) * n + m - 1) // m
+
+
 @kernel(
     backend="numba",
     double="numba",
