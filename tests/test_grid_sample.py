@@ -167,3 +167,25 @@ def test_written_as_onnx(mode, padding, _, tmp_path):
     feeds = {i.name: a for i, a in zip(session.get_inputs(), (x, theta), strict=True)}
     want = Warp(mode, padding)(tinymed.tensor(x), tinymed.tensor(theta)).numpy()
     np.testing.assert_allclose(session.run(None, feeds)[0], want, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 7, 8, 17, 33])
+@pytest.mark.parametrize("rank", [2, 3])
+def test_few_and_many_channels_are_those_of_the_reference(channels, rank):
+    """Side by side, by gathers, and place after place: which of them serves depends on the number of channels."""
+    rng = np.random.default_rng(channels)
+    space, places = ((5, 7), (3, 19)) if rank == 2 else ((4, 5, 3), (2, 3, 7))
+    x = rng.standard_normal((2, channels, *space)).astype(np.float32)
+    grid = rng.uniform(-1.6, 1.6, (2, *places, rank)).astype(np.float32)
+    grid[0, 0, 0] = np.nan
+    for mode in ("bilinear", "nearest", "bicubic")[: 5 - rank]:
+        for padding in ("zeros", "border", "reflection"):
+            found = []
+            for backend in ("numpy", "numba"):
+                with tinymed.use_backend(backend):
+                    image = tinymed.tensor(x, requires_grad=True)
+                    y = F.grid_sample(image, tinymed.tensor(grid), mode, padding, False)
+                    y.backward(tinymed.tensor(np.nan_to_num(y.numpy())))
+                    found.append((y.numpy(), image.grad.numpy()))
+            for ours, exact in zip(found[1], found[0], strict=True):
+                np.testing.assert_allclose(ours, exact, rtol=1e-5, atol=1e-5, err_msg=f"{mode} {padding}")

@@ -1,7 +1,6 @@
 """Sampling at the places of a grid, on the CPU: rows of places are independent, and so are the images of dx.
 
-The work is done by `simd/grid_taps.py`, sixteen places at a time; where an image has many channels and its places two
-pixels an axis, by loops over channels.
+The work is done by `simd/grid_sampling.py`.
 """
 
 from math import prod
@@ -11,7 +10,7 @@ from numba import prange
 
 from ..dispatch import kernel
 from .arguments import images, volumes
-from .simd.grid_taps import (
+from .simd.grid_sampling import (
     sample_bicubic2d,
     sample_bilinear2d,
     sample_bilinear3d,

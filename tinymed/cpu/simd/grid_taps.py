@@ -1,29 +1,22 @@
-"""Sampling at the places of a grid, sixteen places side by side in the lanes of a vector.
+"""Which pixels count at the places of a grid, and with which weight; sixteen places lie in the lanes of a vector.
 
 Written as LLVM IR: a loop over places with one or three channels has nothing else to fill a vector with, and LLVM does
-not find it.  `axis_taps` says which pixels count along an axis, and with which weight; a place's pixels are all
-combinations of those of its axes.  They are read by gathers whose mask leaves out what lies outside the image.
-
-Each function takes a run of places: addresses of y, x, grid, then places, depth, height, width, channels, the padding
-and whether corners are aligned.  A place and the sum at it are rounded once a term, as PyTorch's; nothing else is
-contracted, which would move a place on a pixel's edge.
+not find it.  `axis_taps` says which pixels count along an axis; a place's pixels are all combinations of those of its
+axes.  A place is rounded once a term, as PyTorch's; nothing else is contracted, which would move it on a pixel's edge.
 """
 
 from collections.abc import Callable, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba.core import cgutils
 
-from ..compiler import llvm_functions
 from .vectors import F32, I32, I64, SHAPE, Vectors
 
 BILINEAR, NEAREST, BICUBIC = 0, 1, 2
 BORDER, REFLECTION = 1, 2
 FAR = 2.0**30  # a place beyond it is outside every image
-PARAMETERS = ["y", "x", "grid", "places", "depth", "height", "width", "channels", "padding", "align"]
-Emit = Callable[[ir.IRBuilder, dict[str, ir.Value]], None]
 
 
 class Taps(NamedTuple):
@@ -278,176 +271,3 @@ def over_blocks(b: ir.IRBuilder, arg: dict[str, ir.Value], mode: int, rank: int,
     count = b.sdiv(b.add(arg["places"], I64(SHAPE.lanes - 1)), I64(SHAPE.lanes))
     with cgutils.for_range(b, count) as loop:
         body(Block(b, arg, mode, rank, b.mul(loop.index, I64(SHAPE.lanes))))
-
-
-def sample(mode: int, rank: int) -> Emit:
-    """Return the writer of y[place, k] = the sum over the corners of weight x[pixel, k].
-
-    The sixteen terms of a bicubic sample are summed along each row, and then the rows.
-    """
-
-    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-        def body(block: Block) -> None:
-            v = block.v
-            rows: list[tuple[ir.Value | None, list[tuple[ir.Value, ir.Value, ir.Value]]]]
-            if mode == BICUBIC:
-                across, factors = block.axes[-1].weight, block.axes[0].weight
-                rows = [
-                    (factor, [(*block.offset((j, i)), weight) for i, weight in enumerate(across)])
-                    for j, factor in enumerate(factors)
-                ]
-            else:
-                rows = [(None, [(*block.offset(corner), block.weight(corner)) for corner in block.corners()])]
-
-            def row_sum(shift: ir.Value, pixels: list[tuple[ir.Value, ir.Value, ir.Value]]) -> ir.Value:
-                result = v.zero
-                for index, mask, weight in pixels:
-                    value = v.gather(v.elements(b.add(arg["x"], shift), index), mask)
-                    result = v.multiply_add(weight, value, result)
-                return result
-
-            def total(shift: ir.Value) -> ir.Value:
-                result = v.zero
-                for factor, pixels in rows:
-                    one = row_sum(shift, pixels)
-                    result = one if factor is None else v.multiply_add(factor, one, result)
-                return result
-
-            def one_channel(shift: ir.Value) -> None:
-                v.scatter(total(shift), block.of_channel("y", shift), block.mask)
-
-            with b.if_else(b.icmp_signed("==", arg["channels"], I64(1))) as (lone, several):
-                with lone:
-                    v.stores([total(I64(0))], block.numbers("y", I64(1)), block.left)
-                with several:
-                    block.over_channels(one_channel)
-
-        over_blocks(b, arg, mode, rank, body)
-
-    return emit
-
-
-def slopes(mode: int, rank: int) -> Emit:
-    """Return the writer of dgrid[place, axis] = the sum over channels and corners of slope (x - x at the first tap) dy.
-
-    The argument y is dgrid; dy is one argument more.
-    """
-
-    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-        def body(block: Block) -> None:
-            v, corners = block.v, block.corners()
-            pixels = {corner: block.offset(corner) for corner in corners}
-
-            def parts(shift: ir.Value) -> list[ir.Value]:
-                at = b.add(arg["x"], shift)
-                values = {corner: v.gather(v.elements(at, index), mask) for corner, (index, mask) in pixels.items()}
-                return [along(block, values, axis) for axis in reversed(range(rank))]
-
-            def one_channel(shift: ir.Value) -> None:
-                dy = v.gather(block.of_channel("dy", shift), block.mask)
-                for total, part in zip(sums, parts(shift), strict=True):
-                    b.store(v.add(b.load(total), v.mul(dy, part)), total)
-
-            to, left = block.numbers("y", I64(rank)), b.mul(block.left, I64(rank))
-            sums = [cgutils.alloca_once(b, v.vector) for _ in range(rank)]
-            with b.if_else(b.icmp_signed("==", arg["channels"], I64(1))) as (lone, several):
-                with lone:
-                    (dy,) = v.loads(block.numbers("dy", I64(1)), block.left, 1)
-                    v.stores([v.mul(dy, part) for part in parts(I64(0))], to, left)
-                with several:
-                    for total in sums:
-                        b.store(v.zero, total)
-                    block.over_channels(one_channel)
-                    v.stores([b.load(total) for total in sums], to, left)
-
-        over_blocks(b, arg, mode, rank, body)
-
-    return emit
-
-
-def along(block: Block, values: dict[tuple[int, ...], ir.Value], axis: int) -> ir.Value:
-    """Return the derivative of the corners' weighted sum along an axis, of differences from its first tap."""
-    v, total = block.v, block.v.zero
-    for corner, value in values.items():
-        if corner[axis]:
-            first = values[(*corner[:axis], 0, *corner[axis + 1 :])]
-            total = v.add(total, v.mul(block.weight(corner, axis), v.sub(value, first)))
-    return total
-
-
-def spread(mode: int, rank: int) -> Emit:
-    """Return the writer of dx[pixel, k] += weight dy[place, k] for every corner, place after place.
-
-    The argument x is dx, y is dy.
-    """
-
-    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
-        def body(block: Block) -> None:
-            v, corners = block.v, block.corners()
-            lanes, count = v.lanes, len(corners)
-            numbers = cgutils.alloca_once(b, ir.ArrayType(I32, count * lanes))
-            weights = cgutils.alloca_once(b, ir.ArrayType(F32, count * lanes))
-            outside = v.whole(-1)
-            for i, corner in enumerate(corners):
-                number, mask = block.offset(corner)
-                for slot, value in ((numbers, b.select(mask, number, outside)), (weights, block.weight(corner))):
-                    at = b.gep(slot, [I32(0), I32(i * lanes)])
-                    b.store(value, b.bitcast(at, value.type.as_pointer())).align = 4
-            left = b.sub(arg["places"], block.first)
-            there = b.select(b.icmp_signed("<", left, I64(lanes)), left, I64(lanes))
-            with cgutils.for_range(b, there) as place:
-                dy = b.add(arg["y"], b.shl(b.mul(b.add(block.first, place.index), arg["channels"]), I64(2)))
-                with cgutils.for_range(b, I64(count)) as corner:
-                    slot = b.add(b.mul(corner.index, I64(lanes)), place.index)
-                    number = b.load(b.gep(numbers, [I32(0), slot]))
-                    with b.if_then(b.icmp_signed(">=", number, I32(0))):
-                        dx = b.add(arg["x"], b.shl(b.sext(number, I64), I64(2)))
-                        add_row(v, dx, dy, b.load(b.gep(weights, [I32(0), slot])), arg["channels"])
-
-        over_blocks(b, arg, mode, rank, body)
-
-    return emit
-
-
-def add_row(v: Lanes, dx: ir.Value, dy: ir.Value, weight: ir.Value, channels: ir.Value) -> None:
-    """dx[k] += weight dy[k]: whole vectors, then one by one."""
-    b = v.b
-    with b.if_else(b.icmp_signed("==", channels, I64(1))) as (lone, several):
-        with lone:
-            add_number(b, dx, dy, weight)
-        with several:
-            many, whole = v.splat(weight), b.sdiv(channels, I64(v.lanes))
-            with cgutils.for_range(b, whole) as loop:
-                shift = b.mul(loop.index, I64(4 * v.lanes))
-                to = b.add(dx, shift)
-                v.store(v.add(v.load(to), v.mul(many, v.load(b.add(dy, shift)))), to)
-            done = b.mul(whole, I64(v.lanes))
-            with cgutils.for_range(b, b.sub(channels, done)) as loop:
-                shift = b.shl(b.add(done, loop.index), I64(2))
-                add_number(b, b.add(dx, shift), b.add(dy, shift), weight)
-
-
-def add_number(b: ir.IRBuilder, dx: ir.Value, dy: ir.Value, weight: ir.Value) -> None:
-    """dx += weight dy, of the numbers at two addresses."""
-    to, source = (b.inttoptr(a, F32.as_pointer()) for a in (dx, dy))
-    b.store(b.fadd(b.load(to), b.fmul(weight, b.load(source))), to)
-
-
-def entry(name: str, write: Callable[[int, int], Emit], mode: int, rank: int, *more: str) -> Any:
-    """Declare one function of the family."""
-    return llvm_functions.function(name, [*PARAMETERS, *more], write(mode, rank))
-
-
-sample_bilinear2d = entry("sample_bilinear2d", sample, BILINEAR, 2)
-sample_nearest2d = entry("sample_nearest2d", sample, NEAREST, 2)
-sample_bicubic2d = entry("sample_bicubic2d", sample, BICUBIC, 2)
-sample_bilinear3d = entry("sample_bilinear3d", sample, BILINEAR, 3)
-sample_nearest3d = entry("sample_nearest3d", sample, NEAREST, 3)
-slopes_bilinear2d = entry("slopes_bilinear2d", slopes, BILINEAR, 2, "dy")
-slopes_bicubic2d = entry("slopes_bicubic2d", slopes, BICUBIC, 2, "dy")
-slopes_bilinear3d = entry("slopes_bilinear3d", slopes, BILINEAR, 3, "dy")
-spread_bilinear2d = entry("spread_bilinear2d", spread, BILINEAR, 2)
-spread_nearest2d = entry("spread_nearest2d", spread, NEAREST, 2)
-spread_bicubic2d = entry("spread_bicubic2d", spread, BICUBIC, 2)
-spread_bilinear3d = entry("spread_bilinear3d", spread, BILINEAR, 3)
-spread_nearest3d = entry("spread_nearest3d", spread, NEAREST, 3)
