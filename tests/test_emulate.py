@@ -224,6 +224,44 @@ def test_volatile_accesses_go_in_step_without_the_checker(tmp_path):
         assert out.read_text().split() == [str(sum(range(96))), str(sum(range(96, 192)))]
 
 
+IN_LINE = """
+#include <cstdio>
+__global__ void k(int* order, int* met, int* n) {
+    int t = threadIdx.x + 8 * (threadIdx.y + 4 * threadIdx.z);
+    order[(*n)++] = t;
+    if (t == 40) atomicMax(n, 0);  // changes nothing, so the others may run first
+    met[t] = t < 64 ? t : __shfl_sync(~0u, t, 5);
+#ifdef FAULT
+    if (t == 50) met[t] = t / (met[0] - met[0]);
+#endif
+}
+int main() {
+    int h[193], *d;
+    cudaMalloc(&d, sizeof h), cudaMemset(d, 0, sizeof h);
+    k<<<1, dim3(8, 4, 3)>>>(d, d + 96, d + 192);
+    cudaMemset(d + 192, 0, 4);
+    k<<<1, dim3(8, 4, 3)>>>(d, d + 96, d + 192);
+    cudaMemcpy(h, d, sizeof h, cudaMemcpyDeviceToHost);
+    for (int x : h) printf("%d ", x);
+}
+"""
+
+
+@pytest.mark.usefixtures("cached")
+def test_threads_that_never_wait_run_in_order_on_one_stack(tmp_path):
+    """Until one has to wait; then each goes on with its own number, and a fault names the thread that made it."""
+    path = tmp_path / "line.cu"
+    path.write_text(IN_LINE)
+    for seed, order in ((0, range(96)), (1, range(95, -1, -1))):
+        made, options = program(path, False, seed=seed)
+        out = tmp_path / "out"
+        with out.open("w") as file:
+            assert emulate.execute(made, options, stdout=file)[:2] == (0, "")
+        assert list(map(int, out.read_text().split())) == [*order, *range(64), *[69] * 32, 96]
+    made, options = program(path, False, defines=("FAULT",))
+    assert "thread (2,2,1)" in emulate.execute(made, options).what
+
+
 @pytest.mark.usefixtures("cached")
 def test_a_file_with_headers_of_its_own_is_compiled_once(tmp_path):
     """And again when a header has changed."""

@@ -42,7 +42,8 @@ __attribute__((no_sanitize("thread"))) void call(const char* name, Site site, co
     auto data = std::make_shared<Data>(Data{std::move(body), {std::forward<A>(args)...}});
     enqueue({name, site, config, data, sizeof(Data), [](void* d) {
                  auto* data = static_cast<Data*>(d);
-                 std::apply(data->body, data->args);
+                 do std::apply(data->body, data->args);
+                 while (next_thread());
              }});
 }
 

@@ -108,7 +108,7 @@ void enqueue(const Call& call) {
         watch_clock(true);
         try {
             run(call.name, call.config.grid, call.config.block, call.config.shared, call.body, call.data.get(),
-                call.bytes);
+                call.bytes, true);
         } catch (const Fault& fault) {
             std::string said = fault.what();
             bool hung = said.rfind("hang:", 0) == 0 || said.rfind("deadlock:", 0) == 0;

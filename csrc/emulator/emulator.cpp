@@ -18,6 +18,7 @@ namespace emu {
 Options options;
 Block block;
 static Thread body;
+static bool body_loops;  // it runs all the threads that may begin on its stack, not one
 static void* body_args;
 static std::string failure;
 static uint64_t blocks_in_all, blocks_begun;
@@ -40,7 +41,9 @@ void fail_launch(const std::string& what) {
 static std::vector<int> order;  // of the threads of a block
 static size_t position;         // in it, of the thread that runs
 static uint64_t resumes;
-uint64_t resumed() { return resumes; }
+Unbegun unbegun;
+static bool in_line;  // no thread of the block has had to wait: each begins where the last one ended, on one stack
+uint64_t resumed() { return resumes + (in_line ? order.size() - unbegun.left : 0); }
 
 // The thread that the round comes to next, now the current one; nullptr at the round's end, or after a failure.
 static ThreadState* next_of_round() {
@@ -61,7 +64,7 @@ static void enter();  // the first code on a fresh stack
 
 // The current thread has to wait: the next one of the round goes on, at the round's end the scheduler.
 static void yield() {
-    auto& me = *block.current;
+    auto& me = current();
     auto* next = next_of_round();
     if (next && !next->fiber.stack) next->fiber.start(enter);
     if (next)
@@ -70,32 +73,74 @@ static void yield() {
         pause(me.fiber);
 }
 
-static void end_thread(ThreadState& t) {
+static void check_stack(const ThreadState& t) {
     if (t.fiber.overflowed() && failure.empty()) failure = "stack: a thread used more than 128 KiB of local memory";
+}
+
+static void end_thread(ThreadState& t) {
+    check_stack(t);
     t.state = DONE;
     --block.alive;
     ++moves;
 }
 
-// A thread that has ended leaves its stack to the next, if that has not begun: one without barriers never switches.
-static void enter() {
-    for (;;) {
-        body(body_args);
-        auto& ended = *block.current;
+// A thread has ended and leaves its stack to the next, if that has not begun: one without barriers never switches.
+// Else this stack is done with, and the call does not return.
+bool next_after_wait() {
+    auto& ended = in_line ? block.threads[order[0]] : *block.current;
+    ThreadState* next = nullptr;
+    if (in_line) {
+        check_stack(ended);
+        block.alive = 0;
+        moves += order.size(), resumes += order.size();
+        in_line = false;
+    } else {
         end_thread(ended);
-        auto* next = next_of_round();
+        next = next_of_round();
         if (next && !next->fiber.stack) {
             std::swap(next->fiber, ended.fiber);
-            continue;
+            return true;
         }
-        Fiber last = ended.fiber;
-        ended.fiber.finish();
-        if (next)
-            change(last, next->fiber);
-        else
-            pause(last);
-        __builtin_unreachable();
     }
+    Fiber last = ended.fiber;
+    ended.fiber.finish();
+    if (next)
+        change(last, next->fiber);
+    else
+        pause(last);
+    __builtin_unreachable();
+}
+
+static void enter() {
+    if (body_loops) body(body_args);
+    for (;;) {
+        body(body_args);
+        next_thread();
+    }
+}
+
+static void reset(ThreadState& t, State state) {
+    t.state = state, t.groups = 0, t.polls = 0, t.polled = nullptr, t.vote = 0;
+    t.copies.clear();
+    if (options.checking) t.order = {};
+}
+
+// A thread of the line has to wait, or someone asks for it: from here on each has a state of its own.
+static void leave_line() {
+    in_line = false;
+    size_t begun = order.size() - std::exchange(unbegun.left, 0);
+    position = begun - 1;
+    for (size_t i = 0; i < order.size(); ++i) reset(block.threads[order[i]], i < position ? DONE : READY);
+    auto& me = block.threads[order[position]];
+    if (position) std::swap(me.fiber, block.threads[order[0]].fiber);
+    block.alive = int(order.size() - position);
+    moves += position, resumes += begun;
+    block.current = &me;
+}
+
+ThreadState& current() {
+    if (in_line) leave_line();
+    return *block.current;
 }
 
 static void resume(ThreadState& t) {
@@ -109,8 +154,8 @@ static void resume(ThreadState& t) {
 void fail(const std::string& what) {
     if (failure.empty())
         failure = what + "\n  kernel " + block.kernel + ", block " + text(blockIdx) + ", thread " +
-                  text(block.current->index);
-    block.current->state = DONE;
+                  text(current().index);
+    current().state = DONE;
     --block.alive;
     yield();
     __builtin_unreachable();  // an abandoned fiber is never resumed
@@ -123,8 +168,8 @@ void give_way() {
 
 // The thread asked for a word and found nothing new.
 void poll(const void* address, const void* where) {
-    auto* t = block.current;
-    if (!t) return;
+    if (!block.current) return;
+    auto* t = &current();
     t->polls = t->polled == address && t->polled_at == where ? t->polls + 1 : 1;
     t->polled = address, t->polled_at = where;
     yield();
@@ -232,11 +277,8 @@ static void number_threads() {
 
 static void start_block() {
     int n = int(block.threads.size());
-    for (auto& t : block.threads) {
-        t.state = READY, t.groups = 0, t.polls = 0, t.polled = nullptr, t.vote = 0;
-        t.copies.clear();
-        if (options.checking) t.order = {};
-    }
+    if (!in_line)
+        for (auto& t : block.threads) reset(t, READY);
     for (auto& w : block.warps) {
         w.synced = 0;
         w.paired.clear();
@@ -250,50 +292,30 @@ static void start_block() {
     for (auto& v : shared_variables()) v.seen = false;
 }
 
-// ----------------------------------------------------------------------------------- __shared__ variables by name
-
-std::vector<SharedVariable>& shared_variables() {
-    static std::vector<SharedVariable> all;
-    return all;
-}
-
-// A thread passes the declaration of a __shared__ variable; the first of the block finds it full of NaN bytes.
-void* shared_variable(const void* tag, const char* name, size_t bytes, size_t alignment, Site here) {
-    auto& all = shared_variables();
-    auto v = std::find_if(all.begin(), all.end(), [tag](auto& one) { return one.tag == tag; });
-    if (v == all.end()) {
-        SharedVariable made{tag, name, std::vector<char>(bytes + 1024), nullptr, bytes, false};
-        auto room = uintptr_t(made.memory.data()), step = std::max<uintptr_t>(alignment, 128);
-        made.start = reinterpret_cast<char*>((room + step - 1) / step * step);
-        all.push_back(std::move(made));
-        v = all.end() - 1;
-    }
-    if (!v->seen) {
-        v->seen = true;
-        std::memset(v->start, 0xff, bytes);
-        size_t fixed = 0;
-        for (auto& one : all) fixed += one.seen ? one.bytes : 0;
-        auto refuse = [&](const std::string& what, size_t most) {
-            fail("launch: " + what + ", and a block may have " + std::to_string(most) + ", at " + place(here));
-        };
-        if (fixed > options.static_shared)
-            refuse(std::to_string(fixed) + " bytes of __shared__ variables", options.static_shared);
-        if (fixed + block.dynamic_bytes > options.total_shared)
-            refuse(std::to_string(fixed) + " bytes of __shared__ variables and " + std::to_string(block.dynamic_bytes) +
-                       " of dynamic shared memory",
-                   options.total_shared);
-        add_shared(*v);
-    }
-    return v->start;
+// The threads of a block as far as none has to wait; false if one had to, and the round goes on behind it.
+static bool run_line() {
+    auto& first = block.threads[order[0]];
+    threadIdx = first.index;
+    unbegun.left = unsigned(order.size()) - 1;
+    resume(first);
+    return !block.alive && failure.empty();
 }
 
 static void run_block(std::mt19937& rng) {
+    in_line = !options.checking && !options.profile && !options.sample && options.seed <= 1;
+    bool lined = in_line;
     start_block();
     check_block_start();
+    position = 0;
+    block.progress = lined;
+    if (lined && run_line()) {
+        block.current = nullptr;
+        return;
+    }
+    if (lined) ++position;
     while (block.alive && failure.empty()) {
         if (options.seed > 1) std::shuffle(order.begin(), order.end(), rng);
-        block.progress = false;
-        for (position = 0; position < order.size() && failure.empty(); ++position)
+        for (; position < order.size() && failure.empty(); ++position)
             if (block.threads[order[position]].state == READY) {
                 block.progress = true;
                 resume(block.threads[order[position]]);
@@ -305,6 +327,8 @@ static void run_block(std::mt19937& rng) {
             failure = "deadlock: the block can never go on: " + waiting_threads();
         else if (hangs())
             failure = "hang: every thread that could run waits for a change that no one makes: " + waiting_threads();
+        block.progress = false;
+        position = 0;
     }
     for (auto& t : block.threads) t.fiber.finish();  // after a failure: abandon what still runs
     check_block_end();
@@ -328,9 +352,10 @@ static void check_shape(const char* name, dim3 grid, dim3 b, size_t shared_bytes
     if (shared_bytes > MOST_SHARED) refuse("more than 227 KiB of dynamic shared memory");
 }
 
-void run(const char* name, dim3 grid, dim3 b, size_t shared_bytes, Thread thread, void* args, size_t args_bytes) {
+void run(const char* name, dim3 grid, dim3 b, size_t shared_bytes, Thread thread, void* args, size_t args_bytes,
+         bool loops) {
     check_shape(name, grid, b, shared_bytes);
-    body = thread, body_args = args, gridDim = grid, blockDim = b;
+    body = thread, body_loops = loops, body_args = args, unbegun.backwards = options.seed == 1, gridDim = grid, blockDim = b;
     block.kernel = name, block.arguments = uintptr_t(args), block.arguments_end = block.arguments + args_bytes;
     block.dynamic_bytes = shared_bytes;
     failure.clear();
@@ -348,27 +373,5 @@ void run(const char* name, dim3 grid, dim3 b, size_t shared_bytes, Thread thread
         run_block(rng);
         if (!failure.empty()) throw Fault(std::exchange(failure, {}));
     }
-}
-
-// ------------------------------------------------------------------------------------------------------ cp.async
-
-// The copy happens when the thread waits for it, as late as the rules allow: without the wait, stale bytes are read.
-void copy_async(void* shared, const void* global, size_t bytes, const void* where) {
-    Copy copy{shared, global, bytes, block.current->groups, where};
-    copy_issued(copy);
-    block.current->copies.push_back(copy);
-}
-void copy_commit() { ++block.current->groups; }
-void copy_wait(int left) {
-    auto& copies = block.current->copies;
-    auto landed = copies.begin();
-    for (; landed != copies.end() && landed->group < block.current->groups - left; ++landed) {
-        copy_landed(*landed);
-        if (landed->from)
-            std::memcpy(landed->to, landed->from, landed->bytes);
-        else
-            std::memset(landed->to, 0, landed->bytes);  // the zero fill of a source of size 0
-    }
-    copies.erase(copies.begin(), landed);
 }
 }  // namespace emu

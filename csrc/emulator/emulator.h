@@ -101,6 +101,7 @@ std::string place(const void* code_address);  // "@0x123": the caller of the mod
 std::string text(uint3);
 std::string waiting_threads();  // who waits where, of the block that runs
 bool on_kernel();               // a thread of a kernel runs now
+ThreadState& current();         // it
 bool gather();                  // lanes that gather at one line go on as a group, where nobody can run
 bool complete_collectives();    // lanes may have ended since others of their warp began to wait for them
 uint64_t resumed();             // how often any thread was
