@@ -26,6 +26,7 @@ enum cudaError {
     cudaErrorPeerAccessAlreadyEnabled = 704,
     cudaErrorAssert = 710,
     cudaErrorLaunchFailure = 719,
+    cudaErrorCooperativeLaunchTooLarge = 720,
     cudaErrorNotSupported = 801,
     cudaErrorUnknown = 999,
 };
@@ -53,6 +54,7 @@ using cudaError_t = cudaError;
     entry(cudaErrorPeerAccessAlreadyEnabled, "peer access is already enabled") \
     entry(cudaErrorAssert, "device-side assert triggered") \
     entry(cudaErrorLaunchFailure, "unspecified launch failure") \
+    entry(cudaErrorCooperativeLaunchTooLarge, "too many blocks in cooperative launch") \
     entry(cudaErrorNotSupported, "operation not supported") \
     entry(cudaErrorUnknown, "unknown error")
 

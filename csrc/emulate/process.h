@@ -24,6 +24,7 @@ bool is_device(const void*);  // in memory that only a GPU may touch
 bool is_pinned(const void*, size_t bytes);
 void report_leaks();
 
+void wait_for_children(Site);  // of the block whose thread asks
 void submit(cudaStream_t, Site, const char* what, std::function<void()>);  // done as late as the rules allow
 void finish_stream(cudaStream_t);
 void finish_all();

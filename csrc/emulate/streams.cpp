@@ -27,10 +27,6 @@ static std::map<cudaStream_t, Stream>& streams() {
     return all;
 }
 static cudaStream_t known(cudaStream_t s) { return s == cudaStreamLegacy ? nullptr : s; }
-static size_t allowed_shared;
-
-void allow_shared(const void*, size_t bytes) { allowed_shared = std::max(allowed_shared, bytes); }
-
 static uint64_t add(cudaStream_t stream, Site where, const char* what, std::function<void()> run,
                     std::vector<uint64_t> after = {}) {
     stream = known(stream);
@@ -69,61 +65,6 @@ size_t unfinished(std::string& first) {
         }
     return launches;
 }
-
-// ------------------------------------------------------------------------------------------------------ launches
-
-void watch_clock(bool on);  // process.cpp
-
-static std::string wrong_shape(const Config& c) {
-    if (!c.grid.x || !c.grid.y || !c.grid.z) return "a grid without blocks";
-    if (!c.block.x || !c.block.y || !c.block.z) return "a block without threads";
-    if (uint64_t(c.block.x) * c.block.y * c.block.z > 1024)
-        return "a block of " + std::to_string(uint64_t(c.block.x) * c.block.y * c.block.z) +
-               " threads, at most 1024 are";
-    if (c.block.x > 1024 || c.block.y > 1024 || c.block.z > 64) return "a block has at most 1024, 1024 and 64 threads";
-    if (c.grid.x > 0x7fffffff || c.grid.y > 65535 || c.grid.z > 65535)
-        return "a grid has at most 2^31 - 1, 65535 and 65535 blocks";
-    return "";
-}
-
-void enqueue(const Call& call) {
-    if (on_kernel()) refuse(call.site, std::string("dynamic parallelism (a kernel launches ") + call.name + ")");
-    auto where = std::string("the launch of ") + call.name;
-    std::string why = wrong_shape(call.config);
-    if (!why.empty()) {
-        failed(cudaErrorInvalidConfiguration, call.site, where + ": " + why);
-        return;
-    }
-    size_t most = std::max(shared_limit(false), std::min(allowed_shared, shared_limit(true)));
-    if (call.config.shared > most) {
-        bool could = call.config.shared <= shared_limit(true);
-        failed(cudaErrorInvalidValue, call.site,
-               where + ": " + std::to_string(call.config.shared) + " bytes of dynamic shared memory, at most " +
-                   std::to_string(most) + (could ? " without cudaFuncSetAttribute" : " on this architecture"));
-        return;
-    }
-    submit(call.config.stream, call.site, call.name, [call, most] {
-        options.total_shared = std::max(most, shared_limit(false));
-        OpenMemory open;
-        watch_clock(true);
-        try {
-            run(call.name, call.config.grid, call.config.block, call.config.shared, call.body, call.data.get(),
-                call.bytes, true);
-        } catch (const Fault& fault) {
-            std::string said = fault.what();
-            bool hung = said.rfind("hang:", 0) == 0 || said.rfind("deadlock:", 0) == 0;
-            end_with(hung ? HUNG : FAULT, said + "\n  launched at " + place(call.site));
-        }
-        watch_clock(false);
-    });
-}
-
-void launch_bounds(unsigned most, Site here) {
-    unsigned threads = blockDim.x * blockDim.y * blockDim.z;
-    if (threads > most)
-        fail("launch: a block of " + std::to_string(threads) + " threads, but __launch_bounds__ allows " +
-             std::to_string(most) + ", at " + place(here));
-}
 }  // namespace emu
 
 using namespace emu;
@@ -136,7 +77,10 @@ struct CUevent_st {
 };
 
 cudaError_t cudaDeviceSynchronize(Site here) {
-    if (on_kernel()) refuse(here, "cudaDeviceSynchronize in device code");
+    if (on_kernel()) {
+        wait_for_children(here);
+        return cudaSuccess;
+    }
     finish_all();
     return cudaPeekAtLastError();
 }
