@@ -1,0 +1,182 @@
+"""`tinymed emulate`: threads in a line, kernels launched by kernels, the barrier of the grid."""
+
+import subprocess
+
+import pytest
+from emulated_files import cached, kept, program  # noqa: F401 (fixtures)
+
+from tinymed.cuda import emulate
+
+IN_LINE = """
+#include <cstdio>
+__global__ void k(int* order, int* met, int* n) {
+    int t = threadIdx.x + 8 * (threadIdx.y + 4 * threadIdx.z);
+    order[(*n)++] = t;
+    if (t == 40) atomicMax(n, 0);  // changes nothing, so the others may run first
+    met[t] = t < 64 ? t : __shfl_sync(~0u, t, 5);
+#ifdef FAULT
+    if (t == 50) met[t] = t / (met[0] - met[0]);
+#endif
+}
+int main() {
+    int h[193], *d;
+    cudaMalloc(&d, sizeof h), cudaMemset(d, 0, sizeof h);
+    k<<<1, dim3(8, 4, 3)>>>(d, d + 96, d + 192);
+    cudaMemset(d + 192, 0, 4);
+    k<<<1, dim3(8, 4, 3)>>>(d, d + 96, d + 192);
+    cudaMemcpy(h, d, sizeof h, cudaMemcpyDeviceToHost);
+    for (int x : h) printf("%d ", x);
+}
+"""
+
+
+@pytest.mark.usefixtures("cached")
+def test_threads_that_never_wait_run_in_order_on_one_stack(tmp_path):
+    """Until one has to wait; then each goes on with its own number, and a fault names the thread that made it."""
+    path = tmp_path / "line.cu"
+    path.write_text(IN_LINE)
+    for seed, order in ((0, range(96)), (1, range(95, -1, -1))):
+        made, options = program(path, False, seed=seed)
+        out = tmp_path / "out"
+        with out.open("w") as file:
+            assert emulate.execute(made, options, stdout=file)[:2] == (0, "")
+        assert list(map(int, out.read_text().split())) == [*order, *range(64), *[69] * 32, 96]
+    made, options = program(path, False, defines=("FAULT",))
+    assert "thread (2,2,1)" in emulate.execute(made, options).what
+
+
+NESTED = """
+#include <cstdio>
+__global__ void child(int* out, int n) {
+    __shared__ int s[64];
+    s[threadIdx.x] = n;
+    __syncthreads();
+    atomicAdd(out, s[(threadIdx.x + 1) % blockDim.x]);
+}
+__global__ void parent(int* out, int* seen, bool wait) {
+    __shared__ int s[64];
+    if (threadIdx.x == 63) return;
+    s[threadIdx.x] = 7 + threadIdx.x;
+    __syncthreads();  // one thread has ended, which is no fault since Volta
+    if (threadIdx.x == 3) {
+        child<<<2, 4>>>(out + blockIdx.x, blockIdx.x + 1);
+        child<<<1, 1>>>(out + blockIdx.x, 100);
+        if (wait) cudaDeviceSynchronize();
+        seen[blockIdx.x] = out[blockIdx.x];
+    }
+    __syncthreads();
+    if (s[threadIdx.x] != 7 + threadIdx.x || blockDim.x != 64 || gridDim.x != 3) printf("the parent is lost ");
+}
+__global__ void deeper(int n) {
+    if (n) deeper<<<1, 1>>>(n - 1);
+}
+__global__ void wrong() { deeper<<<1, 2000>>>(0); }
+int main() {
+    int h[6], *d;
+    cudaMalloc(&d, sizeof h);
+    for (bool wait : {false, true}) {
+        cudaMemset(d, 0, sizeof h);
+        parent<<<3, 64>>>(d, d + 3, wait);
+        cudaMemcpy(h, d, sizeof h, cudaMemcpyDeviceToHost);
+        for (int x : h) printf("%d ", x);
+    }
+    wrong<<<1, 1>>>(), cudaDeviceSynchronize();
+    printf("%s ", cudaGetErrorName(cudaGetLastError()));
+    deeper<<<1, 1>>>(24), cudaDeviceSynchronize();
+    printf("24 ");
+    deeper<<<1, 1>>>(25), cudaDeviceSynchronize();
+}
+"""
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_kernel_launches_kernels(tmp_path):
+    """They run when it has ended, or where it waits for them; not deeper than CUDA allows."""
+    path = tmp_path / "nested.cu"
+    path.write_text(NESTED)
+    for seed in (0, 1, 4):
+        made, options = program(path, False, seed=seed)
+        out = tmp_path / "out"
+        with out.open("w") as file:
+            report = emulate.execute(made, options, stdout=file)
+        assert (report.code, report.what) == (
+            70,
+            "launch: kernels are nested more than 24 deep, by deeper at nested.cu:24",
+        )
+        waited = ["108", "116", "124"]
+        expected = [*waited, "0", "0", "0", *waited, *waited, "cudaErrorInvalidConfiguration", "24"]
+        assert out.read_text().split() == expected
+        assert any("CUDA_FORCE_CDP1_IF_SUPPORTED" in note for note in report.notes)
+        assert any("the launch of deeper by a kernel: a block of 2000 threads" in note for note in report.notes)
+    report = emulate.execute(made, emulate.Options(arch=90), stdout=subprocess.DEVNULL)
+    assert (report.code, "which compute capability 9.0 ended, at nested.cu:17" in report.what) == (71, True)
+
+
+TOGETHER = """
+#include <cooperative_groups.h>
+#include <cstdio>
+template <class T>
+__global__ void turn(T* x, const int n, int rounds) {
+    __shared__ T mine[32];
+    auto grid = cooperative_groups::this_grid();
+    for (int r = 0; r < rounds; ++r) {
+        auto i = grid.thread_rank();
+        mine[threadIdx.x] = x[(i + 1) % n];
+        grid.sync();
+        x[i] = mine[threadIdx.x];
+        if (n == 127 && blockIdx.x == 2) return;
+        grid.sync();
+    }
+}
+int main() {
+    int h[128], *d, n = 128, rounds = 3;
+    for (int i = 0; i < n; ++i) h[i] = i;
+    cudaMalloc(&d, sizeof h);
+    cudaMemcpy(d, h, sizeof h, cudaMemcpyHostToDevice);
+    void* args[] = {&d, &n, &rounds};
+    cudaLaunchCooperativeKernel((void*)turn<int>, dim3(4), dim3(32), args, 0, 0);
+    cudaMemcpy(h, d, sizeof h, cudaMemcpyDeviceToHost);
+    for (int x : h) printf("%d ", x);
+    printf("%s ", cudaGetErrorName(cudaLaunchCooperativeKernel(turn<int>, dim3(33), dim3(32), args)));
+    cudaDeviceProp p;
+    cudaGetDeviceProperties(&p, 0);
+    printf("%d ", p.cooperativeLaunch);
+    printf("%s ", cudaGetErrorName(cudaLaunchKernel((const void*)main, dim3(1), dim3(1), args)));
+    fflush(stdout);
+#ifdef ENDS
+    n = 127;
+    cudaLaunchCooperativeKernel((void*)&turn<int>, dim3(4), dim3(32), args, 0, 0);
+#else
+    cudaLaunchKernel((const void*)turn<int>, dim3(4), dim3(32), args, 0, 0);
+#endif
+    cudaDeviceSynchronize();
+}
+"""
+
+
+@pytest.mark.usefixtures("cached")
+def test_blocks_wait_for_each_other_at_the_grids_barrier(tmp_path):
+    path = tmp_path / "together.cu"
+    path.write_text(TOGETHER)
+    for seed, defines, code, said in (
+        (0, (), 70, "in a kernel that no cudaLaunchCooperativeKernel launched, at together.cu:11"),
+        (1, (), 70, "in a kernel that no cudaLaunchCooperativeKernel launched, at together.cu:11"),
+        (5, ("ENDS",), 72, "deadlock: 3 blocks wait at the grid's barrier, and 1 have ended"),
+    ):
+        made, options = program(path, False, seed=seed, defines=defines)
+        out = tmp_path / "out"
+        with out.open("w") as file:
+            report = emulate.execute(made, options, stdout=file)
+        assert (report.code, said in report.what) == (code, True), report
+        turned = [str((i + 3) % 128) for i in range(128)]
+        assert out.read_text().split() == [
+            *turned,
+            "cudaErrorCooperativeLaunchTooLarge",
+            "1",
+            "cudaErrorInvalidDeviceFunction",
+        ]
+    report = emulate.run(path, emulate.Options(check=True))
+    assert (report.code, "the grid's barrier where accesses are watched, at together.cu:11" in report.what) == (
+        71,
+        True,
+    )
