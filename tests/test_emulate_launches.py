@@ -1,7 +1,8 @@
-"""`tinymed emulate`: threads in a line, kernels launched by kernels, the barrier of the grid."""
+"""`tinymed emulate`: threads in a line, kernels launched by kernels, the barrier of the grid, graphs, cuBLAS."""
 
 import subprocess
 
+import numpy as np
 import pytest
 from emulated_files import cached, kept, program  # noqa: F401 (fixtures)
 
@@ -180,3 +181,158 @@ def test_blocks_wait_for_each_other_at_the_grids_barrier(tmp_path):
         71,
         True,
     )
+
+
+GRAPHS = """
+#include <cstdio>
+#include <vector>
+__global__ void add(int* x, int n) { x[threadIdx.x] += n; }
+__global__ void twice(int* x) { x[threadIdx.x] *= 2; }
+__global__ void into(int* y, const int* x) { y[threadIdx.x] = x[threadIdx.x] + 1000; }
+int hosts = 0;
+int main() {
+    int h[8], *x, *y, n = 5;
+    for (int i = 0; i < 8; ++i) h[i] = i;
+    cudaMalloc(&x, sizeof h), cudaMalloc(&y, sizeof h);
+    cudaMemset(x, 0, sizeof h), cudaMemset(y, 0, sizeof h);
+    cudaStream_t a, b;
+    cudaStreamCreate(&a), cudaStreamCreate(&b);
+    cudaEvent_t fork, join;
+    cudaEventCreate(&fork), cudaEventCreate(&join);
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    cudaStreamBeginCapture(a, cudaStreamCaptureModeGlobal);
+    cudaMemcpyAsync(x, h, sizeof h, cudaMemcpyHostToDevice, a);
+    add<<<1, 8, 0, a>>>(x, 1);
+    cudaEventRecord(fork, a);
+    cudaStreamWaitEvent(b, fork, 0);
+    into<<<1, 8, 0, b>>>(y, x);
+    cudaEventRecord(join, b);
+    cudaStreamWaitEvent(a, join, 0);
+    twice<<<1, 8, 0, a>>>(x);
+    printf("%s ", cudaGetErrorName(cudaStreamEndCapture(b, &graph)));
+    cudaGetLastError();
+    printf("%s ", cudaGetErrorName(cudaStreamEndCapture(a, &graph)));
+    size_t count = 0;
+    cudaGraphGetNodes(graph, nullptr, &count);
+    cudaGraphInstantiate(&exec, graph, NULL, NULL, 0);
+    h[0] = 100;  // read when the graph runs
+    cudaGraphLaunch(exec, a), cudaGraphLaunch(exec, a);
+    cudaStreamSynchronize(a);
+    int r[8], s[8];
+    cudaMemcpy(r, x, sizeof r, cudaMemcpyDeviceToHost), cudaMemcpy(s, y, sizeof s, cudaMemcpyDeviceToHost);
+    printf("%zu %d %d %d %d ", count, r[0], r[7], s[0], s[7]);
+    // node by node, added backwards
+    cudaGraph_t own;
+    cudaGraphCreate(&own, 0);
+    std::vector<cudaGraphNode_t> node(4);
+    cudaKernelNodeParams p{0};
+    void* args[] = {&x, &n};
+    p.func = (void*)twice, p.gridDim = dim3(1), p.blockDim = dim3(8), p.kernelParams = args;
+    cudaGraphAddKernelNode(&node[0], own, nullptr, 0, &p);
+    p.func = (void*)add;
+    cudaGraphAddKernelNode(&node[1], own, nullptr, 0, &p);
+    n = 1000000;  // was copied
+    cudaGraphAddDependencies(own, &node[1], &node[0], 1);
+    cudaHostNodeParams host{[](void* p) { ++*(int*)p; }, &hosts};
+    cudaGraphAddHostNode(&node[2], own, &node[0], 1, &host);
+    cudaGraphAddChildGraphNode(&node[3], own, &node[2], 1, graph);
+    cudaGraphExec_t second;
+    printf("%s ", cudaGetErrorName(cudaGraphInstantiate(&second, own)));
+    cudaMemset(x, 0, sizeof h);
+    cudaGraphLaunch(second, 0);
+    cudaMemcpy(r, x, sizeof r, cudaMemcpyDeviceToHost);
+    printf("%d %d ", hosts, r[1]);
+    cudaGraphAddDependencies(own, &node[0], &node[1], 1);
+    printf("%s ", cudaGetErrorName(cudaGraphInstantiate(&second, own)));
+    cudaGetLastError();
+    // what a capture does not allow
+    cudaStreamBeginCapture(a, cudaStreamCaptureModeGlobal);
+    printf("%s ", cudaGetErrorName(cudaStreamSynchronize(a)));
+    printf("%s\\n", cudaGetErrorName(cudaStreamEndCapture(a, &graph)));
+    cudaStreamBeginCapture(a, cudaStreamCaptureModeGlobal);
+    printf("%s ", cudaGetErrorName(cudaMemcpy(r, x, sizeof r, cudaMemcpyDeviceToHost)));
+    cudaStreamEndCapture(a, &graph);
+    cudaStreamBeginCapture(a, cudaStreamCaptureModeGlobal);
+    cudaEventRecord(fork, a), cudaStreamWaitEvent(b, fork, 0);
+    add<<<1, 8, 0, b>>>(x, 1);
+    printf("%s %d\\n", cudaGetErrorName(cudaStreamEndCapture(a, &graph)), graph == nullptr);
+}
+"""
+
+
+@pytest.mark.usefixtures("cached")
+def test_graphs_by_capture_and_node_by_node(tmp_path):
+    """Nodes run behind those they wait for; what CUDA forbids during a capture is an error of its name."""
+    path = tmp_path / "graphs.cu"
+    path.write_text(GRAPHS)
+    made, options = program(path, False)
+    out = tmp_path / "out"
+    with out.open("w") as file:
+        assert emulate.execute(made, options, stdout=file)[:2] == (0, "")
+    assert out.read_text().split("\n")[:2] == [
+        "cudaErrorStreamCaptureUnmatched cudaSuccess 4 202 16 1101 1008 cudaSuccess 1 4 cudaErrorInvalidValue "
+        "cudaErrorStreamCaptureUnsupported cudaErrorStreamCaptureInvalidated",
+        "cudaErrorStreamCaptureImplicit cudaErrorStreamCaptureUnjoined 1",
+    ]
+
+
+BLAS = """
+#include <cstdio>
+#include <cublas_v2.h>
+int main() {
+    const int m = 3, n = 2, k = 4;
+    double a[m * k], b[k * n], c[m * n], *da, *db, *dc, one = 1, two = 2, zero = 0, r;
+    for (int i = 0; i < m * k; ++i) a[i] = i;          // a[i + j * m]
+    for (int i = 0; i < k * n; ++i) b[i] = i % 3 - 1;  // b[i + j * k]
+    cudaMalloc(&da, sizeof a), cudaMalloc(&db, sizeof b), cudaMalloc(&dc, sizeof c);
+    cublasHandle_t h;
+    cublasCreate(&h);
+    cublasSetMatrix(m, k, sizeof *a, a, m, da, m);
+    cublasSetVector(k * n, sizeof *b, b, 1, db, 1);
+    cublasDgemm(h, CUBLAS_OP_N, CUBLAS_OP_N, m, n, k, &one, da, m, db, k, &zero, dc, m);
+    cublasGetMatrix(m, n, sizeof *c, dc, m, c, m);
+    for (double x : c) printf("%g ", x);
+    cublasDgemm(h, CUBLAS_OP_T, CUBLAS_OP_T, n, m, k, &two, db, k, da, m, &zero, dc, n);  // its transpose, twice
+    cublasGetMatrix(m, n, sizeof *c, dc, m, c, m);
+    for (double x : c) printf("%g ", x);
+    cublasDgemv(h, CUBLAS_OP_T, m, k, &one, da, m, da, -1, &zero, db, 2);
+    cublasGetVector(4, sizeof *c, db, 2, c, 1);
+    printf("%g %g ", c[0], c[3]);
+    cublasDaxpy(h, 4, &two, da, 1, db, 2);
+    cublasDdot(h, 4, db, 2, da, 1, &r);
+    printf("%g ", r);
+    cublasDasum(h, 8, db, 1, &r);
+    printf("%g ", r);
+    int place;
+    cublasIdamax(h, 12, da, 1, &place);
+    printf("%d ", place);
+    printf("%d\\n", cublasDgemm(h, CUBLAS_OP_N, CUBLAS_OP_N, m, n, k, &one, da, m - 1, db, k, &zero, dc, m));
+    fflush(stdout);
+    cublasDscal(h, 5, &two, db, 2);
+}
+"""
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_part_of_cublas(tmp_path):
+    """Against the same products by hand; a vector that is longer than its array is a fault with its line."""
+    path = tmp_path / "blas.cu"
+    path.write_text(BLAS)
+    made, options = program(path, False)
+    out = tmp_path / "out"
+    with out.open("w") as file:
+        report = emulate.execute(made, options, stdout=file)
+    a, b = np.arange(12.0).reshape(4, 3).T, (np.arange(8) % 3 - 1.0).reshape(2, 4).T
+    product, by_vector = a @ b, a.T @ (2, 1, 0)
+    mixed = (np.arange(8) % 3 - 1.0).reshape(4, 2)
+    mixed[:, 0] = by_vector + 2 * np.arange(4)
+    expected = [*product.T.ravel(), *2 * product.ravel(), by_vector[0], by_vector[3]]
+    expected += [mixed[:, 0] @ np.arange(4), abs(mixed).sum(), 12, 7]
+    assert [float(x) for x in out.read_text().split()] == expected
+    assert (report.code, report.what) == (
+        70,
+        "out-of-bounds: cublasDscal at blas.cu:33: db has 64 bytes and not 72",
+    )
+    path.write_text("#include <cublas_v2.h>\nint main() { cublasZgemm(); }\n")
+    assert emulate.run(path, options).what.startswith("blas.cu:2: not supported: 'cublasZgemm' was not declared")

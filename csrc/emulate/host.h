@@ -19,6 +19,7 @@ enum cudaError {
     cudaErrorNoDevice = 100,
     cudaErrorInvalidDevice = 101,
     cudaErrorInvalidResourceHandle = 400,
+    cudaErrorIllegalState = 401,
     cudaErrorNotReady = 600,
     cudaErrorIllegalAddress = 700,
     cudaErrorLaunchOutOfResources = 701,
@@ -28,6 +29,14 @@ enum cudaError {
     cudaErrorLaunchFailure = 719,
     cudaErrorCooperativeLaunchTooLarge = 720,
     cudaErrorNotSupported = 801,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901,
+    cudaErrorStreamCaptureMerge = 902,
+    cudaErrorStreamCaptureUnmatched = 903,
+    cudaErrorStreamCaptureUnjoined = 904,
+    cudaErrorStreamCaptureIsolation = 905,
+    cudaErrorStreamCaptureImplicit = 906,
+    cudaErrorCapturedEvent = 907,
     cudaErrorUnknown = 999,
 };
 using cudaError_t = cudaError;
@@ -56,6 +65,15 @@ using cudaError_t = cudaError;
     entry(cudaErrorLaunchFailure, "unspecified launch failure") \
     entry(cudaErrorCooperativeLaunchTooLarge, "too many blocks in cooperative launch") \
     entry(cudaErrorNotSupported, "operation not supported") \
+    entry(cudaErrorIllegalState, "the operation cannot be performed in the present state") \
+    entry(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing") \
+    entry(cudaErrorStreamCaptureInvalidated, "operation failed due to a previous error during capture") \
+    entry(cudaErrorStreamCaptureMerge, "operation would result in a merge of separate capture sequences") \
+    entry(cudaErrorStreamCaptureUnmatched, "capture was not ended in the same stream as it began") \
+    entry(cudaErrorStreamCaptureUnjoined, "capturing stream has unjoined work") \
+    entry(cudaErrorStreamCaptureIsolation, "dependency created on uncaptured work in another stream") \
+    entry(cudaErrorStreamCaptureImplicit, "operation would make the legacy stream depend on a capturing blocking stream") \
+    entry(cudaErrorCapturedEvent, "operation not permitted on an event last recorded in a capturing stream") \
     entry(cudaErrorUnknown, "unknown error")
 
 enum cudaMemcpyKind {

@@ -32,7 +32,6 @@ struct Call {  // a kernel with its arguments, evaluated and copied when it was 
     bool cooperative = false;  // its blocks may wait for each other at the grid's barrier
 };
 void enqueue(const Call&);
-cudaError_t last_launch();  // what became of the last enqueue()
 
 template <class F, class... A>
 __attribute__((no_sanitize("thread"))) Call prepared(const char* name, Site site, const Config& config, F body,

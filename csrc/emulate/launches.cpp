@@ -111,23 +111,25 @@ static void enqueue_child(const Call& call) {
     note("a call failed: " + why + ", at " + place(call.site));
 }
 
-void enqueue(const Call& call) {
-    if (on_kernel()) return enqueue_child(call);
+std::function<void()> launch_of(const Call& call) {
     auto [error, why] = wrong_launch(call);
     launched = error;
     if (error != cudaSuccess) {
         failed(error, call.site, std::string("the launch of ") + call.name + ": " + why);
-        return;
+        return {};
     }
-    submit(call.config.stream, call.site, call.name, [call] {
+    return [call] {
         OpenMemory open;
         watch_clock(true);
         run_call(call);
         watch_clock(false);
-    });
+    };
 }
 
-cudaError_t last_launch() { return launched; }
+void enqueue(const Call& call) {
+    if (on_kernel()) return enqueue_child(call);
+    if (auto run = launch_of(call)) launched = submit(call.config.stream, call.site, call.name, run);
+}
 
 // ------------------------------------------------------------------------- kernels by address, the grid's barrier
 

@@ -18,8 +18,8 @@ DROPPED = re.compile(  # what the runtime's own header brings
     r"|sm_\d+_\w+|crt/\w+|cuda_device_runtime_api|channel_descriptor|cooperative_groups/(reduce|scan))\.h"
 )
 LIBRARIES = re.compile(
-    r"(omp\.h|thrust|cub|cutlass|cute|cuda/|nvtx3|nv/|GL|curand|cublas|cufft|cusparse|cusolver|cudnn|nvrtc|npp|nccl|nvml"
-    r"|nvToolsExt|mma\.h|texture_|surface_|cudaGL|cuda_gl|cuda_texture|cuda_pipeline|cooperative_groups/(?!reduce|scan))"
+    r"(omp\.h|thrust|cub/|cutlass|cute|cuda/|nvtx3|nv/|GL|curand|cublas(?!_v2\.h$)|cufft|cusparse|cusolver|cudnn|nvrtc"
+    r"|npp|nccl|nvml|nvToolsExt|mma\.h|texture_|surface_|cudaGL|cuda_gl|cuda_texture|cuda_pipeline|cooperative_groups/(?!reduce|scan))"
 )
 SPECIFIERS = {"static", "extern", "const", "volatile", "inline", "constexpr", "typename", "unsigned", "signed"}
 
