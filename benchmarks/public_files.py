@@ -127,8 +127,9 @@ def judged(path: Path, limit: int) -> dict[str, Any]:
         return found | {"class": REFUSED if refused else UNCOMPILED, "why": last(run.err)}
     if run.code:
         why, checked = f"exit code {run.code}: {last(run.err)}", emulated(path, limit, "--check")
-        if checked.code == 70:
-            return found | {"class": OWN_FAULT, "why": next(filter(FAULT.match, checked.err.splitlines()), why)}
+        fault = next(filter(FAULT.match, checked.err.splitlines()), "")
+        if checked.code == 70 and not fault.startswith("call: "):  # a GPU that is not there is no fault of the program
+            return found | {"class": OWN_FAULT, "why": fault}
         return found | {"class": FAILED, "why": why}
     if complaint := COMPLAINT.search(run.out) or COMPLAINT.search(run.err):
         return found | {"class": WRONG, "why": complaint[0]}
