@@ -94,7 +94,7 @@ def by_parameters(launcher: str) -> str:
 FLOPS_2048 = 2 * 2048**3 / 1e9  # the third ladder publishes milliseconds: TFLOP/s are these by them
 REFUSED = {
     "siboehm/SGEMM_CUDA 11 double buffer": "divergence: halves of its block wait at different __syncthreads",
-    "leimao/CUDA-GEMM-Optimization v06": "out-of-bounds: reads past its shared tile, as many tiles as a warp has threads",
+    "leimao/CUDA-GEMM-Optimization v06": "out-of-bounds: reads past its shared tile: a tile for each thread",
     "leimao/CUDA-GEMM-Optimization v06_vectorized": "out-of-bounds: reads past its shared tile, as v06",
 }
 PUBLIC = (
