@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <tuple>
+#include <typeinfo>
 #include <utility>
 
 namespace emu {
@@ -29,6 +30,7 @@ struct Call {  // a kernel with its arguments, evaluated and copied when it was 
     std::shared_ptr<void> data;
     size_t bytes;
     Thread body;
+    const char* types;         // of the arguments, as the compiler writes them
     bool cooperative = false;  // its blocks may wait for each other at the grid's barrier
 };
 void enqueue(const Call&);
@@ -45,7 +47,7 @@ __attribute__((no_sanitize("thread"))) Call prepared(const char* name, Site site
                 auto* data = static_cast<Data*>(d);
                 do std::apply(data->body, data->args);
                 while (next_thread());
-            }};
+            }, typeid(std::tuple<std::decay_t<A>...>).name()};
 }
 template <class F, class... A>
 void call(const char* name, Site site, const Config& config, F body, A&&... args) {

@@ -1,6 +1,7 @@
 // Launches: from the host, from a kernel (dynamic parallelism), and of a whole grid that waits for itself.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -58,14 +59,20 @@ static std::pair<cudaError_t, std::string> wrong_launch(const Call& call) {
 
 static void run_children(std::vector<Child> some);
 
+// A sampled launch says of which types its arguments are: they tell the instances of a template apart.
+static const char* name_of(const Call& call) {
+    static auto& names = *new std::set<std::string>;
+    return options.sample ? names.insert(std::string(call.name) + "\t" + call.types).first->c_str() : call.name;
+}
+
 // Run a kernel and then, as late as the rules allow, the kernels that it launched.
 static void run_call(const Call& call) {
     auto others = std::exchange(children, {});
     bool outer = std::exchange(cooperative, call.cooperative);
     options.total_shared = std::max(most_dynamic(), shared_limit(false));
     try {
-        run(call.name, call.config.grid, call.config.block, call.config.shared, call.body, call.data.get(), call.bytes,
-            true);
+        run(name_of(call), call.config.grid, call.config.block, call.config.shared, call.body, call.data.get(),
+            call.bytes, true);
     } catch (const Fault& fault) {
         std::string said = fault.what();
         bool hung = said.rfind("hang:", 0) == 0 || said.rfind("deadlock:", 0) == 0;
