@@ -336,3 +336,17 @@ def test_a_part_of_cublas(tmp_path):
     )
     path.write_text("#include <cublas_v2.h>\nint main() { cublasZgemm(); }\n")
     assert emulate.run(path, options).what.startswith("blas.cu:2: not supported: 'cublasZgemm' was not declared")
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_sampled_launch_says_the_types_of_its_arguments(tmp_path):
+    """A prediction has to know which instance of a template ran; messages do not show it."""
+    path = tmp_path / "types.cu"
+    path.write_text(
+        "template <class T>\n__global__ void k(T* x, int n) { x[n] = 1; }\n"
+        "int main() { float* x; cudaMalloc(&x, 4); k<<<1, 1>>>(x, 0); k<<<1, 1>>>(x, 1); cudaDeviceSynchronize(); }\n"
+    )
+    report = emulate.run(path, emulate.Options(sample=True))
+    assert report.code == 70
+    assert "\n  kernel k, block (0,0,0)" in report.what
+    assert {(launch["kernel"], launch["types"]) for launch in report.launches} == {("k", "St5tupleIJPfiEE")}

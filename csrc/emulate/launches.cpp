@@ -62,7 +62,7 @@ static void run_children(std::vector<Child> some);
 // A sampled launch says of which types its arguments are: they tell the instances of a template apart.
 static const char* name_of(const Call& call) {
     static auto& names = *new std::set<std::string>;
-    return options.sample ? names.insert(std::string(call.name) + "\t" + call.types).first->c_str() : call.name;
+    return options.sample ? names.insert(std::string(call.name) + "@" + call.types).first->c_str() : call.name;
 }
 
 // Run a kernel and then, as late as the rules allow, the kernels that it launched.

@@ -230,10 +230,10 @@ def read_report(report: Path, code: int, program: Path) -> Report:
         what = "" if code < 128 else f"the program was killed (exit code {code})"
         return Report(code, what, (), ())
     found = json.loads(report.read_text("utf-8", errors="replace"))
-    said = re.sub(r"\tSt5tuple\w+", "", "\0".join([found["what"], *found["notes"]]))  # types of a sampled launch
+    said = re.sub(r"@St5tuple\w+", "", "\0".join([found["what"], *found["notes"]]))  # types of a sampled launch
     messages = located(said, str(program)).split("\0")
     for launch in found["launches"]:
-        launch["kernel"], _, launch["types"] = launch["kernel"].partition("\t")
+        launch["kernel"], _, launch["types"] = launch["kernel"].partition("@")
     launches = tuple(with_lines(launch, str(program)) for launch in found["launches"])
     return Report(code, messages[0], tuple(messages[1:]), tuple(profile(found["profile"], program)), launches)
 
