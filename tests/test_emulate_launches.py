@@ -344,7 +344,7 @@ def test_a_sampled_launch_says_the_types_of_its_arguments(tmp_path):
     path = tmp_path / "types.cu"
     path.write_text(
         "template <class T>\n__global__ void k(T* x, int n) { x[n] = 1; }\n"
-        "int main() { float* x; cudaMalloc(&x, 4); k<<<1, 1>>>(x, 0); k<<<1, 1>>>(x, 1); cudaDeviceSynchronize(); }\n"
+        "int main() { float* x; cudaMalloc(&x, 4); k<<<1, 1>>>(x, 1 - 1); k<<<1, 1>>>(x, 1); cudaDeviceSynchronize(); }\n"
     )
     report = emulate.run(path, emulate.Options(sample=True))
     assert report.code == 70
