@@ -54,7 +54,7 @@ class Constants:
 
 
 FITTED = Constants()
-ERROR = 0.195  # median of |log(predicted / measured)| where nothing was fitted: docs/timing.md
+ERROR = 0.175  # median of |log(predicted / measured)| where nothing was fitted: docs/timing.md
 
 
 def error_text() -> str:
