@@ -256,7 +256,16 @@ int main() {
     cudaStreamBeginCapture(a, cudaStreamCaptureModeGlobal);
     cudaEventRecord(fork, a), cudaStreamWaitEvent(b, fork, 0);
     add<<<1, 8, 0, b>>>(x, 1);
-    printf("%s %d\\n", cudaGetErrorName(cudaStreamEndCapture(a, &graph)), graph == nullptr);
+    printf("%s %d ", cudaGetErrorName(cudaStreamEndCapture(a, &graph)), graph == nullptr);
+    for (auto mode : {cudaStreamCaptureModeGlobal, cudaStreamCaptureModeRelaxed}) {
+        cudaStreamBeginCapture(a, mode);
+        printf("%s ", cudaGetErrorName(cudaMalloc(&y, sizeof h)));
+        cudaStreamEndCapture(a, &graph);
+    }
+    printf("\\n");
+    fflush(stdout);
+    cudaStreamBeginCapture(a, cudaStreamCaptureModeGlobal);
+    cudaMallocAsync(&y, sizeof h, a);
 }
 """
 
@@ -269,11 +278,14 @@ def test_graphs_by_capture_and_node_by_node(tmp_path):
     made, options = program(path, False)
     out = tmp_path / "out"
     with out.open("w") as file:
-        assert emulate.execute(made, options, stdout=file)[:2] == (0, "")
+        report = emulate.execute(made, options, stdout=file)
+    assert report.code == 71
+    assert report.what.startswith("not supported: cudaMallocAsync while its stream is captured, at graphs.cu:")
     assert out.read_text().split("\n")[:2] == [
         "cudaErrorStreamCaptureUnmatched cudaSuccess 4 202 16 1101 1008 cudaSuccess 1 4 cudaErrorInvalidValue "
         "cudaErrorStreamCaptureUnsupported cudaErrorStreamCaptureInvalidated",
-        "cudaErrorStreamCaptureImplicit cudaErrorStreamCaptureUnjoined 1",
+        "cudaErrorStreamCaptureImplicit cudaErrorStreamCaptureUnjoined 1 "
+        "cudaErrorStreamCaptureUnsupported cudaSuccess ",
     ]
 
 

@@ -178,6 +178,7 @@ using cudaHostFn_t = void (*)(void*);
 namespace emu {
 enum Space { DEVICE, PINNED, MANAGED };
 cudaError_t allocate(const char* call, Site, void** p, size_t bytes, Space = DEVICE);
+cudaError_t allocate_async(const char* call, Site, void** p, size_t bytes, cudaStream_t);
 cudaError_t allocate_pitch(const char* call, Site, void** p, size_t* pitch, size_t width, size_t height);
 cudaError_t release(Site, void* p, Space = DEVICE);
 cudaError_t copy(Site, void* to, const void* from, size_t bytes, cudaMemcpyKind, bool async = false, cudaStream_t = {});
@@ -199,7 +200,7 @@ void allow_shared(const void* kernel, size_t bytes);
 #define cudaMallocPitch(p, ...) emu::allocate_pitch(#p, EMU_HERE_SITE, (void**)(p), __VA_ARGS__)
 #define cudaMallocHost(...) emu_pinned(#__VA_ARGS__, EMU_HERE_SITE, __VA_ARGS__)
 #define cudaHostAlloc(...) emu_pinned(#__VA_ARGS__, EMU_HERE_SITE, __VA_ARGS__)
-#define cudaMallocAsync(p, bytes, stream) emu::allocate(#p, EMU_HERE_SITE, (void**)(p), bytes)
+#define cudaMallocAsync(p, bytes, stream) emu::allocate_async(#p, EMU_HERE_SITE, (void**)(p), bytes, stream)
 template <class T>
 cudaError_t emu_managed(const char* call, emu::Site here, T** p, size_t bytes, unsigned = cudaMemAttachGlobal) {
     return emu::allocate(call, here, (void**)p, bytes, emu::MANAGED);

@@ -101,7 +101,7 @@ static std::string named(const std::string& call) {
 cudaError_t allocate(const char* call, Site here, void** p, size_t bytes, Space space) {
     if (on_kernel()) refuse(here, "cudaMalloc in device code");
     if (!p) return failed(cudaErrorInvalidValue, here, "an allocation without a pointer");
-    if (cudaError_t error = capture_forbids(here, "an allocation")) return error;
+    if (cudaError_t error = capture_forbids(here, "an allocation", false)) return error;
     std::string name = named(call);
     if (!bytes) {
         *p = nullptr;
@@ -141,7 +141,7 @@ cudaError_t allocate_pitch(const char* call, Site here, void** p, size_t* pitch,
 cudaError_t release(Site here, void* p, Space space) {
     if (on_kernel()) refuse(here, "cudaFree in device code");
     if (!p) return cudaSuccess;
-    if (cudaError_t error = capture_forbids(here, "a cudaFree")) return error;
+    if (cudaError_t error = capture_forbids(here, "a cudaFree", false)) return error;
     finish_all();  // cudaFree waits for the GPU
     auto found = allocations.find(uintptr_t(p));
     bool ours = found != allocations.end() && (found->second.space == PINNED) == (space == PINNED);

@@ -56,10 +56,10 @@ static void finish(uint64_t number) {
 
 bool captured(cudaStream_t stream) { return streams()[known(stream)].graph; }
 
-cudaError_t capture_forbids(Site here, const char* what) {
+cudaError_t capture_forbids(Site here, const char* what, bool relaxed_too) {
     cudaError_t error = cudaSuccess;
     for (auto& [stream, s] : streams())
-        if (s.graph) s.graph->spoilt = true, error = cudaErrorStreamCaptureUnsupported;
+        if (s.graph && (relaxed_too || !s.graph->relaxed)) s.graph->spoilt = true, error = cudaErrorStreamCaptureUnsupported;
     return error ? failed(error, here, std::string(what) + " while a stream is captured") : error;
 }
 
@@ -170,7 +170,14 @@ cudaError_t cudaStreamAddCallback(cudaStream_t s, cudaStreamCallback_t callback,
 cudaError_t cudaLaunchHostFunc(cudaStream_t s, cudaHostFn_t function, void* data) {
     return submit(s, {}, "a callback", [=] { function(data); });
 }
-cudaError_t cudaFreeAsync(void* p, cudaStream_t, Site here) { return release(here, p); }
+cudaError_t emu::allocate_async(const char* call, Site here, void** p, size_t bytes, cudaStream_t s) {
+    if (captured(s)) refuse(here, "cudaMallocAsync while its stream is captured");
+    return allocate(call, here, p, bytes);
+}
+cudaError_t cudaFreeAsync(void* p, cudaStream_t s, Site here) {
+    if (captured(s)) refuse(here, "cudaFreeAsync while its stream is captured");
+    return release(here, p);
+}
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
     *e = new CUevent_st;
     return cudaSuccess;
@@ -211,11 +218,12 @@ cudaError_t cudaEventDestroy(cudaEvent_t e) {
 
 // ----------------------------------------------------------------------------------------------- capture of a stream
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode, Site here) {
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode, Site here) {
     if (!known(stream)) return failed(cudaErrorStreamCaptureUnsupported, here, "the capture of the default stream");
     Stream& mine = streams()[stream];
     if (mine.graph) return failed(cudaErrorIllegalState, here, "the capture of a stream that is captured already");
     mine.graph = new CUgraph_st, mine.began = true;
+    mine.graph->relaxed = mode == cudaStreamCaptureModeRelaxed;
     return cudaSuccess;
 }
 

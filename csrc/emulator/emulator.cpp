@@ -186,6 +186,7 @@ std::string place(const void* code_address) {
 // ---------------------------------------------------------------------------------------------------- scheduling
 
 std::string waiting_threads() {
+    if (block.current) current();  // each thread has a state from here on
     int n[AT_GRID + 1] = {};
     const ThreadState* one_of[AT_GRID + 1] = {};
     for (auto& t : block.threads) ++n[t.state], one_of[t.state] = &t;
