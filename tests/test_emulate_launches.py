@@ -46,6 +46,18 @@ def test_threads_that_never_wait_run_in_order_on_one_stack(tmp_path):
     assert "thread (2,2,1)" in emulate.execute(made, options).what
 
 
+@pytest.mark.usefixtures("cached")
+def test_a_thread_of_the_line_that_never_ends_is_named(tmp_path):
+    path = tmp_path / "endless.cu"
+    path.write_text(
+        '__global__ void k() { if (threadIdx.x == 5) for (;;) asm volatile("" ::: "memory"); }\n'
+        "int main() { k<<<1, 8>>>(), cudaDeviceSynchronize(); }\n"
+    )
+    options = emulate.Options(patience=0.2)
+    report = emulate.execute(emulate.compiled(path, options)[0], options)
+    assert (report.code, "thread (5,0,0)\n  5 have returned" in report.what) == (72, True), report.what
+
+
 NESTED = """
 #include <cstdio>
 __global__ void child(int* out, int n) {
@@ -356,7 +368,7 @@ def test_a_sampled_launch_says_the_types_of_its_arguments(tmp_path):
     path = tmp_path / "types.cu"
     path.write_text(
         "template <class T>\n__global__ void k(T* x, int n) { x[n] = 1; }\n"
-        "int main() { float* x; cudaMalloc(&x, 4); k<<<1, 1>>>(x, 1 - 1); k<<<1, 1>>>(x, 1); cudaDeviceSynchronize(); }\n"
+        "int main() { float* x; cudaMalloc(&x, 4); k<<<1, 1>>>(x, 1 - 1), k<<<1, 1>>>(x, 1); return cudaFree(x); }\n"
     )
     report = emulate.run(path, emulate.Options(sample=True))
     assert report.code == 70
