@@ -7,7 +7,8 @@ names, commits, classes and seconds.  Each file runs by the command that a user 
 processor, so that other work beside it does not count.  A run is
 judged by its exit code and by what its own check prints; a program that checks nothing runs a second time with its
 threads backwards, and must print the same but for numbers with a fraction, which may be times.  What does not compile
-is given to nvcc, if there is one: what nvcc refuses too is no program.
+or is refused is given to nvcc, if there is one: what nvcc refuses too, but for a header that is not there, is no
+program.  One that fails runs again under --check: a fault that is named is the program's own.
 """
 
 import argparse
@@ -35,19 +36,22 @@ REPOSITORIES = {  # the folders that are read
     "olcf/cuda-training-series": ("exercises",),
     "deeperlearning/professional-cuda-c-programming": tuple(f"examples/chapter0{n}" for n in range(1, 7)),
 }
-CHECKED, SAME, REFUSED, SLOW, NO_PROGRAM, UNCOMPILED, FAILED, WRONG = CLASSES = (
+CHECKED, SAME, REFUSED, SLOW, NO_PROGRAM, UNCOMPILED, OWN_FAULT, FAILED, WRONG = CLASSES = (
     "ran, own check right",
     "ran, checks nothing, same backwards",
     "refused by name",
     "not ended",
     "refused by nvcc too",
     "does not compile",
+    "failed by a fault of its own, named",
     "failed",
     "wrong",
 )
 RIGHT = CHECKED, SAME
 HAS_CHECK = re.compile(r"\bassert\s*\(|\bcheckResults?\s*\(|mismatch|(do|does)( not|n't) match|verify|should be", re.I)
 COMPLAINT = re.compile(r"mismatch|(do|does)( not|n't) match|incorrect|\bwrong\b|\bfail(ed|ure)?\b|assertion", re.I)
+NO_HEADER = re.compile(r"cannot open source file|No such file or directory")
+FAULT = re.compile(r"[a-z-]+: ")  # the first line of a report
 PATIENCE = 8  # times the limit, by the clock: a program may wait for what never comes
 MAIN = re.compile(r"\bmain\s*\(")
 
@@ -94,10 +98,11 @@ def environment() -> dict[str, str]:
 def refused_by_nvcc(path: Path) -> str:
     """Return the first error of nvcc for a file, or nothing if it takes the file or is not there."""
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Absent):
-        command = [find_nvcc(), "-arch=sm_80", "-c", str(path), "-o", f"{folder}/x.o"]
+        command = [find_nvcc(), "-arch=sm_80", "-rdc=true", "-c", str(path), "-o", f"{folder}/x.o"]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-        if done.returncode:
-            errors = [line for line in (done.stdout + done.stderr).splitlines() if "error" in line]
+        said = done.stdout + done.stderr
+        if done.returncode and not NO_HEADER.search(said):
+            errors = [line for line in said.splitlines() if "error" in line]
             return re.sub(r"^.*?\(\d+\): ", "", errors[0]) if errors else "nvcc failed"
     return ""
 
@@ -115,13 +120,17 @@ def judged(path: Path, limit: int) -> dict[str, Any]:
     text = path.read_text(errors="replace")
     if run.code is None:
         return found | {"class": SLOW}
-    if run.code == 71:
-        return found | {"class": REFUSED, "why": last(run.err)}
-    if run.code == 2 and "tinymed:" in run.err:
-        nvcc = refused_by_nvcc(path)
-        return found | ({"class": NO_PROGRAM, "why": nvcc} if nvcc else {"class": UNCOMPILED, "why": last(run.err)})
+    refused = run.code == 71
+    if refused or (run.code == 2 and "tinymed:" in run.err):
+        if nvcc := refused_by_nvcc(path):
+            return found | {"class": NO_PROGRAM, "why": nvcc}
+        return found | {"class": REFUSED if refused else UNCOMPILED, "why": last(run.err)}
     if run.code:
-        return found | {"class": FAILED, "why": f"exit code {run.code}: {last(run.err)}"}
+        why, checked = f"exit code {run.code}: {last(run.err)}", emulated(path, limit, "--check")
+        fault = next(filter(FAULT.match, checked.err.splitlines()), "")
+        if checked.code == 70 and not fault.startswith("call: "):  # a GPU that is not there is no fault of the program
+            return found | {"class": OWN_FAULT, "why": fault}
+        return found | {"class": FAILED, "why": why}
     if complaint := COMPLAINT.search(run.out) or COMPLAINT.search(run.err):
         return found | {"class": WRONG, "why": complaint[0]}
     if HAS_CHECK.search(text):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from emulated_files import cached, kept, program  # noqa: F401 (fixtures)
 
 from tinymed.cli import main
 from tinymed.cuda import build, emulate
@@ -26,30 +27,10 @@ QUICK_TASKS = {"groups", "reduce_last_block", "spin_flag"}  # in every run; the 
 QUICK_FAULTS = {"scan use-after-free", "reduce_last_block race"}
 
 
-@pytest.fixture(scope="session")
-def kept(tmp_path_factory):
-    """A folder for the compiled runtime, which all tests share."""
-    try:
-        build.find_gxx()
-    except build.Absent as reason:
-        pytest.skip(f"kernels cannot be compiled: {reason}")
-    return tmp_path_factory.mktemp("emulate")
-
-
-@pytest.fixture
-def cached(kept, monkeypatch):
-    monkeypatch.setenv("TINYMED_CACHE", str(kept))
-
-
 def translated(text, tmp_path, folders=()):
     path = tmp_path / "file.cu"
     path.write_text(text)
     return Translator(folders, tmp_path).translate(path)
-
-
-def program(path, check, **more):
-    options = emulate.Options(check=check, patience=2, **more)
-    return emulate.compiled(path, options)[0], options
 
 
 # ------------------------------------------------------------------------------------------------------ translation
@@ -131,6 +112,18 @@ class TestTranslation:
         assert header.name == "k.cuh"
         assert made.text.split("\n")[2:5] == ["", "#error tinymed: not supported: thrust/sort.h", "int x;"]
         assert [k.name for k in made.kernels] == ["k"]
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ("f((void*)k, (const void *)&t<A<int>, 2>);", '{0}("k", k), {0}("t<A<int>, 2>", t<A<int>, 2>)'),
+            ("f((void*)k(1), (void*)other, k);", "(void*)k(1), (void*)other, k"),
+        ],
+    )
+    def test_addresses_of_kernels(self, before, after, tmp_path):
+        text = "__global__ void __launch_bounds__(32) k(int);\ntemplate <class T>\n__global__ void t(T x) {}\n"
+        made = translated(f"{text}void g() {{ {before} }}\n", tmp_path).text
+        assert f"f({after.format('::emu::kernel_address')});" in made
 
     def test_ptx(self, tmp_path):
         made = translated(
@@ -384,9 +377,9 @@ class TestMistakes:
         ),
         ("__global__ void k(volatile int* f) { for (int i = 1; i; i |= 1) {} }", 72, "one thread has run for"),
         (
-            "__global__ void j() {}\n__global__ void k(int* f) { j<<<1, 1>>>(); }",
+            "__global__ void j() {}\n__global__ void k(int* f) { j<<<1, 1, 0, cudaStream_t(8)>>>(); }",
             71,
-            "not supported: dynamic parallelism (a kernel launches j), at k.cu:2",
+            "not supported: a stream of a launch in device code, at k.cu:2",
         ),
         (
             "__global__ void k(int* f) { f[1] = f[0] / threadIdx.x; }",

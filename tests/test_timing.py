@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import asdict, replace
 from math import ceil
 from pathlib import Path
@@ -439,6 +440,19 @@ def test_a_table_ships_for_each_rung(gpu):
     for rung in RUNGS:
         names = [kernel.name for kernel in prediction.shipped(rung.source, gpu)]
         assert any(re.search(rung.entry, name) for name in names), rung.label
+
+
+@pytest.mark.skipif(shutil.which("c++filt") is None, reason="binutils bring c++filt")
+def test_the_types_of_arguments_tell_instances_apart():
+    """Of half and float the lines are the same; a template's name in a launch says T."""
+    half = "_Z1kI6__halfLi2EEvmT_PKS1_PS1_"
+    single, double = (f"_Z1kI{t}Li2EEvmT_PKS0_PS0_" for t in "fd")
+    assert prediction.mismatches([half, single, double], "St5tupleIJmfPfS0_EE") == [3, 0, 3]
+    assert prediction.mismatches([half, single, double], "St5tupleIJmiPKdPdEE") == [3, 3, 1]
+    assert prediction.mismatches([half, single], "") == [0, 0]
+    assert prediction.mismatches(["_Z1jv", "_Z1jIiEvv"], "St5tupleIJEE") == [0, 0]
+    kernels = [replace(kernel(*blocks_of(LISTING.splitlines())), name=name) for name in (half, single)]
+    assert prediction.code_of(kernels, replace(launch(), types="St5tupleIJmfPfS0_EE")).name == single
 
 
 def test_a_table_of_another_text_is_not_taken(monkeypatch, tmp_path):

@@ -1,5 +1,5 @@
-// Cooperative groups of one block: thread_block, tiles of a warp, coalesced groups.  What spans blocks (this_grid,
-// clusters) is not here, so the compiler names it.
+// Cooperative groups: thread_block, tiles of a warp, coalesced groups, the grid.  Clusters and several GPUs are not
+// here, so the compiler names them.
 #pragma once
 
 namespace cooperative_groups {
@@ -16,6 +16,25 @@ struct thread_block {
     dim3 dim_threads() const { return blockDim; }
 };
 inline thread_block this_thread_block() { return {}; }
+
+// All blocks of a kernel that cudaLaunchCooperativeKernel launched.
+struct grid_group {
+    bool is_valid() const { return emu::in_cooperative_launch(); }
+    void sync(EMU_SITE) const { emu::grid_sync(here); }
+    unsigned long long num_blocks() const { return (unsigned long long)gridDim.x * gridDim.y * gridDim.z; }
+    unsigned long long block_rank() const {
+        return blockIdx.x + (unsigned long long)gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
+    }
+    unsigned long long size() const { return num_blocks() * this_thread_block().size(); }
+    unsigned long long num_threads() const { return size(); }
+    unsigned long long thread_rank() const {
+        return block_rank() * this_thread_block().size() + this_thread_block().thread_rank();
+    }
+    dim3 group_dim() const { return gridDim; }
+    dim3 dim_blocks() const { return gridDim; }
+    dim3 block_index() const { return {blockIdx.x, blockIdx.y, blockIdx.z}; }
+};
+inline grid_group this_grid() { return {}; }
 
 // Some lanes of a warp, in the order of their numbers.
 struct lanes_group {

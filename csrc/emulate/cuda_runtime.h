@@ -31,6 +31,8 @@
 //
 #include "host.h"
 //
+#include "graph_api.h"
+//
 #include "kernel_call.h"
 
 // Device code may allocate and copy; the checker then knows the array, and what was read and written.

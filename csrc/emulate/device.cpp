@@ -87,7 +87,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
     p->memoryBusWidth = 256, p->l2CacheSize = 4 << 20, p->maxThreadsPerMultiProcessor = 2048;
     p->maxBlocksPerMultiProcessor = 32, p->managedMemory = 1, p->concurrentManagedAccess = 0;
     p->globalL1CacheSupported = p->localL1CacheSupported = 1, p->streamPrioritiesSupported = 1;
-    p->singleToDoublePrecisionPerfRatio = 2;
+    p->singleToDoublePrecisionPerfRatio = 2, p->cooperativeLaunch = 1;
     return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int device) {
@@ -112,7 +112,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int device)
         case cudaDevAttrComputeCapabilityMinor: *value = p.minor; break;
         case cudaDevAttrManagedMemory: *value = 1; break;
         case cudaDevAttrConcurrentManagedAccess: *value = 0; break;
-        case cudaDevAttrCooperativeLaunch: *value = 0; break;
+        case cudaDevAttrCooperativeLaunch: *value = 1; break;
         case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = int(p.sharedMemPerBlockOptin); break;
         default: return failed(cudaErrorInvalidValue, {}, "cudaDeviceGetAttribute(" + std::to_string(which) + ")");
     }

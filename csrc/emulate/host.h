@@ -19,6 +19,7 @@ enum cudaError {
     cudaErrorNoDevice = 100,
     cudaErrorInvalidDevice = 101,
     cudaErrorInvalidResourceHandle = 400,
+    cudaErrorIllegalState = 401,
     cudaErrorNotReady = 600,
     cudaErrorIllegalAddress = 700,
     cudaErrorLaunchOutOfResources = 701,
@@ -26,7 +27,16 @@ enum cudaError {
     cudaErrorPeerAccessAlreadyEnabled = 704,
     cudaErrorAssert = 710,
     cudaErrorLaunchFailure = 719,
+    cudaErrorCooperativeLaunchTooLarge = 720,
     cudaErrorNotSupported = 801,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901,
+    cudaErrorStreamCaptureMerge = 902,
+    cudaErrorStreamCaptureUnmatched = 903,
+    cudaErrorStreamCaptureUnjoined = 904,
+    cudaErrorStreamCaptureIsolation = 905,
+    cudaErrorStreamCaptureImplicit = 906,
+    cudaErrorCapturedEvent = 907,
     cudaErrorUnknown = 999,
 };
 using cudaError_t = cudaError;
@@ -53,7 +63,17 @@ using cudaError_t = cudaError;
     entry(cudaErrorPeerAccessAlreadyEnabled, "peer access is already enabled") \
     entry(cudaErrorAssert, "device-side assert triggered") \
     entry(cudaErrorLaunchFailure, "unspecified launch failure") \
+    entry(cudaErrorCooperativeLaunchTooLarge, "too many blocks in cooperative launch") \
     entry(cudaErrorNotSupported, "operation not supported") \
+    entry(cudaErrorIllegalState, "the operation cannot be performed in the present state") \
+    entry(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing") \
+    entry(cudaErrorStreamCaptureInvalidated, "operation failed due to a previous error during capture") \
+    entry(cudaErrorStreamCaptureMerge, "operation would result in a merge of separate capture sequences") \
+    entry(cudaErrorStreamCaptureUnmatched, "capture was not ended in the same stream as it began") \
+    entry(cudaErrorStreamCaptureUnjoined, "capturing stream has unjoined work") \
+    entry(cudaErrorStreamCaptureIsolation, "dependency created on uncaptured work in another stream") \
+    entry(cudaErrorStreamCaptureImplicit, "operation would make the legacy stream depend on a capturing blocking stream") \
+    entry(cudaErrorCapturedEvent, "operation not permitted on an event last recorded in a capturing stream") \
     entry(cudaErrorUnknown, "unknown error")
 
 enum cudaMemcpyKind {
@@ -158,6 +178,7 @@ using cudaHostFn_t = void (*)(void*);
 namespace emu {
 enum Space { DEVICE, PINNED, MANAGED };
 cudaError_t allocate(const char* call, Site, void** p, size_t bytes, Space = DEVICE);
+cudaError_t allocate_async(const char* call, Site, void** p, size_t bytes, cudaStream_t);
 cudaError_t allocate_pitch(const char* call, Site, void** p, size_t* pitch, size_t width, size_t height);
 cudaError_t release(Site, void* p, Space = DEVICE);
 cudaError_t copy(Site, void* to, const void* from, size_t bytes, cudaMemcpyKind, bool async = false, cudaStream_t = {});
@@ -179,7 +200,7 @@ void allow_shared(const void* kernel, size_t bytes);
 #define cudaMallocPitch(p, ...) emu::allocate_pitch(#p, EMU_HERE_SITE, (void**)(p), __VA_ARGS__)
 #define cudaMallocHost(...) emu_pinned(#__VA_ARGS__, EMU_HERE_SITE, __VA_ARGS__)
 #define cudaHostAlloc(...) emu_pinned(#__VA_ARGS__, EMU_HERE_SITE, __VA_ARGS__)
-#define cudaMallocAsync(p, bytes, stream) emu::allocate(#p, EMU_HERE_SITE, (void**)(p), bytes)
+#define cudaMallocAsync(p, bytes, stream) emu::allocate_async(#p, EMU_HERE_SITE, (void**)(p), bytes, stream)
 template <class T>
 cudaError_t emu_managed(const char* call, emu::Site here, T** p, size_t bytes, unsigned = cudaMemAttachGlobal) {
     return emu::allocate(call, here, (void**)p, bytes, emu::MANAGED);

@@ -65,9 +65,7 @@ __attribute__((always_inline)) inline T atomicCAS(T* a, C compare, V v) {
 EMU_INTRINSIC inline void __threadfence_system() { emu::fence(true); }
 EMU_INTRINSIC inline int __syncthreads_count(int predicate, EMU_SITE) { return emu::barrier_count(predicate, here); }
 EMU_INTRINSIC inline int __syncthreads_or(int predicate, EMU_SITE) { return emu::barrier_count(predicate, here) > 0; }
-EMU_INTRINSIC inline int __syncthreads_and(int predicate, EMU_SITE) {
-    return emu::barrier_count(predicate, here) == int(blockDim.x * blockDim.y * blockDim.z);
-}
+EMU_INTRINSIC inline int __syncthreads_and(int predicate, EMU_SITE) { return !emu::barrier_count(!predicate, here); }
 EMU_INTRINSIC inline unsigned __activemask(EMU_SITE) { return emu::lanes_together(here); }
 template <class T>
 EMU_INTRINSIC unsigned __match_any_sync(unsigned mask, T v, EMU_SITE) {

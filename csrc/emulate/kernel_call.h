@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <tuple>
+#include <typeinfo>
 #include <utility>
 
 namespace emu {
@@ -29,21 +30,28 @@ struct Call {  // a kernel with its arguments, evaluated and copied when it was 
     std::shared_ptr<void> data;
     size_t bytes;
     Thread body;
+    const char* types;         // of the arguments, as the compiler writes them
+    bool cooperative = false;  // its blocks may wait for each other at the grid's barrier
 };
 void enqueue(const Call&);
 
 template <class F, class... A>
-__attribute__((no_sanitize("thread"))) void call(const char* name, Site site, const Config& config, F body,
-                                                 A&&... args) {
+__attribute__((no_sanitize("thread"))) Call prepared(const char* name, Site site, const Config& config, F body,
+                                                     A&&... args) {
     struct Data {
         F body;
         std::tuple<std::decay_t<A>...> args;
     };
     auto data = std::make_shared<Data>(Data{std::move(body), {std::forward<A>(args)...}});
-    enqueue({name, site, config, data, sizeof(Data), [](void* d) {
-                 auto* data = static_cast<Data*>(d);
-                 std::apply(data->body, data->args);
-             }});
+    return {name, site, config, data, sizeof(Data), [](void* d) {
+                auto* data = static_cast<Data*>(d);
+                do std::apply(data->body, data->args);
+                while (next_thread());
+            }, typeid(std::tuple<std::decay_t<A>...>).name()};
+}
+template <class F, class... A>
+void call(const char* name, Site site, const Config& config, F body, A&&... args) {
+    enqueue(prepared(name, site, config, std::move(body), std::forward<A>(args)...));
 }
 
 void launch_bounds(unsigned most, Site);  // the first statement of a kernel with __launch_bounds__
@@ -68,15 +76,52 @@ inline int lane_id() { return lane(); }
 int warp_id();
 long long ticks();
 
-// ------------------------------------------------------------------------- a kernel called from Python with arrays
+// ------------------------------------------------------------------- kernels whose arguments are given by address
 
 template <class... P>
-void call_packed(const char* name, void (*kernel)(P...), const Config& config, void** args) {
-    size_t i = 0;
-    std::tuple<P...> values{*static_cast<std::remove_reference_t<P>*>(args[i++])...};
+Call packed(const char* name, void (*kernel)(P...), Site site, const Config& config, void** args) {
+    [[maybe_unused]] size_t i = 0;
+    std::tuple<std::decay_t<P>...> values{*static_cast<std::decay_t<P>*>(args[i++])...};
     auto body = [kernel](auto... a) { kernel(a...); };
-    std::apply([&](auto&... v) { call(name, Site{name, 0}, config, body, v...); }, values);
+    return std::apply([&](auto&... v) { return prepared(name, site, config, body, v...); }, values);
 }
+template <class... P>
+void call_packed(const char* name, void (*kernel)(P...), const Config& config, void** args) {  // from Python
+    enqueue(packed(name, kernel, Site{name, 0}, config, args));
+}
+
+// (void*)kernel, as the translator writes it: the API's functions find by that address how the kernel is called.
+using Packer = std::function<Call(Site, const Config&, void**)>;
+void* keep_kernel(void* kernel, Packer);
+const Packer* kernel_at(const void*);
+template <class... P>
+void* kernel_address(const char* name, void (*kernel)(P...)) {
+    return keep_kernel(reinterpret_cast<void*>(kernel), [=](Site site, const Config& config, void** args) {
+        return packed(name, kernel, site, config, args);
+    });
+}
+cudaError_t launch_at(const void* kernel, Site, const Config&, void** args, bool cooperative);
+void grid_sync(Site);
+bool in_cooperative_launch();
 }  // namespace emu
+inline cudaError_t cudaLaunchKernel(const void* kernel, dim3 grid, dim3 block, void** args, size_t shared = 0,
+                                    cudaStream_t stream = {}, EMU_SITE) {
+    return emu::launch_at(kernel, here, {grid, block, shared, stream}, args, false);
+}
+inline cudaError_t cudaLaunchCooperativeKernel(const void* kernel, dim3 grid, dim3 block, void** args,
+                                               size_t shared = 0, cudaStream_t stream = {}, EMU_SITE) {
+    return emu::launch_at(kernel, here, {grid, block, shared, stream}, args, true);
+}
+template <class... P>
+cudaError_t cudaLaunchKernel(void (*kernel)(P...), dim3 grid, dim3 block, void** args, size_t shared = 0,
+                             cudaStream_t stream = {}, EMU_SITE) {
+    return cudaLaunchKernel(emu::kernel_address("a kernel", kernel), grid, block, args, shared, stream, here);
+}
+template <class... P>
+cudaError_t cudaLaunchCooperativeKernel(void (*kernel)(P...), dim3 grid, dim3 block, void** args, size_t shared = 0,
+                                        cudaStream_t stream = {}, EMU_SITE) {
+    return cudaLaunchCooperativeKernel(emu::kernel_address("a kernel", kernel), grid, block, args, shared, stream,
+                                       here);
+}
 #define EMU_SHARED(T, name, alignment) \
     emu::shared_storage<T>([] {}, name, alignment, emu::Site{__FILE__, __LINE__})

@@ -101,6 +101,7 @@ static std::string named(const std::string& call) {
 cudaError_t allocate(const char* call, Site here, void** p, size_t bytes, Space space) {
     if (on_kernel()) refuse(here, "cudaMalloc in device code");
     if (!p) return failed(cudaErrorInvalidValue, here, "an allocation without a pointer");
+    if (cudaError_t error = capture_forbids(here, "an allocation", false)) return error;
     std::string name = named(call);
     if (!bytes) {
         *p = nullptr;
@@ -140,6 +141,7 @@ cudaError_t allocate_pitch(const char* call, Site here, void** p, size_t* pitch,
 cudaError_t release(Site here, void* p, Space space) {
     if (on_kernel()) refuse(here, "cudaFree in device code");
     if (!p) return cudaSuccess;
+    if (cudaError_t error = capture_forbids(here, "a cudaFree", false)) return error;
     finish_all();  // cudaFree waits for the GPU
     auto found = allocations.find(uintptr_t(p));
     bool ours = found != allocations.end() && (found->second.space == PINNED) == (space == PINNED);
@@ -179,6 +181,10 @@ static std::string misplaced(const void* p, size_t bytes) {
     return one->name + " has " + std::to_string(one->bytes) + " bytes and not " + std::to_string(start + bytes);
 }
 
+std::string outside_device(const void* p, size_t bytes) {
+    return containing(p) || is_pinned(p, bytes) ? misplaced(p, bytes) : "an array is no memory of the GPU";
+}
+
 static std::string wrong_copy(const void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
     bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
     bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
@@ -214,14 +220,14 @@ cudaError_t copy_2d(Site here, void* to, size_t to_pitch, const void* from, size
     };
     bool from_host = !is_device(from), to_host = !is_device(to);
     bool pageable = (from_host && !is_pinned(from, from_bytes)) || (to_host && !is_pinned(to, to_bytes));
+    if (async && captured(stream)) return submit(stream, here, "cudaMemcpyAsync", [=] { rows(from); });
     if (async && from_host && !to_host && pageable) {  // such a copy is staged: the source may change at once
         std::string staged(static_cast<const char*>(from), from_bytes);
-        submit(stream, here, "cudaMemcpyAsync", [=] { rows(staged.data()); });
-    } else {
-        submit(stream, here, "cudaMemcpy", [=] { rows(from); });
-        if (!async || pageable) finish_stream(stream);
+        return submit(stream, here, "cudaMemcpyAsync", [=] { rows(staged.data()); });
     }
-    return cudaSuccess;
+    cudaError_t error = submit(stream, here, "cudaMemcpy", [=] { rows(from); });
+    if (error == cudaSuccess && (!async || pageable)) finish_stream(stream);
+    return error;
 }
 
 cudaError_t copy(Site here, void* to, const void* from, size_t bytes, cudaMemcpyKind kind, bool async,
@@ -235,14 +241,13 @@ cudaError_t fill_2d(Site here, void* to, size_t pitch, int value, size_t width, 
     std::string why = "the target is no memory of the GPU";
     if (containing(to)) why = misplaced(to, pitch * (height - 1) + width);
     if (!why.empty()) return failed(cudaErrorInvalidValue, here, "a cudaMemset: " + why);
-    submit({}, here, "cudaMemset", [=] {
+    return submit({}, here, "cudaMemset", [=] {
         OpenMemory open;
         for (size_t i = 0; i < height; ++i) {
             std::memset(static_cast<char*>(to) + i * pitch, value, width);
             mark_written(static_cast<char*>(to) + i * pitch, width);
         }
     });
-    return cudaSuccess;
 }
 
 cudaError_t fill(Site here, void* to, int value, size_t bytes, bool async, cudaStream_t stream) {
@@ -250,12 +255,11 @@ cudaError_t fill(Site here, void* to, int value, size_t bytes, bool async, cudaS
     if (on_kernel()) refuse(here, "cudaMemset in device code");
     std::string why = containing(to) ? misplaced(to, bytes) : "the target is no memory of the GPU";
     if (bytes && !why.empty()) return failed(cudaErrorInvalidValue, here, "a cudaMemset: " + why);
-    submit(stream, here, "cudaMemsetAsync", [=] {
+    return submit(stream, here, "cudaMemsetAsync", [=] {
         OpenMemory open;
         std::memset(to, value, bytes);
         mark_written(to, bytes);
     });
-    return cudaSuccess;
 }
 
 cudaError_t copy_symbol(Site here, void* symbol, size_t size, size_t offset, void* host, size_t bytes, bool to_symbol,
@@ -265,15 +269,15 @@ cudaError_t copy_symbol(Site here, void* symbol, size_t size, size_t offset, voi
                                                        " bytes with a symbol of " + std::to_string(size));
     char* at = static_cast<char*>(symbol) + offset;
     std::string staged = to_symbol && !is_device(host) ? std::string(static_cast<char*>(host), bytes) : "";
-    submit(stream, here, "cudaMemcpyToSymbol", [=] {
+    cudaError_t error = submit(stream, here, "cudaMemcpyToSymbol", [=] {
         OpenMemory open;
         if (to_symbol)
             std::memcpy(at, staged.empty() ? host : staged.data(), bytes);
         else
             std::memcpy(host, at, bytes), mark_written(host, bytes);
     });
-    if (!async) finish_stream(stream);
-    return cudaSuccess;
+    if (error == cudaSuccess && !async) finish_stream(stream);
+    return error;
 }
 }  // namespace emu
 

@@ -75,7 +75,7 @@ void refuse(Site where, const std::string& what) {
     end_with(REFUSED, "not supported: " + what + ", at " + place(where));
 }
 
-int warp_id() { return block.current->id / 32; }
+int warp_id() { return current().id / 32; }
 
 void wrong_call(const std::string& what) { end_with(WRONG_CALL, what); }
 
@@ -106,14 +106,14 @@ static std::string spot(void* context) {
 
 static std::string here_in_kernel() {
     return "\n  kernel " + std::string(block.kernel) + ", block " + text(blockIdx) + ", thread " +
-           text(block.current->index);
+           text(current().index);
 }
 
 static void on_crash(int signal_number, siginfo_t* info, void* context) {
     const char* address = static_cast<char*>(info->si_addr);
     if (on_kernel()) {
         bool zero = signal_number == SIGFPE, overflow = false;
-        if (char* stack = block.current->fiber.stack) overflow = address >= stack - GUARD && address < stack + GUARD;
+        if (char* stack = current().fiber.stack) overflow = address >= stack - GUARD && address < stack + GUARD;
         std::string what = zero       ? "arithmetic: an integer division by zero at "
                            : overflow ? "stack: a thread used all of its local memory at "
                                       : "out-of-bounds: an address that no memory has, at ";

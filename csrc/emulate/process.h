@@ -23,9 +23,14 @@ struct OpenMemory {  // while one exists, the host side of this process may touc
 bool is_device(const void*);  // in memory that only a GPU may touch
 bool is_pinned(const void*, size_t bytes);
 void report_leaks();
+std::string outside_device(const void*, size_t bytes);  // why a library on the GPU cannot use this range, or nothing
 
-void submit(cudaStream_t, Site, const char* what, std::function<void()>);  // done as late as the rules allow
-void finish_stream(cudaStream_t);
+void wait_for_children(Site);  // of the block whose thread asks
+cudaError_t submit(cudaStream_t, Site, const char* what, std::function<void()>);  // done as late as the rules allow
+bool captured(cudaStream_t);  // what is submitted becomes a node of a graph
+cudaError_t capture_forbids(Site, const char* what, bool relaxed_too = true);  // an error, if a stream is captured
+std::function<void()> launch_of(const Call&);  // nothing if it cannot be: then it has failed
+cudaError_t finish_stream(cudaStream_t, Site = {});
 void finish_all();
 size_t unfinished(std::string& first);  // how many operations nobody waited for
 }  // namespace emu

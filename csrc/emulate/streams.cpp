@@ -2,9 +2,10 @@
 // forgets to wait sees its old bytes, as it may on a GPU.
 #include <chrono>
 #include <map>
+#include <set>
 #include <vector>
 
-#include "process.h"
+#include "graphs.h"
 
 namespace emu {
 using Now = std::chrono::steady_clock;
@@ -21,15 +22,15 @@ static uint64_t submitted;
 struct Stream {
     bool blocking = true;
     uint64_t last = 0;
+    cudaGraph_t graph = nullptr;            // that its work becomes a part of, while it is captured
+    std::vector<cudaGraphNode_t> ends = {};  // what its next node waits for
+    bool began = false;                     // the capture, which has to end in the same stream
 };
 static std::map<cudaStream_t, Stream>& streams() {
     static std::map<cudaStream_t, Stream> all{{nullptr, {}}};
     return all;
 }
 static cudaStream_t known(cudaStream_t s) { return s == cudaStreamLegacy ? nullptr : s; }
-static size_t allowed_shared;
-
-void allow_shared(const void*, size_t bytes) { allowed_shared = std::max(allowed_shared, bytes); }
 
 static uint64_t add(cudaStream_t stream, Site where, const char* what, std::function<void()> run,
                     std::vector<uint64_t> after = {}) {
@@ -53,11 +54,36 @@ static void finish(uint64_t number) {
     one.run();
 }
 
-void submit(cudaStream_t stream, Site where, const char* what, std::function<void()> run) {
+bool captured(cudaStream_t stream) { return streams()[known(stream)].graph; }
+
+cudaError_t capture_forbids(Site here, const char* what, bool relaxed_too) {
+    cudaError_t error = cudaSuccess;
+    for (auto& [stream, s] : streams())
+        if (s.graph && (relaxed_too || !s.graph->relaxed)) s.graph->spoilt = true, error = cudaErrorStreamCaptureUnsupported;
+    return error ? failed(error, here, std::string(what) + " while a stream is captured") : error;
+}
+
+cudaError_t submit(cudaStream_t stream, Site where, const char* what, std::function<void()> run) {
+    Stream& mine = streams()[stream = known(stream)];
+    if (mine.graph) {
+        mine.ends = {mine.graph->add(where, std::move(run), mine.ends)};
+        return cudaSuccess;
+    }
+    if (!stream)
+        for (auto& [other, s] : streams())
+            if (s.graph && s.blocking) {
+                s.graph->spoilt = true;
+                return failed(cudaErrorStreamCaptureImplicit, where, std::string(what) + " in the default stream");
+            }
     add(stream, where, what, std::move(run));
     if (pending.size() > 2000) finish(pending.begin()->first);
+    return cudaSuccess;
 }
-void finish_stream(cudaStream_t stream) { finish(streams()[known(stream)].last); }
+cudaError_t finish_stream(cudaStream_t stream, Site here) {
+    if (captured(stream)) return capture_forbids(here, "waiting for a stream");
+    finish(streams()[known(stream)].last);
+    return cudaSuccess;
+}
 void finish_all() {
     while (!pending.empty()) finish(pending.begin()->first);
 }
@@ -69,61 +95,6 @@ size_t unfinished(std::string& first) {
         }
     return launches;
 }
-
-// ------------------------------------------------------------------------------------------------------ launches
-
-void watch_clock(bool on);  // process.cpp
-
-static std::string wrong_shape(const Config& c) {
-    if (!c.grid.x || !c.grid.y || !c.grid.z) return "a grid without blocks";
-    if (!c.block.x || !c.block.y || !c.block.z) return "a block without threads";
-    if (uint64_t(c.block.x) * c.block.y * c.block.z > 1024)
-        return "a block of " + std::to_string(uint64_t(c.block.x) * c.block.y * c.block.z) +
-               " threads, at most 1024 are";
-    if (c.block.x > 1024 || c.block.y > 1024 || c.block.z > 64) return "a block has at most 1024, 1024 and 64 threads";
-    if (c.grid.x > 0x7fffffff || c.grid.y > 65535 || c.grid.z > 65535)
-        return "a grid has at most 2^31 - 1, 65535 and 65535 blocks";
-    return "";
-}
-
-void enqueue(const Call& call) {
-    if (on_kernel()) refuse(call.site, std::string("dynamic parallelism (a kernel launches ") + call.name + ")");
-    auto where = std::string("the launch of ") + call.name;
-    std::string why = wrong_shape(call.config);
-    if (!why.empty()) {
-        failed(cudaErrorInvalidConfiguration, call.site, where + ": " + why);
-        return;
-    }
-    size_t most = std::max(shared_limit(false), std::min(allowed_shared, shared_limit(true)));
-    if (call.config.shared > most) {
-        bool could = call.config.shared <= shared_limit(true);
-        failed(cudaErrorInvalidValue, call.site,
-               where + ": " + std::to_string(call.config.shared) + " bytes of dynamic shared memory, at most " +
-                   std::to_string(most) + (could ? " without cudaFuncSetAttribute" : " on this architecture"));
-        return;
-    }
-    submit(call.config.stream, call.site, call.name, [call, most] {
-        options.total_shared = std::max(most, shared_limit(false));
-        OpenMemory open;
-        watch_clock(true);
-        try {
-            run(call.name, call.config.grid, call.config.block, call.config.shared, call.body, call.data.get(),
-                call.bytes);
-        } catch (const Fault& fault) {
-            std::string said = fault.what();
-            bool hung = said.rfind("hang:", 0) == 0 || said.rfind("deadlock:", 0) == 0;
-            end_with(hung ? HUNG : FAULT, said + "\n  launched at " + place(call.site));
-        }
-        watch_clock(false);
-    });
-}
-
-void launch_bounds(unsigned most, Site here) {
-    unsigned threads = blockDim.x * blockDim.y * blockDim.z;
-    if (threads > most)
-        fail("launch: a block of " + std::to_string(threads) + " threads, but __launch_bounds__ allows " +
-             std::to_string(most) + ", at " + place(here));
-}
 }  // namespace emu
 
 using namespace emu;
@@ -132,11 +103,17 @@ using namespace emu;
 
 struct CUevent_st {
     uint64_t operation = 0;
+    cudaGraph_t graph = nullptr;  // of the capture that it was recorded in
+    std::vector<cudaGraphNode_t> ends = {};
     std::shared_ptr<Now::time_point> at;
 };
 
 cudaError_t cudaDeviceSynchronize(Site here) {
-    if (on_kernel()) refuse(here, "cudaDeviceSynchronize in device code");
+    if (on_kernel()) {
+        wait_for_children(here);
+        return cudaSuccess;
+    }
+    if (cudaError_t error = capture_forbids(here, "waiting for the GPU")) return error;
     finish_all();
     return cudaPeekAtLastError();
 }
@@ -162,37 +139,63 @@ cudaError_t cudaStreamDestroy(cudaStream_t s) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t s, Site here) {
     if (!exists(s)) return failed(cudaErrorInvalidResourceHandle, here, "a stream that does not exist");
-    finish_stream(s);
-    return cudaPeekAtLastError();
+    cudaError_t error = finish_stream(s, here);
+    return error ? error : cudaPeekAtLastError();
 }
-cudaError_t cudaStreamQuery(cudaStream_t s) {  // a program may ask until it is done
-    finish_stream(s);
-    return cudaSuccess;
+cudaError_t cudaStreamQuery(cudaStream_t s) { return finish_stream(s); }  // a program may ask until it is done
+static bool open_capture(cudaGraph_t graph) {
+    for (auto& [stream, s] : streams())
+        if (graph && s.graph == graph) return true;
+    return false;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
-    if (e->operation) add(s, {}, "an event", [] {}, {e->operation});
+    Stream& mine = streams()[known(s)];
+    if (e->graph && !open_capture(e->graph)) return failed(cudaErrorCapturedEvent, {}, "cudaStreamWaitEvent");
+    if (e->graph && !known(s)) return failed(cudaErrorStreamCaptureImplicit, {}, "cudaStreamWaitEvent");
+    if (e->graph && mine.graph && mine.graph != e->graph)
+        return failed(cudaErrorStreamCaptureMerge, {}, "cudaStreamWaitEvent");
+    if (mine.graph && !e->graph && e->operation)
+        return failed(cudaErrorStreamCaptureIsolation, {}, "cudaStreamWaitEvent");
+    if (e->graph) {
+        mine.graph = e->graph;
+        mine.ends.insert(mine.ends.end(), e->ends.begin(), e->ends.end());
+    } else if (e->operation) {
+        add(s, {}, "an event", [] {}, {e->operation});
+    }
     return cudaSuccess;
 }
 cudaError_t cudaStreamAddCallback(cudaStream_t s, cudaStreamCallback_t callback, void* data, unsigned) {
-    submit(s, {}, "a callback", [=] { callback(s, cudaSuccess, data); });
-    return cudaSuccess;
+    return submit(s, {}, "a callback", [=] { callback(s, cudaSuccess, data); });
 }
 cudaError_t cudaLaunchHostFunc(cudaStream_t s, cudaHostFn_t function, void* data) {
-    submit(s, {}, "a callback", [=] { function(data); });
-    return cudaSuccess;
+    return submit(s, {}, "a callback", [=] { function(data); });
 }
-cudaError_t cudaFreeAsync(void* p, cudaStream_t, Site here) { return release(here, p); }
+cudaError_t emu::allocate_async(const char* call, Site here, void** p, size_t bytes, cudaStream_t s) {
+    if (captured(s)) refuse(here, "cudaMallocAsync while its stream is captured");
+    return allocate(call, here, p, bytes);
+}
+cudaError_t cudaFreeAsync(void* p, cudaStream_t s, Site here) {
+    if (captured(s)) refuse(here, "cudaFreeAsync while its stream is captured");
+    return release(here, p);
+}
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
     *e = new CUevent_st;
     return cudaSuccess;
 }
 cudaError_t cudaEventCreate(cudaEvent_t* e) { return cudaEventCreateWithFlags(e, 0); }
 cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
+    Stream& mine = streams()[known(s)];
+    e->graph = mine.graph, e->ends = mine.ends;
+    if (mine.graph) {
+        e->operation = 0, e->at = nullptr;
+        return cudaSuccess;
+    }
     auto at = e->at = std::make_shared<Now::time_point>();
     e->operation = add(s, {}, "an event", [at] { *at = Now::now(); });
     return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t e) {
+    if (e->graph) return failed(cudaErrorCapturedEvent, {}, "waiting for an event");
     finish(e->operation);
     return cudaPeekAtLastError();
 }
@@ -210,5 +213,55 @@ cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) 
 }
 cudaError_t cudaEventDestroy(cudaEvent_t e) {
     delete e;
+    return cudaSuccess;
+}
+
+// ----------------------------------------------------------------------------------------------- capture of a stream
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode, Site here) {
+    if (!known(stream)) return failed(cudaErrorStreamCaptureUnsupported, here, "the capture of the default stream");
+    Stream& mine = streams()[stream];
+    if (mine.graph) return failed(cudaErrorIllegalState, here, "the capture of a stream that is captured already");
+    mine.graph = new CUgraph_st, mine.began = true;
+    mine.graph->relaxed = mode == cudaStreamCaptureModeRelaxed;
+    return cudaSuccess;
+}
+
+// The stream's last node waits, by way of others, for all that was captured in other streams.
+static bool joined(const Stream& mine) {
+    std::set<cudaGraphNode_t> known_to;
+    auto open = mine.ends;
+    while (!open.empty()) {
+        auto node = open.back();
+        open.pop_back();
+        if (known_to.insert(node).second) open.insert(open.end(), node->after.begin(), node->after.end());
+    }
+    for (auto& [stream, s] : streams())
+        for (auto node : s.ends)
+            if (s.graph == mine.graph && !known_to.count(node)) return false;
+    return true;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* made, Site here) {
+    Stream& mine = streams()[known(stream)];
+    *made = nullptr;
+    if (!mine.graph) return failed(cudaErrorIllegalState, here, "the end of a capture that was not begun");
+    if (!mine.began) return failed(cudaErrorStreamCaptureUnmatched, here, "the end of a capture");
+    cudaGraph_t graph = mine.graph;
+    cudaError_t error = graph->spoilt    ? cudaErrorStreamCaptureInvalidated
+                        : !joined(mine) ? cudaErrorStreamCaptureUnjoined
+                                         : cudaSuccess;
+    for (auto& [other, s] : streams())
+        if (s.graph == graph) s.graph = nullptr, s.ends.clear(), s.began = false;
+    if (error) return failed(error, here, "the end of a capture");
+    *made = graph;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+    Stream& mine = streams()[known(stream)];
+    *status = !mine.graph           ? cudaStreamCaptureStatusNone
+              : mine.graph->spoilt ? cudaStreamCaptureStatusInvalidated
+                                    : cudaStreamCaptureStatusActive;
     return cudaSuccess;
 }

@@ -7,26 +7,26 @@
 namespace emu {
 void barrier(Site here) {
     if (options.sample) sample_collective(here, true);
-    block.current->state = AT_BARRIER;
-    block.current->where = here;
+    auto& me = current();
+    me.state = AT_BARRIER, me.where = here;
     ++block.waiting;
     give_way();
 }
 
 int barrier_count(int predicate, Site here) {
-    block.current->vote = predicate != 0;
+    current().vote = predicate != 0;
     barrier(here);
     return block.votes;
 }
 
-unsigned lanes_existing() { return block.warps[block.current->id / 32].lanes; }
+unsigned lanes_existing() { return block.warps[current().id / 32].lanes; }
 
 // A lane waits here until all that could still come have come, or have gone elsewhere: those who met are together.
 unsigned lanes_together(Site here) {
-    block.current->state = GATHERING;
-    block.current->where = here;
+    current().state = GATHERING;
+    current().where = here;
     give_way();
-    return block.current->mask;
+    return current().mask;
 }
 
 // Nobody in the block can run: lanes that gather at one line go on as a group.
@@ -49,7 +49,7 @@ bool gather() {
     return any;
 }
 
-int lane() { return block.current->id % 32; }
+int lane() { return current().id % 32; }
 void* dynamic_shared() { return dynamic_memory; }
 
 // What lanes did before a __syncwarp lies before what they do after it.
@@ -111,7 +111,7 @@ bool complete_collectives() {
 }
 
 void check_sources(unsigned mask, int own, int (*source)(int, int), int parameter, Site here) {
-    unsigned came = block.current->came;
+    unsigned came = current().came;
     if (!options.ended_lanes || came >> own & 1) return;
     for (int i = 0; i < 32; ++i)
         if (mask >> i & 1 && came >> (source(i, parameter) & 31) & 1) return;  // some may, others throw theirs away
@@ -121,7 +121,7 @@ void check_sources(unsigned mask, int own, int (*source)(int, int), int paramete
 // The last lane of `mask` to arrive copies what all brought to `seen` and releases the others.
 const Payload* exchange(unsigned mask, const Payload& mine, Site here, bool orders) {
     if (options.sample) sample_collective(here, false);
-    auto* me = block.current;
+    auto* me = &current();
     int l = me->id % 32, first = me->id - l;
     auto& warp = block.warps[first / 32];
     if (!(mask >> l & 1))

@@ -80,7 +80,26 @@ struct Site {  // a line of a kernel; not an address, since the compiler may clo
 #define EMU_INTRINSIC __attribute__((noinline, no_sanitize("thread")))
 
 using Thread = void (*)(void*);
-void run(const char* name, dim3 grid, dim3 block, size_t shared_bytes, Thread body, void* args, size_t args_bytes);
+// loops: the body does not run one thread but, by next_thread(), all those that may begin where another has ended.
+void run(const char* name, dim3 grid, dim3 block, size_t shared_bytes, Thread body, void* args, size_t args_bytes,
+         bool loops = false);
+// Threads of the block that have not begun, as long as none has had to wait.
+struct Unbegun {
+    unsigned left;
+    bool backwards;
+};
+extern Unbegun unbegun;
+bool next_after_wait();
+__attribute__((no_sanitize("thread"))) inline bool next_thread() {  // the thread that ran has ended; false never comes, as then this stack is left
+    if (!unbegun.left) return next_after_wait();
+    --unbegun.left;
+    auto step = [](unsigned& i, unsigned n) {
+        if (!unbegun.backwards) return ++i == n ? i = 0, true : false;
+        return i-- == 0 ? i = n - 1, true : false;
+    };
+    if (step(threadIdx.x, blockDim.x) && step(threadIdx.y, blockDim.y)) step(threadIdx.z, blockDim.z);
+    return true;
+}
 void barrier(Site);                                                                      // __syncthreads
 const Payload* exchange(unsigned mask, const Payload& mine, Site, bool orders = false);  // a warp collective
 int lane();

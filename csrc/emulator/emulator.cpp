@@ -17,10 +17,8 @@ dim3 blockDim, gridDim;
 namespace emu {
 Options options;
 Block block;
-static Thread body;
-static void* body_args;
+Running running;
 static std::string failure;
-static uint64_t blocks_in_all, blocks_begun;
 // At one place, so that `extern __shared__` can name it anywhere.
 alignas(1024) char dynamic_memory[MOST_SHARED + 1024];
 
@@ -37,16 +35,15 @@ void fail_launch(const std::string& what) {
     if (failure.empty()) failure = what + "\n  kernel " + block.kernel;
 }
 
-static std::vector<int> order;  // of the threads of a block
-static size_t position;         // in it, of the thread that runs
 static uint64_t resumes;
-uint64_t resumed() { return resumes; }
+Unbegun unbegun;
+uint64_t resumed() { return resumes + (running.in_line ? running.order.size() - unbegun.left : 0); }
 
 // The thread that the round comes to next, now the current one; nullptr at the round's end, or after a failure.
 static ThreadState* next_of_round() {
     if (!failure.empty()) return nullptr;
-    while (++position < order.size()) {
-        auto& next = block.threads[order[position]];
+    while (++running.position < running.order.size()) {
+        auto& next = block.threads[running.order[running.position]];
         if (next.state != READY) continue;
         block.progress = true;
         ++resumes;
@@ -61,7 +58,7 @@ static void enter();  // the first code on a fresh stack
 
 // The current thread has to wait: the next one of the round goes on, at the round's end the scheduler.
 static void yield() {
-    auto& me = *block.current;
+    auto& me = current();
     auto* next = next_of_round();
     if (next && !next->fiber.stack) next->fiber.start(enter);
     if (next)
@@ -70,32 +67,75 @@ static void yield() {
         pause(me.fiber);
 }
 
-static void end_thread(ThreadState& t) {
+static void check_stack(const ThreadState& t) {
     if (t.fiber.overflowed() && failure.empty()) failure = "stack: a thread used more than 128 KiB of local memory";
+}
+
+static void end_thread(ThreadState& t) {
+    check_stack(t);
     t.state = DONE;
     --block.alive;
     ++moves;
 }
 
-// A thread that has ended leaves its stack to the next, if that has not begun: one without barriers never switches.
-static void enter() {
-    for (;;) {
-        body(body_args);
-        auto& ended = *block.current;
+// A thread has ended and leaves its stack to the next, if that has not begun: one without barriers never switches.
+// Else this stack is done with, and the call does not return.
+bool next_after_wait() {
+    auto& ended = running.in_line ? block.threads[running.order[0]] : *block.current;
+    ThreadState* next = nullptr;
+    if (running.in_line) {
+        check_stack(ended);
+        block.alive = 0;
+        moves += running.order.size(), resumes += running.order.size();
+        running.in_line = false;
+    } else {
         end_thread(ended);
-        auto* next = next_of_round();
+        next = next_of_round();
         if (next && !next->fiber.stack) {
             std::swap(next->fiber, ended.fiber);
-            continue;
+            return true;
         }
-        Fiber last = ended.fiber;
-        ended.fiber.finish();
-        if (next)
-            change(last, next->fiber);
-        else
-            pause(last);
-        __builtin_unreachable();
     }
+    Fiber last = ended.fiber;
+    ended.fiber.finish();
+    if (next)
+        change(last, next->fiber);
+    else
+        pause(last);
+    __builtin_unreachable();
+}
+
+static void enter() {
+    if (running.loops) running.body(running.args);
+    for (;;) {
+        running.body(running.args);
+        next_thread();
+    }
+}
+
+static void reset(ThreadState& t, State state) {
+    t.state = state, t.groups = 0, t.polls = 0, t.polled = nullptr, t.vote = 0;
+    t.copies.clear();
+    if (options.checking) t.order = {};
+}
+
+// A thread of the line has to wait, or someone asks for it: from here on each has a state of its own.
+static void leave_line() {
+    running.in_line = false;
+    size_t begun = running.order.size() - std::exchange(unbegun.left, 0);
+    running.position = begun - 1;
+    for (size_t i = 0; i < running.order.size(); ++i)
+        reset(block.threads[running.order[i]], i < running.position ? DONE : READY);
+    auto& me = block.threads[running.order[running.position]];
+    if (running.position) std::swap(me.fiber, block.threads[running.order[0]].fiber);
+    block.alive = int(running.order.size() - running.position);
+    moves += running.position, resumes += begun;
+    block.current = &me;
+}
+
+ThreadState& current() {
+    if (running.in_line) leave_line();
+    return *block.current;
 }
 
 static void resume(ThreadState& t) {
@@ -109,8 +149,8 @@ static void resume(ThreadState& t) {
 void fail(const std::string& what) {
     if (failure.empty())
         failure = what + "\n  kernel " + block.kernel + ", block " + text(blockIdx) + ", thread " +
-                  text(block.current->index);
-    block.current->state = DONE;
+                  text(current().index);
+    current().state = DONE;
     --block.alive;
     yield();
     __builtin_unreachable();  // an abandoned fiber is never resumed
@@ -123,8 +163,8 @@ void give_way() {
 
 // The thread asked for a word and found nothing new.
 void poll(const void* address, const void* where) {
-    auto* t = block.current;
-    if (!t) return;
+    if (!block.current) return;
+    auto* t = &current();
     t->polls = t->polled == address && t->polled_at == where ? t->polls + 1 : 1;
     t->polled = address, t->polled_at = where;
     yield();
@@ -146,20 +186,18 @@ std::string place(const void* code_address) {
 // ---------------------------------------------------------------------------------------------------- scheduling
 
 std::string waiting_threads() {
-    int n[5] = {};
-    const ThreadState *at_barrier = nullptr, *in_warp = nullptr;
-    for (auto& t : block.threads) {
-        ++n[t.state];
-        if (t.state == AT_BARRIER) at_barrier = &t;
-        if (t.state == AT_WARP) in_warp = &t;
-    }
+    if (block.current) current();  // each thread has a state from here on
+    int n[AT_GRID + 1] = {};
+    const ThreadState* one_of[AT_GRID + 1] = {};
+    for (auto& t : block.threads) ++n[t.state], one_of[t.state] = &t;
     std::string s;
-    auto waiting = [&](State state, const ThreadState* one, const char* where) {
-        if (one)
+    auto waiting = [&](State state, const char* where) {
+        if (auto* one = one_of[state])
             s += std::to_string(n[state]) + " threads wait " + where + " at " + place(one->where) + ", thread " +
                  text(one->index) + " for one, ";
     };
-    waiting(AT_BARRIER, at_barrier, "at __syncthreads"), waiting(AT_WARP, in_warp, "in a warp collective");
+    waiting(AT_BARRIER, "at __syncthreads"), waiting(AT_WARP, "in a warp collective");
+    waiting(AT_GRID, "at the grid's barrier");
     int spinning = 0;
     const ThreadState* spinner = nullptr;
     for (auto& t : block.threads)
@@ -169,8 +207,8 @@ std::string waiting_threads() {
         s += std::to_string(spinning) + " threads ask for " + (name.empty() ? "one word" : name) +
              " again and again at " + place(spinner->polled_at) + ", thread " + text(spinner->index) + " for one, ";
     }
-    if (blocks_begun < blocks_in_all)
-        s += std::to_string(blocks_in_all - blocks_begun) + " blocks of the grid have not begun, ";
+    if (running.blocks_begun < running.blocks_in_all)
+        s += std::to_string(running.blocks_in_all - running.blocks_begun) + " blocks of the grid have not begun, ";
     return s + std::to_string(n[DONE]) + " have returned\n  kernel " + block.kernel + ", block " + text(blockIdx);
 }
 
@@ -185,7 +223,8 @@ static bool hangs() {
     return std::chrono::duration<double>(now - since).count() > options.patience;
 }
 
-// Everyone alive is at a barrier: let them go on, unless they are at different ones or some have left.
+// Everyone alive is at a barrier: let them go on, unless they are at different ones or some have left.  Since Volta a
+// barrier waits only for threads that have not ended, so in a plain run of someone's file those who left are no fault.
 static void release() {
     Site where = {};
     const ThreadState* gone = nullptr;
@@ -201,7 +240,7 @@ static void release() {
         t.state = READY;
     }
     int left = int(block.threads.size()) - block.alive;
-    if (left && failure.empty())
+    if (left && failure.empty() && (options.checking || !options.ended_lanes))
         failure = "divergence: " + std::to_string(left) + " threads returned before the __syncthreads at " +
                   place(where) + ", thread " + text(gone->index) + " for one\n  kernel " + block.kernel + ", block " +
                   text(blockIdx);
@@ -232,79 +271,65 @@ static void number_threads() {
 
 static void start_block() {
     int n = int(block.threads.size());
-    for (auto& t : block.threads) {
-        t.state = READY, t.groups = 0, t.polls = 0, t.polled = nullptr, t.vote = 0;
-        t.copies.clear();
-        if (options.checking) t.order = {};
-    }
+    if (!running.in_line)
+        for (auto& t : block.threads) reset(t, READY);
     for (auto& w : block.warps) {
         w.synced = 0;
         w.paired.clear();
     }
     block.acquired.clear();
     ++moves;
-    ++blocks_begun;
+    ++running.blocks_begun;
     block.alive = n, block.waiting = 0, block.synced = ++block.clock;
     std::memset(__start_emu_shared, 0xff, __stop_emu_shared - __start_emu_shared);  // a NaN: what is not written shows
     std::memset(dynamic_memory, 0xff, block.dynamic_bytes);
     for (auto& v : shared_variables()) v.seen = false;
 }
 
-// ----------------------------------------------------------------------------------- __shared__ variables by name
-
-std::vector<SharedVariable>& shared_variables() {
-    static std::vector<SharedVariable> all;
-    return all;
+// The threads of a block as far as none has to wait; false if one had to, and the round goes on behind it.
+static bool run_line() {
+    auto& first = block.threads[running.order[0]];
+    threadIdx = first.index;
+    unbegun.left = unsigned(running.order.size()) - 1;
+    resume(first);
+    return !block.alive && failure.empty();
 }
 
-// A thread passes the declaration of a __shared__ variable; the first of the block finds it full of NaN bytes.
-void* shared_variable(const void* tag, const char* name, size_t bytes, size_t alignment, Site here) {
-    auto& all = shared_variables();
-    auto v = std::find_if(all.begin(), all.end(), [tag](auto& one) { return one.tag == tag; });
-    if (v == all.end()) {
-        SharedVariable made{tag, name, std::vector<char>(bytes + 1024), nullptr, bytes, false};
-        auto room = uintptr_t(made.memory.data()), step = std::max<uintptr_t>(alignment, 128);
-        made.start = reinterpret_cast<char*>((room + step - 1) / step * step);
-        all.push_back(std::move(made));
-        v = all.end() - 1;
+// Until its threads have ended, or all that are left wait at the grid's barrier.
+static void run_block(std::mt19937& rng, bool goes_on = false) {
+    bool lined = !goes_on && !options.checking && !options.profile && !options.sample && options.seed <= 1;
+    running.in_line = lined;
+    if (!goes_on) {
+        start_block();
+        check_block_start();
     }
-    if (!v->seen) {
-        v->seen = true;
-        std::memset(v->start, 0xff, bytes);
-        size_t fixed = 0;
-        for (auto& one : all) fixed += one.seen ? one.bytes : 0;
-        auto refuse = [&](const std::string& what, size_t most) {
-            fail("launch: " + what + ", and a block may have " + std::to_string(most) + ", at " + place(here));
-        };
-        if (fixed > options.static_shared)
-            refuse(std::to_string(fixed) + " bytes of __shared__ variables", options.static_shared);
-        if (fixed + block.dynamic_bytes > options.total_shared)
-            refuse(std::to_string(fixed) + " bytes of __shared__ variables and " + std::to_string(block.dynamic_bytes) +
-                       " of dynamic shared memory",
-                   options.total_shared);
-        add_shared(*v);
+    running.position = 0;
+    block.progress = lined;
+    if (lined && run_line()) {
+        block.current = nullptr;
+        return;
     }
-    return v->start;
-}
-
-static void run_block(std::mt19937& rng) {
-    start_block();
-    check_block_start();
+    if (lined) ++running.position;
     while (block.alive && failure.empty()) {
-        if (options.seed > 1) std::shuffle(order.begin(), order.end(), rng);
-        block.progress = false;
-        for (position = 0; position < order.size() && failure.empty(); ++position)
-            if (block.threads[order[position]].state == READY) {
+        if (options.seed > 1) std::shuffle(running.order.begin(), running.order.end(), rng);
+        for (; running.position < running.order.size() && failure.empty(); ++running.position)
+            if (block.threads[running.order[running.position]].state == READY) {
                 block.progress = true;
-                resume(block.threads[order[position]]);
+                resume(block.threads[running.order[running.position]]);
             }
         if (!failure.empty() || !block.alive) break;
+        if (block.at_grid == block.alive) {
+            block.current = nullptr;
+            return;
+        }
         if (block.waiting == block.alive)
             release();
         else if (!block.progress && !complete_collectives() && !gather())
             failure = "deadlock: the block can never go on: " + waiting_threads();
         else if (hangs())
             failure = "hang: every thread that could run waits for a change that no one makes: " + waiting_threads();
+        block.progress = false;
+        running.position = 0;
     }
     for (auto& t : block.threads) t.fiber.finish();  // after a failure: abandon what still runs
     check_block_end();
@@ -328,47 +353,42 @@ static void check_shape(const char* name, dim3 grid, dim3 b, size_t shared_bytes
     if (shared_bytes > MOST_SHARED) refuse("more than 227 KiB of dynamic shared memory");
 }
 
-void run(const char* name, dim3 grid, dim3 b, size_t shared_bytes, Thread thread, void* args, size_t args_bytes) {
+void run(const char* name, dim3 grid, dim3 b, size_t shared_bytes, Thread thread, void* args, size_t args_bytes,
+         bool loops) {
     check_shape(name, grid, b, shared_bytes);
-    body = thread, body_args = args, gridDim = grid, blockDim = b;
+    running.body = thread, running.loops = loops, running.args = args, unbegun.backwards = options.seed == 1;
+    gridDim = grid, blockDim = b;
     block.kernel = name, block.arguments = uintptr_t(args), block.arguments_end = block.arguments + args_bytes;
     block.dynamic_bytes = shared_bytes;
     failure.clear();
     std::mt19937 rng(options.seed);
-    order = numbered<int>(size_t(b.x) * b.y * b.z);
+    running.order = numbered<int>(size_t(b.x) * b.y * b.z);
     auto blocks = numbered<uint64_t>(size_t(grid.x) * grid.y * grid.z);
     if (options.seed > 1) std::shuffle(blocks.begin(), blocks.end(), rng);
     if (options.sample) blocks = sampled_blocks(name, grid, b, shared_bytes);
-    blocks_in_all = blocks.size(), blocks_begun = 0;
+    running.blocks_in_all = blocks.size(), running.blocks_begun = 0;
     number_threads();
     check_launch_start();
+    std::vector<ParkedBlock> parked;
     for (uint64_t i : blocks) {
         blockIdx = {unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y)};
         block.id = i;
         run_block(rng);
         if (!failure.empty()) throw Fault(std::exchange(failure, {}));
+        if (block.alive) parked.emplace_back(), number_threads();
     }
-}
-
-// ------------------------------------------------------------------------------------------------------ cp.async
-
-// The copy happens when the thread waits for it, as late as the rules allow: without the wait, stale bytes are read.
-void copy_async(void* shared, const void* global, size_t bytes, const void* where) {
-    Copy copy{shared, global, bytes, block.current->groups, where};
-    copy_issued(copy);
-    block.current->copies.push_back(copy);
-}
-void copy_commit() { ++block.current->groups; }
-void copy_wait(int left) {
-    auto& copies = block.current->copies;
-    auto landed = copies.begin();
-    for (; landed != copies.end() && landed->group < block.current->groups - left; ++landed) {
-        copy_landed(*landed);
-        if (landed->from)
-            std::memcpy(landed->to, landed->from, landed->bytes);
-        else
-            std::memset(landed->to, 0, landed->bytes);  // the zero fill of a source of size 0
+    while (!parked.empty()) {  // all wait at the grid's barrier
+        if (parked.size() < blocks.size())
+            throw Fault("deadlock: " + std::to_string(parked.size()) + " blocks wait at the grid's barrier, and " +
+                        std::to_string(blocks.size() - parked.size()) + " have ended\n  kernel " + name);
+        std::vector<ParkedBlock> again;
+        for (auto& one : parked) {
+            one.go_on();
+            run_block(rng, true);
+            if (!failure.empty()) throw Fault(std::exchange(failure, {}));
+            if (block.alive) again.emplace_back();
+        }
+        parked = std::move(again);
     }
-    copies.erase(copies.begin(), landed);
 }
 }  // namespace emu

@@ -15,7 +15,7 @@ extern "C" __attribute__((visibility("hidden"))) char __start_emu_shared[], __st
 
 namespace emu {
 
-enum State { READY, AT_BARRIER, AT_WARP, DONE, GATHERING };
+enum State { READY, AT_BARRIER, AT_WARP, DONE, GATHERING, AT_GRID };
 constexpr size_t MOST_SHARED = 227 * 1024;  // bytes of a block on any GPU
 
 struct Copy {  // a cp.async that was issued and not yet waited for
@@ -69,10 +69,57 @@ struct Block {
     std::vector<Warp> warps;
     size_t dynamic_bytes = 0;
     ThreadState* current = nullptr;
-    int alive = 0, waiting = 0, votes = 0;
+    int alive = 0, waiting = 0, votes = 0, at_grid = 0;
     bool progress = false;
     uint64_t clock = 0, synced = 0;  // ticks at every barrier and never goes back; synced: at the last of the block
     std::vector<Acquired> acquired;  // what all its threads know of other blocks since their last barrier
+};
+
+// The launch that runs.
+struct Running {
+    Thread body = nullptr;
+    bool loops = false;  // the body runs all the threads that may begin on its stack, not one
+    void* args = nullptr;
+    uint64_t blocks_in_all = 0, blocks_begun = 0;
+    std::vector<int> order;  // of the threads of a block
+    size_t position = 0;     // in it, of the thread that runs
+    bool in_line = false;    // no thread of the block has had to wait: each begins where the last one ended
+};
+
+// The shared memory of a block, while another one runs.
+class SharedCopy {
+    std::vector<char> dynamic;
+    std::vector<std::pair<bool, std::vector<char>>> variables;
+
+  public:
+    SharedCopy();
+    void restore() const;
+};
+
+// A block that waits while others run: at the barrier of the grid.
+class ParkedBlock {
+    Block parked;
+    uint3 index;
+    SharedCopy memory;
+
+  public:
+    ParkedBlock();
+    void go_on();
+};
+
+// A launch that waits, as long as this lives, for another that one of its threads asked for.
+class Suspended {
+    ThreadState& thread;
+    SharedCopy memory;
+    Block waiting;
+    Running launch;
+    uint3 index, of_block;
+    dim3 threads, blocks;
+    size_t most_shared;
+
+  public:
+    Suspended();
+    ~Suspended();
 };
 
 struct Options {
@@ -91,6 +138,7 @@ struct Fault : std::runtime_error {
 };
 
 extern Block block;
+extern Running running;
 extern Options options;
 extern char dynamic_memory[];
 
@@ -101,6 +149,7 @@ std::string place(const void* code_address);  // "@0x123": the caller of the mod
 std::string text(uint3);
 std::string waiting_threads();  // who waits where, of the block that runs
 bool on_kernel();               // a thread of a kernel runs now
+ThreadState& current();         // it
 bool gather();                  // lanes that gather at one line go on as a group, where nobody can run
 bool complete_collectives();    // lanes may have ended since others of their warp began to wait for them
 uint64_t resumed();             // how often any thread was

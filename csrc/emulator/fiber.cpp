@@ -80,7 +80,11 @@ void Fiber::start(void (*entry)()) {
     sp = frame;
 }
 
-void Fiber::resume() { emu_switch(&resumer_sp, sp); }
+void Fiber::resume() {
+    void* outer = resumer_sp;  // of a launch that waits for this one
+    emu_switch(&resumer_sp, sp);
+    resumer_sp = outer;
+}
 
 void Fiber::finish() {
     if (stack) free_stacks.push_back(stack);

@@ -95,14 +95,18 @@ def digest(*parts: str | bytes) -> str:
     return hashlib.sha256(joined).hexdigest()[:16]
 
 
-def runtime() -> list[Path]:
-    """Return the objects of the runtime; they are compiled at the first use and after a change of their sources."""
+def runtime(blas: bool = False) -> list[Path]:
+    """Return the objects of the runtime; they are compiled at the first use and after a change of their sources.
+
+    blas: with those of cuBLAS, which few files need.
+    """
     compiler = find_gxx()
     sources = sorted([*CSRC.glob("emulate/*.cpp"), *CSRC.glob("emulator/*.cpp")])
     sources.sort(key=lambda s: s.stem == "process")  # last: what it does at the end comes before others are destroyed
     headers = sorted([*CSRC.glob("emulate/*.h"), *CSRC.glob("emulator/*.h")])
     name = digest(compiler, *RUNTIME, *(f.read_bytes() for f in [*sources, *headers]))
     folder = cache() / f"runtime-{name}"
+    sources = [s for s in sources if blas or s.stem != "cublas"]
     jobs = [BuildJob(s, [compiler, *BASE, *RUNTIME, "-c", str(s)]) for s in sources]
     objects = [folder / f"{s.parent.name}_{s.stem}.o" for s in sources]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -126,16 +130,17 @@ def compiled(path: Path, options: Options, entry: str = "") -> tuple[Path, tuple
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a CUDA file")
-    compiler, objects = find_gxx(), runtime()
+    compiler = find_gxx()
     with tempfile.TemporaryDirectory(dir=cache()) as scratch:
         made = translated(path, options.folders, Path(scratch))
+        headers = [f.read_bytes() for f in made.included]
+        objects = runtime(blas=any(b"cublas_v2.h" in said for said in (made.text.encode("utf-8", "replace"), *headers)))
         watched = options.check or options.profile or options.sample
         flags = [*(INSTRUMENTED if watched else FAST), *(OVERFLOW if options.check else [])]
         flags += STEPWISE if made.volatile and not watched else []
         flags += [f"-I{f}" for f in (path.parent, *options.folders)] + [f"-D{d}" for d in options.defines]
         flags += ["-Dmain=emu_main_of_the_file"] if entry else []
         text = f'{made.text}\n#line 1 "entry"\n#undef main\n{entry}\n' if entry else made.text
-        headers = [f.read_bytes() for f in made.included]
         said = text.replace(scratch, "")  # where translated headers lie, another folder each time
         name = digest(*map(str, objects), said, *headers, *flags, *LINK)
         program = cache() / f"{path.stem[:40]}-{name}"
@@ -225,7 +230,10 @@ def read_report(report: Path, code: int, program: Path) -> Report:
         what = "" if code < 128 else f"the program was killed (exit code {code})"
         return Report(code, what, (), ())
     found = json.loads(report.read_text("utf-8", errors="replace"))
-    messages = located("\0".join([found["what"], *found["notes"]]), str(program)).split("\0")
+    said = re.sub(r"@St5tuple\w+", "", "\0".join([found["what"], *found["notes"]]))  # types of a sampled launch
+    messages = located(said, str(program)).split("\0")
+    for launch in found["launches"]:
+        launch["kernel"], _, launch["types"] = launch["kernel"].partition("@")
     launches = tuple(with_lines(launch, str(program)) for launch in found["launches"])
     return Report(code, messages[0], tuple(messages[1:]), tuple(profile(found["profile"], program)), launches)
 

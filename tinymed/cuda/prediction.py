@@ -7,12 +7,14 @@
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from math import log
 from pathlib import Path
 from typing import Any
 
-from .build import CSRC
+from .build import CSRC, run
 from .gpus import GPU
 from .machine_code import BasicBlock, Kernel
 from .ptxas import Usage
@@ -48,14 +50,53 @@ def predictions(
 
 
 def code_of(kernels: Sequence[Kernel], launch: Launch) -> Kernel:
-    """Return the kernel that a launch runs: of its name, and of what it accesses on which lines, by how many bytes."""
+    """Return the kernel that a launch runs: of its name, of its arguments' types, and of what it accesses where."""
     name = kernel_name(launch.kernel)
     candidates = [k for k in kernels if re.search(rf"\d{name}(?![a-z_0-9])", k.name)] or [
         k for k in kernels if name in k.name
     ]
     if not candidates:
         raise Unknown(f"no machine code of the kernel {name}")
-    return min(candidates, key=lambda kernel: distance(kernel, launch))
+    other = mismatches([kernel.name for kernel in candidates], launch.types)
+    return min(zip(other, candidates, strict=True), key=lambda one: (one[0], distance(one[1], launch)))[1]
+
+
+def mismatches(kernels: Sequence[str], types: str) -> list[int]:
+    """Return how many arguments of a launch are of another type than each kernel's parameter.
+
+    Names and types are mangled; a pointer to what is constant counts as one to what is not, as arguments become that.
+    """
+    demangle = shutil.which("c++filt")
+    if not types or len(kernels) < 2 or demangle is None:
+        return [0] * len(kernels)
+    said = run([demangle, f"_Z1f{types}", *kernels]).splitlines()
+    given, *wanted = [  # the first one's parameter is a tuple of the types
+        parameters(re.sub(r" const\b", "", line)) for line in said
+    ]
+    given = parameters(f"({given[0].removeprefix('std::tuple<')[:-1]})")
+    return [sum(a != b for a, b in zip_longest(given, one)) for one in wanted]
+
+
+def parameters(text: str) -> list[str]:
+    """Return the types in the last parentheses of a demangled name.
+
+    Example:
+        >>> parameters("void k<float, (A)1>(A<int, 2>, float*)")
+        ['A<int, 2>', 'float*']
+    """
+    depth, end, found = 0, len(text), list[str]()
+    for i in range(len(text) - 1, -1, -1):
+        closes = text[i] in ")>"
+        depth += closes
+        if text[i] == ")" and depth == 1:
+            end = i
+        if (text[i] == "," or text[i] == "(") and depth == 1:
+            found.insert(0, text[i + 1 : end].strip())
+            end = i
+            if text[i] == "(":
+                break
+        depth -= text[i] in "(<"
+    return [one for one in found if one]
 
 
 def kernel_name(text: str) -> str:

@@ -54,7 +54,7 @@ class Constants:
 
 
 FITTED = Constants()
-ERROR = 0.195  # median of |log(predicted / measured)| where nothing was fitted: docs/timing.md
+ERROR = 0.175  # median of |log(predicted / measured)| where nothing was fitted: docs/timing.md
 
 
 def error_text() -> str:
@@ -67,7 +67,7 @@ class Launch:
     """A launch as the emulator sampled it: numbers are of one block, on average over those that ran.
 
     rows: (file, line, shared, write, requests of warps, bytes of one lane over these requests), for one block too;
-    places: (file, line, barrier, warps that came).
+    places: (file, line, barrier, warps that came).  types: of the arguments, a mangled std::tuple, or nothing.
     """
 
     kernel: str
@@ -77,6 +77,7 @@ class Launch:
     numbers: dict[str, float]
     rows: tuple[tuple[str, int, bool, bool, float, float], ...]
     places: tuple[tuple[str, int, bool, float], ...]
+    types: str = ""
 
     @property
     def warps(self) -> int:
@@ -98,7 +99,7 @@ def launch_of(sample: dict[str, Any]) -> Launch:
         (re.sub(".*/", "", f), at, bool(barrier), threads / n / lanes) for f, at, barrier, threads in sample["places"]
     )
     grid, block = tuple(sample["grid"]), tuple(sample["block"])
-    return Launch(sample["kernel"], grid, block, sample["dynamic"], numbers, rows, places)
+    return Launch(sample["kernel"], grid, block, sample["dynamic"], numbers, rows, places, sample.get("types", ""))
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ DROPPED = re.compile(  # what the runtime's own header brings
     r"|sm_\d+_\w+|crt/\w+|cuda_device_runtime_api|channel_descriptor|cooperative_groups/(reduce|scan))\.h"
 )
 LIBRARIES = re.compile(
-    r"(omp\.h|thrust|cub|cutlass|cute|cuda/|nvtx3|nv/|GL|curand|cublas|cufft|cusparse|cusolver|cudnn|nvrtc|npp|nccl|nvml"
-    r"|nvToolsExt|mma\.h|texture_|surface_|cudaGL|cuda_gl|cuda_texture|cuda_pipeline|cooperative_groups/(?!reduce|scan))"
+    r"(omp\.h|thrust|cub/|cutlass|cute|cuda/|nvtx3|nv/|GL|curand|cublas(?!_v2\.h$)|cufft|cusparse|cusolver|cudnn|nvrtc"
+    r"|npp|nccl|nvml|nvToolsExt|mma\.h|texture_|surface_|cudaGL|cuda_gl|cuda_texture|cuda_pipeline|cooperative_groups/(?!reduce|scan))"
 )
 SPECIFIERS = {"static", "extern", "const", "volatile", "inline", "constexpr", "typename", "unsigned", "signed"}
 
@@ -27,6 +27,9 @@ SPECIFIERS = {"static", "extern", "const", "volatile", "inline", "constexpr", "t
 HOST_OR_DEVICE = re.compile(
     r"#\s*(?:ifn?def\s+__CUDA_ARCH__|(?:el)?if\s+!?\s*defined\s*\(?\s*__CUDA_ARCH__\s*\)?)\s*(?://.*|/\*.*)?"
 )
+
+
+NAME_OF_KERNEL = re.compile(r"__global__\b[^;{}()]*?(?:__launch_bounds__\s*\([^)]*\)[^;{}()]*?)?\b(\w+)\s*\(")
 
 
 class Refused(Exception):
@@ -259,6 +262,29 @@ def rewrite_device_variables(code: Code) -> None:
 # ------------------------------------------------------------------------------------------------- kernels, PTX
 
 
+def rewrite_addresses(code: Code, kernels: set[str]) -> None:
+    """Write each `(void*)kernel` so that the runtime learns how the kernel at that address is called."""
+    for at in reversed([i for i in range(len(code)) if code[i] in kernels]):
+        first = at - 1 if code[at - 1] == "&" else at
+        cast = [code[k] for k in range(first - 5, first)]
+        if cast[1:] != ["(", "void", "*", ")"] and cast != ["(", "const", "void", "*", ")"]:
+            continue
+        first -= 5 if cast[1] == "const" else 4
+        last = at + 1
+        if code[last] == "(":
+            continue  # what a call returns
+        if code[last] == "<":
+            depth = 0
+            while last < len(code):
+                depth += (code[last] == "<") - (code[last] == ">")
+                last += 1
+                if not depth:
+                    break
+        kernel = " ".join(code.between(at, last).split())
+        said = kernel.replace('"', "'")
+        code.replace(first, last, f'::emu::kernel_address("{said}", {kernel})')
+
+
 def find_kernels(code: Code) -> list[Kernel]:
     """Return the kernels that a segment defines, and let those with __launch_bounds__ ask for it."""
     found = []
@@ -335,6 +361,7 @@ class Translator:
         self.headers: dict[Path, Path] = {}
         self.kernels: list[Kernel] = []
         self.volatile = False
+        self.names: set[str] = set()  # of kernels, those that are only declared among them
 
     def translate(self, path: Path) -> Translation:
         """Return a translated file; the headers that it includes are written."""
@@ -344,6 +371,7 @@ class Translator:
     def text_of(self, path: Path) -> str:
         """Return the translated text of one file."""
         source = path.read_text("utf-8", errors="surrogateescape").replace("\r\n", "\n").removeprefix("\ufeff")
+        self.names |= set(NAME_OF_KERNEL.findall(source))
         made, line = [f'#line 1 "{str(path).replace(chr(34), "")}"\n'], 1
         for directive, text in segments(source):
             made.append(self.directive(text, path, line) if directive else self.code(text, line))
@@ -353,6 +381,7 @@ class Translator:
     def code(self, text: str, line: int, whole: bool = True) -> str:
         """Return the translation of a piece of code."""
         code = Code(text, line)
+        rewrite_addresses(code, self.names)
         self.volatile |= any(code[i] == "volatile" and code[i - 1] not in ("asm", "__asm__") for i in range(len(code)))
         rewrite_ptx(code)
         self.kernels += find_kernels(code)
