@@ -5,8 +5,8 @@
     python benchmarks/systems.py DATA RUNS --list       prints the commands, and trains nothing
     python benchmarks/systems.py DATA RUNS --collect    only collects: benchmarks/results/systems.json
 
-DATA holds one folder a data set.  Small sizes, narrow widths and few epochs: a minute or two of one core each, chosen
-before the test part was looked at, one seed.
+DATA holds one folder a data set.  Small sizes, narrow widths and few epochs: minutes of one core each, chosen before
+the test part was looked at, one seed.  A row of which RUNS holds no run stays in the results as it was.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import restoration
 from peers import machine, save
 
 RESULT = Path(__file__).resolve().parent / "results" / "systems.json"
@@ -29,6 +30,7 @@ TUMOUR = (
     "--scale 0.9,1.1 --contrast 0.2"
 )
 MEMBRANE = "--task segmentation --data DATA/em_membranes_isbi2012"
+OBJECTS = "--patch 128 --batch 4 --per-image 8 --flip --normalise"
 DIGITS = (
     "--recipe paper --data DATA/mnist --positive 1 --size 28 --grey --head softmax --batch 100 --epochs 2 "
     "--option hidden=300 --backend numpy"
@@ -38,6 +40,12 @@ SAMPLED = (
     "--epochs 10 --head softmax --flip --schedule cosine --seed 1 --backend numpy "
     "--data DATA/busi_ultrasound/splits.csv"
 )
+VOLUME = "--task segmentation --data DATA/hippocampus_3d --patch 32,48,32"
+PARTS = "--labels 0=background,1=anterior,2=posterior"
+WARPED = "--rotate 10 --elastic 1.5 --contrast 0.1"
+UNET3D = f"train unet3d {VOLUME} --option padding=same --option base=4 --lr 0.003 --batch 4"
+TISSUE = TUMOUR.replace("--task", "--size 64 --batch 16 --task", 1)
+NOISE = "train denoising_autoencoder --task denoising --data DATA/chest_xray --option base=32 --per-image 2 --flip"
 SHAPE = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
     "--batch 32 --loss dice --flip --rotate 15 --normalise"
@@ -68,27 +76,67 @@ ROWS = {  # name of the run -> command
     "rbm": "pretrain mlp --data DATA/mnist --epochs 3 --option hidden=300",
     "rbmrandom": f"train mlp {DIGITS}",
     "rbmtuned": f"train mlp {DIGITS} --init RUNS/rbm/weights.safetensors",
+    "dcan": f"train dcan {MEMBRANE} --labels 0=membrane,255=cell {OBJECTS} --epochs 10 --option width=0.125",
+    "dcan-objects": "evaluate RUNS/dcan --postprocess auto-objects --json",
+    "two-classes": f"train unet_bn {MEMBRANE} --labels 0=membrane,255=cell {OBJECTS} --epochs 10 --option base=8",
+    "two-classes-objects": "evaluate RUNS/two-classes --postprocess auto-objects --json",
+    "organ": f"{UNET3D} --labels 0=background,1=hippocampus,2=hippocampus --epochs 3",
+    "organs": "predict RUNS/organ DATA/hippocampus_3d/images --postprocess largest,fill",
+    "alone": f"{UNET3D} --labels 0=background,1=background,2=posterior --epochs 3",
+    "inside": f"{UNET3D} --labels 0=background,1=background,2=posterior --epochs 3 --inside RUNS/organs",
+    "cascade": "compare RUNS/inside RUNS/alone",
+    "cascade-crf": "evaluate RUNS/inside --crf auto --json",
+    "sweep": "sweep DATA/malaria --positive parasitized --size 50 --grid lr=1e-4,1e-3,1e-2 --epochs 10",
+    "vnet": f"train vnet {VOLUME} {PARTS} {WARPED} --option base=4 --loss dice --epochs 6 --lr 0.003",
+    "convlstm": f"train unet_convlstm {VOLUME} {PARTS} {WARPED} --option base=4 --loss jaccard --epochs 4 --lr 0.003",
+    "triplanar": (
+        f"train triplanar --task segmentation --data DATA/hippocampus_3d {PARTS} --per-image 32 --batch 64 --epochs 4"
+    ),
+    "unetsmall": f"train unet_small {TISSUE} --epochs 10",
+    "fcn8s": f"train fcn8s {TISSUE} --option width=0.125 --epochs 10",
+    "fcn16s": f"train fcn16s {TISSUE} --option width=0.125 --epochs 10",
+    "fcn32s": f"train fcn32s {TISSUE} --option width=0.125 --epochs 10",
+    "fcn8s-vgg19": f"train fcn8s {TISSUE} --option encoder=vgg19 --option width=0.125 --epochs 10",
+    "denoise-gaussian": f"{NOISE} --epochs 10",
+    "denoise-poisson": f"{NOISE} --epochs 5 --corruption poisson",
+    "denoise-speckle": f"{NOISE} --epochs 5 --corruption speckle",
+    "denoise-salt": f"{NOISE} --epochs 5 --corruption salt_pepper",
+    "handmade": (
+        "compare --models dcnn svm@hog+lbp --data DATA/busi_ultrasound/splits.csv --positive malignant --size 64 --grey"
+    ),
+    "localiser": f"train avendi_localiser --option full_size=true {SHAPE} --epochs 30",
+    "n4": (f"train ciresan_n4 {MEMBRANE} --labels 255=cell,0=membrane --option width=0.5 --batch 32 --epochs 5 --flip"),
+    "cnn3": (
+        f"train kumar_cnn3 {MEMBRANE} --labels 0=membrane,255=cell --boundary 2 --option width=0.25 --batch 32 "
+        "--epochs 10 --flip"
+    ),
+    "cnn3-objects": "evaluate RUNS/cnn3 --postprocess auto-objects --json",
     "cls-none": SAMPLED,
     "cls-swa": f"{SAMPLED} --average swa",
     "cls-under": f"{SAMPLED} --sampling under",
     "cls-effective": f"{SAMPLED} --sampling effective --effective-beta 0.99",
 }
 FIGURES = (
-    *("n", "accuracy", "balanced_accuracy", "auc", "dice", "psnr", "mse"),
-    *("per_class", "floors", "suggestion", "lowest_at", "history", "rows", "differences"),
+    *("n", "accuracy", "balanced_accuracy", "auc", "dice", "aji", "psnr", "ssim", "mse", "best_filter"),
+    *("per_class", "floors", "suggestion", "lowest_at", "history", "rows", "differences", "measures", "refinement"),
 )
-KINDS = ("metrics.json", "lr_find.json", "pretrain.json", "sweep.json", "compare.json")
+PRINTED = "evaluate.json"  # what `evaluate` and nothing else prints
+KINDS = ("metrics.json", "lr_find.json", "pretrain.json", "sweep.json", "compare.json", "paired.json", PRINTED)
 
 
 def command(name: str, data: Path, runs: Path) -> list[str]:
     """Return the arguments of `tinymed` of a row."""
     words = [word.replace("DATA/", f"{data}/").replace("RUNS/", f"{runs}/") for word in shlex.split(ROWS[name])]
-    loading = [] if words[0] == "pretrain" else ["--threads", "1", "--workers", "0"]
-    return [*words, *loading, "--out", str(runs / name)]
+    kind, paired = words[0], words[0] == "compare" and "--models" not in words
+    threads = [] if kind in ("pretrain", "predict") or paired else ["--threads", "1"]
+    workers = [] if kind in ("pretrain", "predict", "evaluate") or paired else ["--workers", "0"]
+    return [*words, *threads, *workers, *([] if kind == "evaluate" else ["--out", str(runs / name)])]
 
 
 def result(folder: Path) -> Path:
-    """Return the file that a finished run of a row leaves."""
+    """Return the file that a finished run of a row leaves; of masks the folder."""
+    if folder.is_dir() and not (folder / "config.json").exists() and any(folder.glob("*.nii.gz")):
+        return folder
     return next((folder / kind for kind in KINDS if (folder / kind).exists()), folder / KINDS[0])
 
 
@@ -96,7 +144,11 @@ def train(name: str, data: Path, runs: Path) -> None:
     """Run a row's command unless its result is there."""
     if not result(runs / name).exists():
         line = [sys.executable, "-m", "tinymed", *command(name, data, runs)]
-        subprocess.run(line, env=os.environ | dict.fromkeys(THREADS, "1"), check=True, stdout=subprocess.DEVNULL)
+        environment = os.environ | dict.fromkeys(THREADS, "1")
+        done = subprocess.run(line, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+        if ROWS[name].startswith("evaluate"):
+            (runs / name).mkdir(parents=True, exist_ok=True)
+            (runs / name / PRINTED).write_text(done.stdout, "utf-8")
 
 
 def figures(found: dict[str, Any]) -> dict[str, Any]:
@@ -105,14 +157,29 @@ def figures(found: dict[str, Any]) -> dict[str, Any]:
     return kept | {f"{key}_interval": found[f"{key}_interval"] for key in kept if f"{key}_interval" in found}
 
 
-def collect(runs: Path) -> list[dict[str, Any]]:
-    """Return a row for each finished run: the command, and what it reached on test, or where none is looked at."""
-    rows = []
+def measured(file: Path) -> dict[str, Any]:
+    """Return what a finished run reached on test, or where none is looked at; of noise, beside classical filters."""
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    config = file.parent / "config.json"
+    if config.exists() and json.loads(config.read_text("utf-8")).get("task") == "denoising":
+        return restoration.compare(file.parent)
+    return dict(found.get("test", found))
+
+
+def collect(runs: Path, before: list[dict[str, Any]], now: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each finished run: the command, what it reached, and where and when it was measured.
+
+    before: The rows that there were.  One of which RUNS holds no run, or the same figures, stays as it is.
+    """
+    rows, old = [], {row["row"]: row for row in before}
     for name, options in ROWS.items():
-        file = result(runs / name)
-        if file.exists():
-            found = json.loads(file.read_text("utf-8"))
-            rows.append({"row": name, "command": f"tinymed {options}", **figures(found.get("test", found))})
+        file, row = result(runs / name), old.get(name)
+        if file.is_file():
+            found = {"row": name, "command": f"tinymed {options}", **figures(measured(file))}
+            if row is None or {key: row[key] for key in row if key != "measured"} != found:
+                row = found | {"measured": now}
+        if row is not None:
+            rows.append(row)
     return rows
 
 
@@ -130,7 +197,10 @@ def main() -> None:
         return
     for name in [] if o.collect else chosen:
         train(name, o.data, o.runs)
-    save(RESULT, {"machine": machine(), "rows": collect(o.runs)})
+    before = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {"rows": []}
+    now = machine()
+    rows = collect(o.runs, before["rows"], {key: now[key] for key in ("processor", "date", "commit")})
+    save(RESULT, {"machine": before.get("machine", now), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ import peers  # noqa: E402
 import results_table  # noqa: E402
 import segmentation  # noqa: E402
 import shapes  # noqa: E402
+import slices_and_volumes  # noqa: E402
+import systems  # noqa: E402
 
 
 def parameters(case, with_norms):
@@ -157,3 +159,71 @@ class TestSegmentation:
             [".400", ".600 (.500 to .700)", "yes", "3.2"],
             [".550", ".600 (.500 to .700)", "no", "3.2"],
         ]
+
+
+class TestSystems:
+    NOW = {"processor": "this", "date": "2026-01-02", "commit": "abc"}
+
+    def run(self, folder, name, accuracy):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "metrics.json").write_text(json.dumps({"test": {"n": 4, "accuracy": accuracy}}))
+
+    def test_a_row_without_a_run_stays_as_it_was(self, tmp_path):
+        before = [{"row": "vgg16", "accuracy": 0.9}, {"row": "alexnet", "command": "old", "accuracy": 0.5}]
+        self.run(tmp_path, "alexnet", 0.75)
+        rows = systems.collect(tmp_path, before, self.NOW)
+        assert [row["row"] for row in rows] == ["alexnet", "vgg16"]
+        assert rows[0]["accuracy"] == 0.75
+        assert rows[0]["measured"] == self.NOW
+        assert rows[1] == before[0]
+
+    def test_a_figure_keeps_the_date_of_its_measurement(self, tmp_path):
+        self.run(tmp_path, "alexnet", 0.75)
+        first = systems.collect(tmp_path, [], self.NOW)
+        assert systems.collect(tmp_path, first, self.NOW | {"date": "2027-01-01"}) == first
+
+    @pytest.mark.parametrize("name", systems.ROWS)
+    def test_each_command_is_one_of_tinymed_with_its_folders_filled_in(self, name):
+        words = systems.command(name, Path("data"), Path("runs"))
+        assert words[0] in ("train", "compare", "evaluate", "lr-find", "predict", "pretrain", "sweep")
+        assert not [word for word in words if word.startswith(("DATA", "RUNS"))]
+        assert ("--out" in words) == (words[0] != "evaluate")
+
+
+class TestSlicesAndVolumes:
+    def test_slices_are_put_together_before_dice(self, tmp_path, monkeypatch):
+        from types import SimpleNamespace
+
+        from tinymed.tasks.inference import case_scores
+        from tinymed.train.run import Run
+
+        mask = np.array([[[1, 1], [1, 2]], [[1, 0], [2, 0]]])
+        found = np.array(
+            [[[1, 1], [1, 0]], [[0, 0], [2, 2]]]
+        )  # of the first class 3 of 4, of the second 1 of 2, 1 too many
+
+        def cases(mask, found, names):
+            scores = np.eye(3)[found].transpose(0, 3, 1, 2)
+            return [SimpleNamespace(name=n, mask=m, scores=s) for n, m, s in zip(names, mask, scores, strict=True)]
+
+        listed = cases(mask, found, ["images/a_001-000.png", "images/a_001-001.png"])
+        monkeypatch.setattr(case_scores, "scored_cases", lambda predict, images: listed)
+        task = SimpleNamespace(predictor=lambda config, model: None)
+        run = SimpleNamespace(task=task, config=None, load_model=lambda: None, images=lambda: None)
+        monkeypatch.setattr(Run, "open", lambda folder: run)
+        dice = slices_and_volumes.dice_of_volumes(tmp_path)
+        assert list(dice) == ["a_001"]
+        assert dice["a_001"] == pytest.approx([6 / 7, 2 / 4])
+
+    def test_the_difference_is_paired_and_volumes_have_to_be_the_same(self):
+        one, two = (
+            {"a": np.array([0.8, 0.6]), "b": np.array([0.6, 0.6])},
+            {"b": np.array([0.5, 0.7]), "a": np.array([0.7, 0.7])},
+        )
+        first, second = slices_and_volumes.compare(one, two)
+        assert first["slices"] == pytest.approx(0.7)
+        assert first["volumes"] == pytest.approx(0.6)
+        assert first["difference_interval"] == pytest.approx([0.1, 0.1])
+        assert second["difference"] == pytest.approx(-0.1)
+        with pytest.raises(ValueError, match="not the same ones"):
+            slices_and_volumes.compare(one, {"a": np.array([0.5, 0.5])})
