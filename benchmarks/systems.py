@@ -10,6 +10,7 @@ the test part was looked at, one seed.  A row of which RUNS holds no run stays i
 """
 
 import argparse
+import csv
 import json
 import os
 import shlex
@@ -45,6 +46,9 @@ PARTS = "--labels 0=background,1=anterior,2=posterior"
 WARPED = "--rotate 10 --elastic 1.5 --contrast 0.1"
 UNET3D = f"train unet3d {VOLUME} --option padding=same --option base=4 --lr 0.003 --batch 4"
 TISSUE = TUMOUR.replace("--task", "--size 64 --batch 16 --task", 1)
+BREAST = "--data DATA/breast_histology_idc --positive idc"
+TRANSFER = "--size 50 --option width=0.25 --head softmax --lr 5e-4 --flip"
+FEWER = TUMOUR.replace("DATA/busi_ultrasound", "RUNS/fewer.csv")
 NOISE = "train denoising_autoencoder --task denoising --data DATA/chest_xray --option base=32 --per-image 2 --flip"
 SHAPE = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
@@ -87,30 +91,42 @@ ROWS = {  # name of the run -> command
     "cascade": "compare RUNS/inside RUNS/alone",
     "cascade-crf": "evaluate RUNS/inside --crf auto --json",
     "sweep": "sweep DATA/malaria --positive parasitized --size 50 --grid lr=1e-4,1e-3,1e-2 --epochs 10",
+    "swept": "evaluate RUNS/sweep/lr=0.01/seed-0 --json",  # what val chose
     "vnet": f"train vnet {VOLUME} {PARTS} {WARPED} --option base=4 --loss dice --epochs 6 --lr 0.003",
     "convlstm": f"train unet_convlstm {VOLUME} {PARTS} {WARPED} --option base=4 --loss jaccard --epochs 4 --lr 0.003",
     "triplanar": (
         f"train triplanar --task segmentation --data DATA/hippocampus_3d {PARTS} --per-image 32 --batch 64 --epochs 4"
     ),
-    "unetsmall": f"train unet_small {TISSUE} --epochs 10",
-    "fcn8s": f"train fcn8s {TISSUE} --option width=0.125 --epochs 10",
-    "fcn16s": f"train fcn16s {TISSUE} --option width=0.125 --epochs 10",
-    "fcn32s": f"train fcn32s {TISSUE} --option width=0.125 --epochs 10",
-    "fcn8s-vgg19": f"train fcn8s {TISSUE} --option encoder=vgg19 --option width=0.125 --epochs 10",
-    "denoise-gaussian": f"{NOISE} --epochs 10",
-    "denoise-poisson": f"{NOISE} --epochs 5 --corruption poisson",
-    "denoise-speckle": f"{NOISE} --epochs 5 --corruption speckle",
-    "denoise-salt": f"{NOISE} --epochs 5 --corruption salt_pepper",
+    "unetsmall": f"train unet_small {TISSUE} --epochs 8",
+    "fcn8s": f"train fcn8s {TISSUE} --option width=0.125 --epochs 6",
+    "fcn16s": f"train fcn16s {TISSUE} --option width=0.125 --epochs 6",
+    "fcn32s": f"train fcn32s {TISSUE} --option width=0.125 --epochs 6",
+    "fcn8s-vgg19": f"train fcn8s {TISSUE} --option encoder=vgg19 --option width=0.125 --epochs 6",
+    "denoise-gaussian": f"{NOISE} --epochs 6",
+    "denoise-poisson": f"{NOISE} --epochs 3 --corruption poisson",
+    "denoise-speckle": f"{NOISE} --epochs 3 --corruption speckle",
+    "denoise-salt": f"{NOISE} --epochs 3 --corruption salt_pepper",
     "handmade": (
         "compare --models dcnn svm@hog+lbp --data DATA/busi_ultrasound/splits.csv --positive malignant --size 64 --grey"
     ),
     "localiser": f"train avendi_localiser --option full_size=true {SHAPE} --epochs 30",
-    "n4": (f"train ciresan_n4 {MEMBRANE} --labels 255=cell,0=membrane --option width=0.5 --batch 32 --epochs 5 --flip"),
+    "n4": (
+        f"train ciresan_n4 {MEMBRANE} --labels 255=cell,0=membrane --option width=0.25 --batch 32 --epochs 5 --flip"
+    ),
     "cnn3": (
         f"train kumar_cnn3 {MEMBRANE} --labels 0=membrane,255=cell --boundary 2 --option width=0.25 --batch 32 "
         "--epochs 10 --flip"
     ),
     "cnn3-objects": "evaluate RUNS/cnn3 --postprocess auto-objects --json",
+    "base": f"train dcnn_vgg16 {MALARIA} {TRANSFER} --epochs 6",
+    "frozen": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4 --init RUNS/base --freeze features",
+    "unfrozen": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4 --init RUNS/base",
+    "scratch": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4",
+    "frozen-scratch": "compare RUNS/frozen RUNS/scratch",
+    "gated": f"train gated_axial_unet {TUMOUR} --size 32 --batch 16 --epochs 3",
+    "axial": f"train axial_unet {TUMOUR} --size 32 --batch 16 --epochs 3",
+    "medt": f"train medt {FEWER} --size 128 --batch 4 --epochs 2",
+    "logo": f"train logo {FEWER} --size 128 --batch 4 --epochs 2",
     "cls-none": SAMPLED,
     "cls-swa": f"{SAMPLED} --average swa",
     "cls-under": f"{SAMPLED} --sampling under",
@@ -133,6 +149,20 @@ def command(name: str, data: Path, runs: Path) -> list[str]:
     return [*words, *threads, *workers, *([] if kind == "evaluate" else ["--out", str(runs / name)])]
 
 
+def write_fewer(data: Path, path: Path) -> None:
+    """Write a list of busi_ultrasound: every eighth image of train and of val, and all of test."""
+    root = data / "busi_ultrasound"
+    with (root / "splits.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    kept = [row for part in ("train", "val") for row in [r for r in rows if r["split"] == part][::8]]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "mask", "split"])
+        for row in [*kept, *(r for r in rows if r["split"] == "test")]:
+            writer.writerow([root / row["path"], root / row["mask"], row["split"]])
+
+
 def result(folder: Path) -> Path:
     """Return the file that a finished run of a row leaves; of masks the folder."""
     if folder.is_dir() and not (folder / "config.json").exists() and any(folder.glob("*.nii.gz")):
@@ -143,6 +173,8 @@ def result(folder: Path) -> Path:
 def train(name: str, data: Path, runs: Path) -> None:
     """Run a row's command unless its result is there."""
     if not result(runs / name).exists():
+        if "RUNS/fewer.csv" in ROWS[name] and not (runs / "fewer.csv").exists():
+            write_fewer(data, runs / "fewer.csv")
         line = [sys.executable, "-m", "tinymed", *command(name, data, runs)]
         environment = os.environ | dict.fromkeys(THREADS, "1")
         done = subprocess.run(line, env=environment, check=True, stdout=subprocess.PIPE, text=True)
