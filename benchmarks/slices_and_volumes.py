@@ -29,7 +29,7 @@ THREADS = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 CLASSES = ("anterior", "posterior")
 FLOORS = {"anterior": 0.67, "posterior": 0.52}  # a voxel-wise atlas of the training volumes
 RECIPE = (
-    "--task segmentation --labels 0=background,1=anterior,2=posterior --rotate 10 --contrast 0.1 --lr 0.003 --epochs 4"
+    "--task segmentation --labels 0=background,1=anterior,2=posterior --rotate 10 --contrast 0.1 --lr 0.003 --epochs 3"
 )
 RUNS = {  # name -> options; 32 slices of 32 x 48 are a patch of 32 x 48 x 32
     "slices": f"train unet_bn {RECIPE} --data RUNS/cut --patch 32,48 --option base=8 --option depth=3 --batch 64",
