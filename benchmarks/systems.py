@@ -111,7 +111,7 @@ ROWS = {  # name of the run -> command
     "handmade": (
         "compare --models dcnn svm@hog+lbp --data DATA/busi_ultrasound/splits.csv --positive malignant --size 64 --grey"
     ),
-    "localiser": f"train avendi_localiser --option full_size=true {SHAPE} --epochs 30",
+    "localiser": f"train avendi_localiser --option full_size=true {SHAPE} --epochs 20 --lr 0.0001",
     "n4": (
         f"train ciresan_n4 {MEMBRANE} --labels 255=cell,0=membrane --option width=0.25 --batch 32 --epochs 5 --flip"
     ),
@@ -122,6 +122,7 @@ ROWS = {  # name of the run -> command
     "cnn3-objects": "evaluate RUNS/cnn3 --postprocess auto-objects --json",
     "base": f"train dcnn_vgg16 {MALARIA} {TRANSFER} --epochs 6",
     "frozen": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4 --init RUNS/base --freeze features",
+    "unfrozen": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4 --init RUNS/base",
     "scratch": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4",
     "gated": f"train gated_axial_unet {TUMOUR} --size 32 --batch 16 --epochs 3",
     "axial": f"train axial_unet {TUMOUR} --size 32 --batch 16 --epochs 3",
