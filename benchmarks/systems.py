@@ -134,7 +134,20 @@ ROWS = {  # name of the run -> command
     "cls-effective": f"{SAMPLED} --sampling effective --effective-beta 0.99",
 }
 FIGURES = (
-    *("n", "accuracy", "balanced_accuracy", "auc", "dice", "aji", "psnr", "ssim", "mse", "best_filter"),
+    *(
+        "n",
+        "accuracy",
+        "balanced_accuracy",
+        "auc",
+        "dice",
+        "aji",
+        "map",
+        "precision@1",
+        "psnr",
+        "ssim",
+        "mse",
+        "best_filter",
+    ),
     *("per_class", "floors", "suggestion", "lowest_at", "history", "rows", "differences", "measures", "refinement"),
 )
 PRINTED = "evaluate.json"  # what `evaluate` and nothing else prints

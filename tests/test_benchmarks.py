@@ -15,6 +15,7 @@ import exceptions  # noqa: E402
 import op_peers  # noqa: E402
 import peers  # noqa: E402
 import results_table  # noqa: E402
+import retrieval  # noqa: E402
 import segmentation  # noqa: E402
 import shapes  # noqa: E402
 import slices_and_volumes  # noqa: E402
@@ -188,6 +189,11 @@ class TestSystems:
         assert words[0] in ("train", "compare", "evaluate", "lr-find", "predict", "pretrain", "sweep")
         assert not [word for word in words if word.startswith(("DATA", "RUNS"))]
         assert ("--out" in words) == (words[0] != "evaluate")
+
+
+def test_a_way_to_learn_an_embedding_without_a_run_keeps_its_row(tmp_path):
+    before = [{"learnt by": "triplet", "map": 0.7}, {"learnt by": "unknown"}]
+    assert retrieval.collect(tmp_path, before) == before[:1]
 
 
 class TestSlicesAndVolumes:
