@@ -49,6 +49,7 @@ TISSUE = TUMOUR.replace("--task", "--size 64 --batch 16 --task", 1)
 BREAST = "--data DATA/breast_histology_idc --positive idc"
 TRANSFER = "--size 50 --option width=0.25 --head softmax --lr 5e-4 --flip"
 FEWER = TUMOUR.replace("DATA/busi_ultrasound", "RUNS/fewer.csv")
+COARSE = f"{TUMOUR} --size 64 --batch 8 --option width=0.125 --epochs 8 --lr 0.0003"
 NOISE = "train denoising_autoencoder --task denoising --data DATA/chest_xray --option base=32 --per-image 2 --flip"
 SHAPE = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
@@ -100,10 +101,10 @@ ROWS = {  # name of the run -> command
         f"train triplanar --task segmentation --data DATA/hippocampus_3d {PARTS} --per-image 32 --batch 64 --epochs 4"
     ),
     "unetsmall": f"train unet_small {TISSUE} --epochs 6",
-    "fcn8s": f"train fcn8s {TISSUE} --option width=0.125 --epochs 5",
-    "fcn16s": f"train fcn16s {TISSUE} --option width=0.125 --epochs 5",
-    "fcn32s": f"train fcn32s {TISSUE} --option width=0.125 --epochs 5",
-    "fcn8s-vgg19": f"train fcn8s {TISSUE} --option encoder=vgg19 --option width=0.125 --epochs 5",
+    "fcn8s": f"train fcn8s {COARSE}",
+    "fcn16s": f"train fcn16s {COARSE}",
+    "fcn32s": f"train fcn32s {COARSE}",
+    "fcn8s-vgg19": f"train fcn8s {COARSE} --option encoder=vgg19",
     "denoise-gaussian": f"{NOISE} --epochs 6",
     "denoise-poisson": f"{NOISE} --epochs 3 --corruption poisson",
     "denoise-speckle": f"{NOISE} --epochs 3 --corruption speckle",
@@ -113,11 +114,11 @@ ROWS = {  # name of the run -> command
     ),
     "localiser": f"train avendi_localiser --option full_size=true {SHAPE} --epochs 20 --lr 0.0001",
     "n4": (
-        f"train ciresan_n4 {MEMBRANE} --labels 255=cell,0=membrane --option width=0.25 --batch 32 --epochs 5 --flip"
+        f"train ciresan_n4 {MEMBRANE} --labels 255=cell,0=membrane --option width=0.25 --batch 32 --epochs 4 --flip"
     ),
     "cnn3": (
         f"train kumar_cnn3 {MEMBRANE} --labels 0=membrane,255=cell --boundary 2 --option width=0.25 --batch 32 "
-        "--epochs 10 --flip"
+        "--epochs 6 --flip"
     ),
     "cnn3-objects": "evaluate RUNS/cnn3 --postprocess auto-objects --json",
     "base": f"train dcnn_vgg16 {MALARIA} {TRANSFER} --epochs 6",
@@ -208,7 +209,10 @@ def measured(file: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(file.read_text("utf-8"))
     config = file.parent / "config.json"
     if config.exists() and json.loads(config.read_text("utf-8")).get("task") == "denoising":
-        return restoration.compare(file.parent)
+        kept = file.parent / restoration.KEPT
+        if not kept.exists():
+            kept.write_text(json.dumps(restoration.compare(file.parent)), "utf-8")
+        return dict(json.loads(kept.read_text("utf-8")))
     return dict(found.get("test", found))
 
 

@@ -14,6 +14,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import exceptions  # noqa: E402
 import op_peers  # noqa: E402
 import peers  # noqa: E402
+import restoration  # noqa: E402
 import results_table  # noqa: E402
 import retrieval  # noqa: E402
 import segmentation  # noqa: E402
@@ -194,6 +195,26 @@ class TestSystems:
 def test_a_way_to_learn_an_embedding_without_a_run_keeps_its_row(tmp_path):
     before = [{"learnt by": "triplet", "map": 0.7}, {"learnt by": "unknown"}]
     assert retrieval.collect(tmp_path, before) == before[:1]
+
+
+def test_a_restored_picture_is_compared_with_filters_by_the_names_that_a_run_writes(tmp_path, monkeypatch):
+    from PIL import Image
+
+    from tinymed.cli import main
+
+    for part, count in (("train", 4), ("val", 2), ("test", 2)):
+        (tmp_path / "data" / part / "all").mkdir(parents=True)
+        for i in range(count):
+            pixels = np.full((24, 24), 40 + 10 * i, np.uint8)
+            pixels[6:14, 4 + i : 16] = 200
+            Image.fromarray(pixels).save(tmp_path / "data" / part / "all" / f"{part}{i}.png")
+    words = "train denoising_autoencoder --task denoising --option base=2 --patch-side 16 --epochs 1 --batch 2"
+    more = f"--backend numpy --workers 0 --data {tmp_path / 'data'} --out {tmp_path / 'run'}"
+    assert main([*words.split(), *more.split()]) == 0
+    monkeypatch.setattr(restoration, "FILTERS", {"median": {"side": (3,)}})
+    row = restoration.compare(tmp_path / "run")
+    assert row["best_filter"] == "median"
+    assert set(row["floors"]) == {"noisy", "median"}
 
 
 class TestSlicesAndVolumes:
