@@ -205,7 +205,7 @@ def test_a_restored_picture_is_compared_with_filters_by_the_names_that_a_run_wri
     for part, count in (("train", 4), ("val", 2), ("test", 2)):
         (tmp_path / "data" / part / "all").mkdir(parents=True)
         for i in range(count):
-            pixels = np.full((24, 24), 40 + 10 * i, np.uint8)
+            pixels = np.full((24, 24), 40 + 10 * i + len(part), np.uint8)
             pixels[6:14, 4 + i : 16] = 200
             Image.fromarray(pixels).save(tmp_path / "data" / part / "all" / f"{part}{i}.png")
     words = "train denoising_autoencoder --task denoising --option base=2 --patch-side 16 --epochs 1 --batch 2"
