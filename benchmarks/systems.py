@@ -16,11 +16,13 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import restoration
 from peers import machine, save
+from PIL import Image
 
 RESULT = Path(__file__).resolve().parent / "results" / "systems.json"
 THREADS = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
@@ -49,7 +51,7 @@ TISSUE = TUMOUR.replace("--task", "--size 64 --batch 16 --task", 1)
 BREAST = "--data DATA/breast_histology_idc --positive idc"
 TRANSFER = "--size 50 --option width=0.25 --head softmax --lr 5e-4 --flip"
 FEWER = TUMOUR.replace("DATA/busi_ultrasound", "RUNS/fewer.csv")
-COARSE = f"{TUMOUR} --size 64 --batch 8 --option width=0.125 --epochs 8 --lr 0.0003"
+COARSE = f"{TUMOUR} --size 64 --batch 8 --option width=0.125 --epochs 6 --lr 0.0003"
 NOISE = "train denoising_autoencoder --task denoising --data DATA/chest_xray --option base=32 --per-image 2 --flip"
 SHAPE = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
@@ -117,8 +119,8 @@ ROWS = {  # name of the run -> command
         f"train ciresan_n4 {MEMBRANE} --labels 255=cell,0=membrane --option width=0.25 --batch 32 --epochs 4 --flip"
     ),
     "cnn3": (
-        f"train kumar_cnn3 {MEMBRANE} --labels 0=membrane,255=cell --boundary 2 --option width=0.25 --batch 32 "
-        "--epochs 6 --flip"
+        "train kumar_cnn3 --task segmentation --data RUNS/middles --labels 0=membrane,255=cell --boundary 2 "
+        "--option width=0.25 --batch 32 --per-image 384 --epochs 1 --flip"
     ),
     "cnn3-objects": "evaluate RUNS/cnn3 --postprocess auto-objects --json",
     "base": f"train dcnn_vgg16 {MALARIA} {TRANSFER} --epochs 6",
@@ -166,16 +168,41 @@ def command(name: str, data: Path, runs: Path) -> list[str]:
 
 def write_fewer(data: Path, path: Path) -> None:
     """Write a list of busi_ultrasound: every eighth image of train and of val, and all of test."""
-    root = data / "busi_ultrasound"
-    with (root / "splits.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = listed(data / "busi_ultrasound")
     kept = [row for part in ("train", "val") for row in [r for r in rows if r["split"] == part][::8]]
+    write_list(path, [*kept, *(row for row in rows if row["split"] == "test")])
+
+
+def write_middles(data: Path, folder: Path, side: int = 96) -> None:
+    """Write em_membranes_isbi2012 with the middle of its val and test sections alone: windows there are slid."""
+    rows = listed(data / "em_membranes_isbi2012")
+    for row in rows:
+        for key in ("path", "mask"):
+            with Image.open(row[key]) as image:
+                left, top = ((n - side) // 2 for n in image.size)
+                box = (0, 0, *image.size) if row["split"] == "train" else (left, top, left + side, top + side)
+                row[key] = str((folder / key / Path(row[key]).name).relative_to(folder))
+                (folder / key).mkdir(parents=True, exist_ok=True)
+                image.crop(box).save(folder / row[key])
+    write_list(folder / "splits.csv", rows)
+
+
+def listed(root: Path) -> list[dict[str, str]]:
+    """Return the rows of a data set's list, with the whole paths of its files."""
+    with (root / "splits.csv").open(newline="") as file:
+        return [row | {key: str(root / row[key]) for key in ("path", "mask")} for row in csv.DictReader(file)]
+
+
+def write_list(path: Path, rows: Iterable[dict[str, str]]) -> None:
+    """Write a list of images, masks and parts."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "mask", "split"])
-        for row in [*kept, *(r for r in rows if r["split"] == "test")]:
-            writer.writerow([root / row["path"], root / row["mask"], row["split"]])
+        writer = csv.DictWriter(file, ["path", "mask", "split"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+WRITTEN: dict[str, Callable[[Path, Path], None]] = {"fewer.csv": write_fewer, "middles": write_middles}  # into RUNS
 
 
 def result(folder: Path) -> Path:
@@ -188,8 +215,9 @@ def result(folder: Path) -> Path:
 def train(name: str, data: Path, runs: Path) -> None:
     """Run a row's command unless its result is there."""
     if not result(runs / name).exists():
-        if "RUNS/fewer.csv" in ROWS[name] and not (runs / "fewer.csv").exists():
-            write_fewer(data, runs / "fewer.csv")
+        for what, write in WRITTEN.items():
+            if f"RUNS/{what} " in ROWS[name] and not (runs / what).exists():
+                write(data, runs / what)
         line = [sys.executable, "-m", "tinymed", *command(name, data, runs)]
         environment = os.environ | dict.fromkeys(THREADS, "1")
         done = subprocess.run(line, env=environment, check=True, stdout=subprocess.PIPE, text=True)

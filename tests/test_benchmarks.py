@@ -184,6 +184,23 @@ class TestSystems:
         first = systems.collect(tmp_path, [], self.NOW)
         assert systems.collect(tmp_path, first, self.NOW | {"date": "2027-01-01"}) == first
 
+    def test_sections_of_val_and_test_are_cut_to_their_middle(self, tmp_path):
+        from PIL import Image
+
+        root = tmp_path / "data" / "em_membranes_isbi2012"
+        root.mkdir(parents=True)
+        for name in ("a", "b"):
+            pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+            Image.fromarray(pixels).save(root / f"{name}.png")
+            Image.fromarray(255 - pixels).save(root / f"{name}-mask.png")
+        (root / "splits.csv").write_text("path,mask,split\na.png,a-mask.png,train\nb.png,b-mask.png,test\n")
+        systems.write_middles(tmp_path / "data", tmp_path / "out", side=4)
+        rows = (tmp_path / "out" / "splits.csv").read_text().splitlines()
+        assert rows == ["path,mask,split", "path/a.png,mask/a-mask.png,train", "path/b.png,mask/b-mask.png,test"]
+        sizes = [Image.open(tmp_path / "out" / name).size for name in ("path/a.png", "path/b.png", "mask/b-mask.png")]
+        assert sizes == [(8, 8), (4, 4), (4, 4)]
+        assert np.asarray(Image.open(tmp_path / "out" / "path" / "b.png"))[0].tolist() == [18, 19, 20, 21]
+
     @pytest.mark.parametrize("name", systems.ROWS)
     def test_each_command_is_one_of_tinymed_with_its_folders_filled_in(self, name):
         words = systems.command(name, Path("data"), Path("runs"))
