@@ -197,9 +197,11 @@ class TestSystems:
         systems.write_middles(tmp_path / "data", tmp_path / "out", side=4)
         rows = (tmp_path / "out" / "splits.csv").read_text().splitlines()
         assert rows == ["path,mask,split", "path/a.png,mask/a-mask.png,train", "path/b.png,mask/b-mask.png,test"]
-        sizes = [Image.open(tmp_path / "out" / name).size for name in ("path/a.png", "path/b.png", "mask/b-mask.png")]
-        assert sizes == [(8, 8), (4, 4), (4, 4)]
-        assert np.asarray(Image.open(tmp_path / "out" / "path" / "b.png"))[0].tolist() == [18, 19, 20, 21]
+        for name, side in (("path/a.png", 8), ("mask/a-mask.png", 8), ("path/b.png", 4), ("mask/b-mask.png", 4)):
+            with Image.open(tmp_path / "out" / name) as image:
+                assert image.size == (side, side)
+                first = np.asarray(image)[0, 0]
+            assert first == {"path/a.png": 0, "mask/a-mask.png": 255, "path/b.png": 18, "mask/b-mask.png": 237}[name]
 
     @pytest.mark.parametrize("name", systems.ROWS)
     def test_each_command_is_one_of_tinymed_with_its_folders_filled_in(self, name):
