@@ -51,7 +51,9 @@ TISSUE = TUMOUR.replace("--task", "--size 64 --batch 16 --task", 1)
 BREAST = "--data DATA/breast_histology_idc --positive idc"
 TRANSFER = "--size 50 --option width=0.25 --head softmax --lr 5e-4 --flip"
 FEWER = TUMOUR.replace("DATA/busi_ultrasound", "RUNS/fewer.csv")
+WINDOWS = "--per-image 192 --foreground 0 --epochs 3 --flip --normalise"
 COARSE = f"{TUMOUR} --size 64 --batch 8 --option width=0.125 --epochs 6 --lr 0.0003"
+LONGER = COARSE.replace("--epochs 6 --lr 0.0003", "--epochs 12 --lr 0.0005")
 NOISE = "train denoising_autoencoder --task denoising --data DATA/chest_xray --option base=32 --per-image 2 --flip"
 SHAPE = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
@@ -106,7 +108,7 @@ ROWS = {  # name of the run -> command
     "fcn8s": f"train fcn8s {COARSE}",
     "fcn16s": f"train fcn16s {COARSE}",
     "fcn32s": f"train fcn32s {COARSE}",
-    "fcn8s-vgg19": f"train fcn8s {COARSE} --option encoder=vgg19",
+    "fcn8s-vgg19": f"train fcn8s {LONGER} --option encoder=vgg19",
     "denoise-gaussian": f"{NOISE} --epochs 6",
     "denoise-poisson": f"{NOISE} --epochs 3 --corruption poisson",
     "denoise-speckle": f"{NOISE} --epochs 3 --corruption speckle",
@@ -115,9 +117,7 @@ ROWS = {  # name of the run -> command
         "compare --models dcnn svm@hog+lbp --data DATA/busi_ultrasound/splits.csv --positive malignant --size 64 --grey"
     ),
     "localiser": f"train avendi_localiser --option full_size=true {SHAPE} --epochs 20 --lr 0.0001",
-    "n4": (
-        f"train ciresan_n4 {MEMBRANE} --labels 255=cell,0=membrane --option width=0.25 --batch 32 --epochs 4 --flip"
-    ),
+    "n4": (f"train ciresan_n4 {MEMBRANE} --labels 255=cell,0=membrane --option width=0.25 --batch 32 {WINDOWS}"),
     "cnn3": (
         "train kumar_cnn3 --task segmentation --data RUNS/middles --labels 0=membrane,255=cell --boundary 2 "
         "--option width=0.25 --batch 32 --per-image 384 --epochs 1 --flip"
