@@ -127,8 +127,8 @@ ROWS = {  # name of the run -> command
     "frozen": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4 --init RUNS/base --freeze features",
     "unfrozen": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4 --init RUNS/base",
     "scratch": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4",
-    "gated": f"train gated_axial_unet {TUMOUR} --size 32 --batch 16 --epochs 3",
-    "axial": f"train axial_unet {TUMOUR} --size 32 --batch 16 --epochs 3",
+    "gated": f"train gated_axial_unet {TUMOUR} --size 32 --batch 16 --epochs 10",
+    "axial": f"train axial_unet {TUMOUR} --size 32 --batch 16 --epochs 10",
     "medt": f"train medt {FEWER} --size 128 --batch 4 --epochs 2",
     "logo": f"train logo {FEWER} --size 128 --batch 4 --epochs 2",
     "cls-none": SAMPLED,
@@ -173,7 +173,7 @@ def write_fewer(data: Path, path: Path) -> None:
     write_list(path, [*kept, *(row for row in rows if row["split"] == "test")])
 
 
-def write_middles(data: Path, folder: Path, side: int = 96) -> None:
+def write_middles(data: Path, folder: Path, side: int = 80) -> None:
     """Write em_membranes_isbi2012 with the middle of its val and test sections alone: windows there are slid."""
     rows = listed(data / "em_membranes_isbi2012")
     for row in rows:
