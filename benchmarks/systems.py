@@ -50,7 +50,6 @@ UNET3D = f"train unet3d {VOLUME} --option padding=same --option base=4 --lr 0.00
 TISSUE = TUMOUR.replace("--task", "--size 64 --batch 16 --task", 1)
 BREAST = "--data DATA/breast_histology_idc --positive idc"
 TRANSFER = "--size 50 --option width=0.25 --head softmax --lr 5e-4 --flip"
-FEWER = TUMOUR.replace("DATA/busi_ultrasound", "RUNS/fewer.csv")
 WINDOWS = "--per-image 192 --foreground 0 --epochs 3 --flip --normalise"
 COARSE = f"{TUMOUR} --size 64 --batch 8 --option width=0.125 --epochs 6 --lr 0.0003"
 LONGER = COARSE.replace("--epochs 6 --lr 0.0003", "--epochs 12 --lr 0.0005")
@@ -129,8 +128,6 @@ ROWS = {  # name of the run -> command
     "scratch": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4",
     "gated": f"train gated_axial_unet {TUMOUR} --size 32 --batch 16 --epochs 10",
     "axial": f"train axial_unet {TUMOUR} --size 32 --batch 16 --epochs 10",
-    "medt": f"train medt {FEWER} --size 128 --batch 4 --epochs 2",
-    "logo": f"train logo {FEWER} --size 128 --batch 4 --epochs 2",
     "cls-none": SAMPLED,
     "cls-swa": f"{SAMPLED} --average swa",
     "cls-under": f"{SAMPLED} --sampling under",
@@ -166,13 +163,6 @@ def command(name: str, data: Path, runs: Path) -> list[str]:
     return [*words, *threads, *workers, *([] if kind == "evaluate" else ["--out", str(runs / name)])]
 
 
-def write_fewer(data: Path, path: Path) -> None:
-    """Write a list of busi_ultrasound: every eighth image of train and of val, and all of test."""
-    rows = listed(data / "busi_ultrasound")
-    kept = [row for part in ("train", "val") for row in [r for r in rows if r["split"] == part][::8]]
-    write_list(path, [*kept, *(row for row in rows if row["split"] == "test")])
-
-
 def write_middles(data: Path, folder: Path, side: int = 80) -> None:
     """Write em_membranes_isbi2012 with the middle of its val and test sections alone: windows there are slid."""
     rows = listed(data / "em_membranes_isbi2012")
@@ -202,7 +192,7 @@ def write_list(path: Path, rows: Iterable[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-WRITTEN: dict[str, Callable[[Path, Path], None]] = {"fewer.csv": write_fewer, "middles": write_middles}  # into RUNS
+WRITTEN: dict[str, Callable[[Path, Path], None]] = {"middles": write_middles}  # what rows need in RUNS
 
 
 def result(folder: Path) -> Path:
