@@ -51,8 +51,7 @@ TISSUE = TUMOUR.replace("--task", "--size 64 --batch 16 --task", 1)
 BREAST = "--data DATA/breast_histology_idc --positive idc"
 TRANSFER = "--size 50 --option width=0.25 --head softmax --lr 5e-4 --flip"
 WINDOWS = "--per-image 192 --foreground 0 --epochs 3 --flip --normalise"
-COARSE = f"{TUMOUR} --size 64 --batch 8 --option width=0.125 --epochs 6 --lr 0.0003"
-LONGER = COARSE.replace("--epochs 6 --lr 0.0003", "--epochs 12 --lr 0.0005")
+COARSE = f"{TUMOUR} --size 64 --batch 8 --option width=0.125 --epochs 12 --lr 0.0005"
 NOISE = "train denoising_autoencoder --task denoising --data DATA/chest_xray --option base=32 --per-image 2 --flip"
 SHAPE = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
@@ -107,7 +106,7 @@ ROWS = {  # name of the run -> command
     "fcn8s": f"train fcn8s {COARSE}",
     "fcn16s": f"train fcn16s {COARSE}",
     "fcn32s": f"train fcn32s {COARSE}",
-    "fcn8s-vgg19": f"train fcn8s {LONGER} --option encoder=vgg19",
+    "fcn8s-vgg19": f"train fcn8s {COARSE} --option encoder=vgg19",
     "denoise-gaussian": f"{NOISE} --epochs 6",
     "denoise-poisson": f"{NOISE} --epochs 3 --corruption poisson",
     "denoise-speckle": f"{NOISE} --epochs 3 --corruption speckle",
