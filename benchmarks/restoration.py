@@ -135,8 +135,11 @@ def compare(folder: Path) -> dict[str, Any]:
         every = list(csv.DictReader(file))
     listed = [every[i] for i in places]
     for (clean, noisy), row in zip(test, listed, strict=True):
-        assert abs(psnr(clean, noisy, 1) - float(row["noisy_psnr"])) < 1e-9, "the noise is not the run's"
-    columns = {n: {m: [float(row[f"{n}_{m}"]) for row in listed] for m in MEASURES} for n in ("restored", "noisy")}
+        assert abs(psnr(clean, noisy, 1) - float(row["noisy psnr"])) < 1e-9, "the noise is not the run's"
+    columns = {
+        name: {m: [float(row[before + m]) for row in listed] for m in MEASURES}
+        for name, before in (("restored", ""), ("noisy", "noisy "))
+    }
     tuned = {name: tune(name, val) for name in FILTERS}
     filters = {name: measured(name, test, settings) for name, (settings, _) in tuned.items()}
     result = evaluate_restoration(columns["restored"], {"noisy": columns["noisy"], **filters}, c.seed)

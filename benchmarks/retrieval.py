@@ -2,16 +2,19 @@
 
     python benchmarks/retrieval.py DATA RUNS            trains what RUNS does not hold yet, then collects
     python benchmarks/retrieval.py DATA RUNS --collect  only collects: benchmarks/results/retrieval.json and .md
+    python benchmarks/retrieval.py DATA RUNS --only contrastive    trains one of them, then collects
 
-DATA holds one folder a data set.  Each picture of the test part is a query among the others of it.  A classifier with
-the same network, recipe and seed is measured by the same rule, at what its last linear layer is given; the floors are a
-random order and the cosine of the pixels.
+DATA holds one folder a data set.  What RUNS holds no run of stays in the results as it was.  Each picture of the test
+part is a query among the others of it.  A classifier with the same network, recipe and seed is measured by the same
+rule, at what its last linear layer is given; the floors are a random order and the cosine of the pixels.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +36,13 @@ DATA = "brain_tumor_mri"
 KEPT = ("n", "queries", "map", "map_interval", "precision@1", "precision@1_interval", "per_class", "floors", "warnings")
 
 
-def train(data: Path, runs: Path) -> None:
+def train(data: Path, runs: Path, ways: Iterable[str]) -> None:
     """Train what is not there yet."""
     environment = os.environ | dict.fromkeys(("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    for way, options in WAYS.items():
+    for way in ways:
         folder = runs / f"brain-{way}"
         if not (folder / "metrics.json").exists():
-            command = [sys.executable, "-m", "tinymed", "train", *COMMON, *options, "--data", str(data / DATA)]
+            command = [sys.executable, "-m", "tinymed", "train", *COMMON, *WAYS[way], "--data", str(data / DATA)]
             subprocess.run([*command, "--out", str(folder)], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -56,15 +59,16 @@ def measured(folder: Path) -> tuple[Any, np.ndarray, Any]:
     return run, rows, images
 
 
-def collect(runs: Path) -> list[dict[str, Any]]:
-    """Return a row for each run that there is."""
+def collect(runs: Path, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for each run that there is, and of another the row before, if there was one."""
     from tinymed.metrics.retrieval import cosine, evaluate_ranking
     from tinymed.tasks.retrieval import pixel_rows
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for way in WAYS:
         folder = runs / f"brain-{way}"
         if not (folder / "metrics.json").exists():
+            rows += [row for row in before if row["learnt by"] == way]
             continue
         run, embedded, images = measured(folder)
         floors = {"cosine of pixels": cosine(pixel_rows(images, run.config.data.channels))}
@@ -103,11 +107,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("runs", type=Path)
+    parser.add_argument("--only", choices=WAYS)
     parser.add_argument("--collect", action="store_true")
     o = parser.parse_args()
     if not o.collect:
-        train(o.data, o.runs)
-    rows = collect(o.runs)
+        train(o.data, o.runs, [o.only] if o.only else WAYS)
+    before = json.loads((RESULTS / "retrieval.json").read_text("utf-8"))["rows"]
+    rows = collect(o.runs, before)
     save(RESULTS / "retrieval.json", {"machine": machine(), "rows": rows})
     table = text(rows)
     (RESULTS / "retrieval.md").write_text(f"# Embeddings as a search, {DATA}\n\n{table}\n", "utf-8")

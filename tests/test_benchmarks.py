@@ -14,9 +14,13 @@ sys.path.insert(0, str(BENCHMARKS))
 import exceptions  # noqa: E402
 import op_peers  # noqa: E402
 import peers  # noqa: E402
+import restoration  # noqa: E402
 import results_table  # noqa: E402
+import retrieval  # noqa: E402
 import segmentation  # noqa: E402
 import shapes  # noqa: E402
+import slices_and_volumes  # noqa: E402
+import systems  # noqa: E402
 
 
 def parameters(case, with_norms):
@@ -157,3 +161,115 @@ class TestSegmentation:
             [".400", ".600 (.500 to .700)", "yes", "3.2"],
             [".550", ".600 (.500 to .700)", "no", "3.2"],
         ]
+
+
+class TestSystems:
+    NOW = {"processor": "this", "date": "2026-01-02", "commit": "abc"}
+
+    def run(self, folder, name, accuracy):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "metrics.json").write_text(json.dumps({"test": {"n": 4, "accuracy": accuracy}}))
+
+    def test_a_row_without_a_run_stays_as_it_was(self, tmp_path):
+        before = [{"row": "vgg16", "accuracy": 0.9}, {"row": "alexnet", "command": "old", "accuracy": 0.5}]
+        self.run(tmp_path, "alexnet", 0.75)
+        rows = systems.collect(tmp_path, before, self.NOW)
+        assert [row["row"] for row in rows] == ["alexnet", "vgg16"]
+        assert rows[0]["accuracy"] == 0.75
+        assert rows[0]["measured"] == self.NOW
+        assert rows[1] == before[0]
+
+    def test_a_figure_keeps_the_date_of_its_measurement(self, tmp_path):
+        self.run(tmp_path, "alexnet", 0.75)
+        first = systems.collect(tmp_path, [], self.NOW)
+        assert systems.collect(tmp_path, first, self.NOW | {"date": "2027-01-01"}) == first
+
+    def test_sections_of_val_and_test_are_cut_to_their_middle(self, tmp_path):
+        from PIL import Image
+
+        root = tmp_path / "data" / "em_membranes_isbi2012"
+        root.mkdir(parents=True)
+        for name in ("a", "b"):
+            pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+            Image.fromarray(pixels).save(root / f"{name}.png")
+            Image.fromarray(255 - pixels).save(root / f"{name}-mask.png")
+        (root / "splits.csv").write_text("path,mask,split\na.png,a-mask.png,train\nb.png,b-mask.png,test\n")
+        systems.write_middles(tmp_path / "data", tmp_path / "out", side=4)
+        rows = (tmp_path / "out" / "splits.csv").read_text().splitlines()
+        assert rows == ["path,mask,split", "path/a.png,mask/a-mask.png,train", "path/b.png,mask/b-mask.png,test"]
+        for name, side in (("path/a.png", 8), ("mask/a-mask.png", 8), ("path/b.png", 4), ("mask/b-mask.png", 4)):
+            with Image.open(tmp_path / "out" / name) as image:
+                assert image.size == (side, side)
+                first = np.asarray(image)[0, 0]
+            assert first == {"path/a.png": 0, "mask/a-mask.png": 255, "path/b.png": 18, "mask/b-mask.png": 237}[name]
+
+    @pytest.mark.parametrize("name", systems.ROWS)
+    def test_each_command_is_one_of_tinymed_with_its_folders_filled_in(self, name):
+        words = systems.command(name, Path("data"), Path("runs"))
+        assert words[0] in ("train", "compare", "evaluate", "lr-find", "predict", "pretrain", "sweep")
+        assert not [word for word in words if word.startswith(("DATA", "RUNS"))]
+        assert ("--out" in words) == (words[0] != "evaluate")
+
+
+def test_a_way_to_learn_an_embedding_without_a_run_keeps_its_row(tmp_path):
+    before = [{"learnt by": "triplet", "map": 0.7}, {"learnt by": "unknown"}]
+    assert retrieval.collect(tmp_path, before) == before[:1]
+
+
+def test_a_restored_picture_is_compared_with_filters_by_the_names_that_a_run_writes(tmp_path, monkeypatch):
+    from PIL import Image
+
+    from tinymed.cli import main
+
+    for part, count in (("train", 4), ("val", 2), ("test", 2)):
+        (tmp_path / "data" / part / "all").mkdir(parents=True)
+        for i in range(count):
+            pixels = np.full((24, 24), 40 + 10 * i + len(part), np.uint8)
+            pixels[6:14, 4 + i : 16] = 200
+            Image.fromarray(pixels).save(tmp_path / "data" / part / "all" / f"{part}{i}.png")
+    words = "train denoising_autoencoder --task denoising --option base=2 --patch-side 16 --epochs 1 --batch 2"
+    more = f"--backend numpy --workers 0 --data {tmp_path / 'data'} --out {tmp_path / 'run'}"
+    assert main([*words.split(), *more.split()]) == 0
+    monkeypatch.setattr(restoration, "FILTERS", {"median": {"side": (3,)}})
+    row = restoration.compare(tmp_path / "run")
+    assert row["best_filter"] == "median"
+    assert set(row["floors"]) == {"noisy", "median"}
+
+
+class TestSlicesAndVolumes:
+    def test_slices_are_put_together_before_dice(self, tmp_path, monkeypatch):
+        from types import SimpleNamespace
+
+        from tinymed.tasks.inference import case_scores
+        from tinymed.train.run import Run
+
+        mask = np.array([[[1, 1], [1, 2]], [[1, 0], [2, 0]]])
+        found = np.array(
+            [[[1, 1], [1, 0]], [[0, 0], [2, 2]]]
+        )  # of the first class 3 of 4, of the second 1 of 2, 1 too many
+
+        def cases(mask, found, names):
+            scores = np.eye(3)[found].transpose(0, 3, 1, 2)
+            return [SimpleNamespace(name=n, mask=m, scores=s) for n, m, s in zip(names, mask, scores, strict=True)]
+
+        listed = cases(mask, found, ["images/a_001-000.png", "images/a_001-001.png"])
+        monkeypatch.setattr(case_scores, "scored_cases", lambda predict, images: listed)
+        task = SimpleNamespace(predictor=lambda config, model: None)
+        run = SimpleNamespace(task=task, config=None, load_model=lambda: None, images=lambda: None)
+        monkeypatch.setattr(Run, "open", lambda folder: run)
+        dice = slices_and_volumes.dice_of_volumes(tmp_path)
+        assert list(dice) == ["a_001"]
+        assert dice["a_001"] == pytest.approx([6 / 7, 2 / 4])
+
+    def test_the_difference_is_paired_and_volumes_have_to_be_the_same(self):
+        one, two = (
+            {"a": np.array([0.8, 0.6]), "b": np.array([0.6, 0.6])},
+            {"b": np.array([0.5, 0.7]), "a": np.array([0.7, 0.7])},
+        )
+        first, second = slices_and_volumes.compare(one, two)
+        assert first["slices"] == pytest.approx(0.7)
+        assert first["volumes"] == pytest.approx(0.6)
+        assert first["difference_interval"] == pytest.approx([0.1, 0.1])
+        assert second["difference"] == pytest.approx(-0.1)
+        with pytest.raises(ValueError, match="not the same ones"):
+            slices_and_volumes.compare(one, {"a": np.array([0.5, 0.5])})

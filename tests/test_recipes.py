@@ -214,6 +214,9 @@ class TestAdvice:
         assert "epoch 3 was better than the last" in line
         assert "tinymed evaluate runs/a --weights best" in line
 
+    def test_the_last_epoch_is_not_better_than_itself(self):
+        assert advice("run", Settings(keep="last"), epochs(1, 0.8, 0.6, 0.5, 0.45, 0.44, 0.438, 0.437), {}) == []
+
     def test_learning_by_heart(self):
         (line,) = advice("runs/a", Settings(), epochs(1, 0.5, 0.6, 0.7, 0.8, 0.9), {})
         assert "epoch 2 of 6" in line

@@ -61,7 +61,8 @@ cublasStatus_t result_of(cublasHandle_t h, const char* call, Site here, T* resul
         *result = work();
         mark_written(result, sizeof(T));
     });
-    if (host && status == CUBLAS_STATUS_SUCCESS && finish_stream(h->stream, here)) return CUBLAS_STATUS_EXECUTION_FAILED;
+    if (host && status == CUBLAS_STATUS_SUCCESS && finish_stream(h->stream, here))
+        return CUBLAS_STATUS_EXECUTION_FAILED;
     return status;
 }
 

@@ -75,7 +75,8 @@ cudaError_t cudaGraphAddMemcpyNode1D(cudaGraphNode_t* made, cudaGraph_t graph, c
 cudaError_t cudaGraphAddChildGraphNode(cudaGraphNode_t* made, cudaGraph_t graph, const cudaGraphNode_t* after,
                                        size_t count, cudaGraph_t child, Site here) {
     auto steps = child ? in_order(child) : nullptr;
-    if (!steps) return failed(cudaErrorInvalidValue, here, "a child graph that is none, or whose nodes wait in a circle");
+    if (!steps)
+        return failed(cudaErrorInvalidValue, here, "a child graph that is none, or whose nodes wait in a circle");
     return add_node(made, graph, after, count, here, [steps] {
         for (auto& step : *steps) step();
     });

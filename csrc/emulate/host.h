@@ -72,7 +72,8 @@ using cudaError_t = cudaError;
     entry(cudaErrorStreamCaptureUnmatched, "capture was not ended in the same stream as it began") \
     entry(cudaErrorStreamCaptureUnjoined, "capturing stream has unjoined work") \
     entry(cudaErrorStreamCaptureIsolation, "dependency created on uncaptured work in another stream") \
-    entry(cudaErrorStreamCaptureImplicit, "operation would make the legacy stream depend on a capturing blocking stream") \
+    entry(cudaErrorStreamCaptureImplicit, \
+          "operation would make the legacy stream depend on a capturing blocking stream") \
     entry(cudaErrorCapturedEvent, "operation not permitted on an event last recorded in a capturing stream") \
     entry(cudaErrorUnknown, "unknown error")
 

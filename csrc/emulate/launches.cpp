@@ -94,7 +94,8 @@ static void run_children(std::vector<Child> some) {
 void wait_for_children(Site here) {
     if (architecture() >= 90) refuse(here, "cudaDeviceSynchronize in device code, which compute capability 9.0 ended");
     if (options.checking) refuse(here, "cudaDeviceSynchronize in device code, where accesses are watched");
-    note("cudaDeviceSynchronize in device code: CUDA 12 takes it with -DCUDA_FORCE_CDP1_IF_SUPPORTED, CUDA 13 does not");
+    note("cudaDeviceSynchronize in device code: CUDA 12 takes it with -DCUDA_FORCE_CDP1_IF_SUPPORTED, "
+         "CUDA 13 does not");
     std::vector<Child> mine, others;
     for (auto& one : children) (one.of_block == block.id ? mine : others).push_back(one);
     if (mine.empty()) return;

@@ -59,7 +59,10 @@ bool captured(cudaStream_t stream) { return streams()[known(stream)].graph; }
 cudaError_t capture_forbids(Site here, const char* what, bool relaxed_too) {
     cudaError_t error = cudaSuccess;
     for (auto& [stream, s] : streams())
-        if (s.graph && (relaxed_too || !s.graph->relaxed)) s.graph->spoilt = true, error = cudaErrorStreamCaptureUnsupported;
+        if (s.graph && (relaxed_too || !s.graph->relaxed)) {
+            s.graph->spoilt = true;
+            error = cudaErrorStreamCaptureUnsupported;
+        }
     return error ? failed(error, here, std::string(what) + " while a stream is captured") : error;
 }
 

@@ -90,7 +90,8 @@ struct Unbegun {
 };
 extern Unbegun unbegun;
 bool next_after_wait();
-__attribute__((no_sanitize("thread"))) inline bool next_thread() {  // the thread that ran has ended; false never comes, as then this stack is left
+// The thread that ran has ended; false never comes, as then this stack is left.
+__attribute__((no_sanitize("thread"))) inline bool next_thread() {
     if (!unbegun.left) return next_after_wait();
     --unbegun.left;
     auto step = [](unsigned& i, unsigned n) {

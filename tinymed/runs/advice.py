@@ -39,7 +39,7 @@ def of_epochs(folder: object, config: Any, history: Sequence[Row]) -> list[str]:
     if place > LATE and still_improving(rows, monitor):
         again = "train longer" if config.schedule == "cosine" else f"go on: {longer}"
         return [f"{monitor} was still improving at the end: {again}, or with a larger --lr"]
-    if config.keep == "last":
+    if config.keep == "last" and best is not last:
         return [
             f"epoch {best['epoch']} was better than the last ({values}): tinymed evaluate {folder} --weights best, or "
             "train with --keep best"
