@@ -69,14 +69,14 @@ def cut(data: Path, folder: Path) -> None:
 def command(name: str, data: Path, runs: Path) -> list[str]:
     """Return the arguments of `tinymed` of a run."""
     words = [word.replace("DATA/", f"{data}/").replace("RUNS/", f"{runs}/") for word in shlex.split(RUNS[name])]
-    return [*words, "--threads", "1", "--workers", "0", "--out", str(runs / name)]
+    return [*words, "--threads", "1", "--workers", "0", "--out", str(runs / f"unet-{name}")]
 
 
 def train(name: str, data: Path, runs: Path) -> None:
     """Run a command unless its result is there."""
     if not (runs / "cut" / "splits.csv").exists():
         cut(data, runs / "cut")
-    if not (runs / name / "metrics.json").exists():
+    if not (runs / f"unet-{name}" / "metrics.json").exists():
         line = [sys.executable, "-m", "tinymed", *command(name, data, runs)]
         subprocess.run(line, env=os.environ | dict.fromkeys(THREADS, "1"), check=True, stdout=subprocess.DEVNULL)
 
@@ -128,7 +128,7 @@ def main() -> None:
         return
     for name in [] if o.collect else RUNS:
         train(name, o.data, o.runs)
-    slices, volumes = (dice_of_volumes(o.runs / name) for name in RUNS)
+    slices, volumes = (dice_of_volumes(o.runs / f"unet-{name}") for name in RUNS)
     commands = {name: f"tinymed {options}" for name, options in RUNS.items()}
     save(RESULT, {"machine": machine(), "commands": commands, "rows": compare(slices, volumes)})
     print(json.dumps(compare(slices, volumes), indent=1))
