@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ from tinymed.tasks.classification import ClassificationConfig, ClassificationDat
 from tinymed.tasks.heads.class_heads import SigmoidHead, SoftmaxHead
 from tinymed.tasks.heads.class_weights import balanced_weights, parse_weights
 from tinymed.tasks.inference.class_scores import predict_scores
-from tinymed.train.callbacks import Checkpoints, EarlyStopping, JsonLog, Schedule, improves
+from tinymed.train.callbacks import Checkpoints, EarlyStopping, Interrupt, JsonLog, Schedule, improves
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint, save_checkpoint
 from tinymed.train.display import Lines, clock
 from tinymed.train.trainer import Callback, Diverged, Trainer
@@ -151,6 +154,37 @@ class TestTrainer:
                 [{k: v for k, v in r.items() if k != "seconds"} for r in t.progress.history] for t in (whole, second)
             ]
             assert rows[0] == rows[1]
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signal_leaves_a_long_validation_and_loses_nothing(self, parts, tmp_path, number):
+        """A validation of hours is left at once, its mode and gradients as before, and a resumed run has the bits."""
+        whole = trainer(parts)
+        whole.fit(epochs=2)
+
+        def measure(t):
+            if t.progress.step == 4:
+                with tinymed.no_grad():
+                    t.model.eval()
+                    os.kill(os.getpid(), number)
+                    time.sleep(60)
+            raise AssertionError("the signal did not end the validation")
+
+        first = trainer(parts, [Interrupt()], measure=measure)
+        before = signal.getsignal(number)
+        began = time.monotonic()
+        first.fit(epochs=2)
+        assert time.monotonic() - began < 30
+        assert first.interrupted
+        assert tinymed.is_grad_enabled()
+        assert signal.getsignal(number) == before
+        assert (first.progress.step, first.progress.history) == (4, [])
+        save_checkpoint(tmp_path / NEWEST, first.state())
+        second = trainer(parts)
+        second.restore(load_checkpoint(tmp_path / NEWEST))
+        second.fit(epochs=2)
+        ends = [digest({k: v.array for k, v in t.model.state_dict().items()}) for t in (whole, second)]
+        assert ends[0] == ends[1]
+        assert [row["val_loss"] for row in second.progress.history] == [r["val_loss"] for r in whole.progress.history]
 
     def test_lengthening_a_run_that_ended_within_an_epoch(self, parts):
         once = trainer(parts)

@@ -28,8 +28,9 @@ Write = Callable[[str], Any]
 
 
 def to_stderr(line: str) -> None:
-    """Write a line to the default place for debugging output."""
+    """Write a line at once to where people read, so that a log shows it while the program goes on."""
     sys.stderr.write(line + "\n")
+    sys.stderr.flush()
 
 
 def is_array(a: Any) -> bool:

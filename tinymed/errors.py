@@ -45,6 +45,10 @@ def as_option(argument: str, options: Collection[str]) -> str:
     return option if value == "True" else f"{option} {value.strip(chr(39))}"
 
 
+class LeftValidation(Exception):
+    """A signal came while a network was validated in a training: what is measured is given up, and no step is lost."""
+
+
 class Told(Exception):
     """A message, and arguments that mend what it says, told to each reader in its own words.
 

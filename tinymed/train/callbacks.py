@@ -10,7 +10,7 @@ from typing import Any
 
 from ..data.device_batches import as_arrays
 from ..data.large_sets import compare_pixels
-from ..errors import UserError
+from ..errors import LeftValidation, UserError
 from ..files import json_value, write_atomic
 from ..metrics import lower_is_better
 from .checkpoint import BEST, NEWEST, save_checkpoint
@@ -201,7 +201,7 @@ class Schedule(Callback):
 
 
 class Interrupt(Callback):
-    """SIGINT and SIGTERM finish the step that runs; a second one ends at once.
+    """SIGINT and SIGTERM finish the step that runs, and leave a validation; a second one ends at once.
 
     signal: the number received, or 0.  Works in the main thread only; elsewhere signals are left alone.
     """
@@ -218,6 +218,8 @@ class Interrupt(Callback):
             if self.signal:
                 raise KeyboardInterrupt
             self.signal, trainer.stop = number, True
+            if trainer.validating:
+                raise LeftValidation
 
         for number in (signal.SIGINT, signal.SIGTERM):
             self.before[number] = signal.signal(number, handle)

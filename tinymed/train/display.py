@@ -1,11 +1,11 @@
 """Showing a run while it trains, in plain lines; on a terminal `tinymed/runs/dashboard.py` takes their place."""
 
 import math
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
+from ..debug import to_stderr
 from .trainer import Callback, Trainer
 
 SHOWN = 3  # values of a validation that the line of an epoch has: the first that the task measures
@@ -67,12 +67,6 @@ def epoch_text(row: dict[str, Any], trainer: Trainer) -> str:
     for name in [key for key in row if key.startswith("val_")][:SHOWN]:
         text += "" if row[name] is None else f"  {name.replace('_', ' ')} {row[name]:.4f}"
     return text
-
-
-def to_stderr(line: str) -> None:
-    """Write a line at once, so that a log shows it while the run goes on."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
 
 
 class SlowStart(Callback):

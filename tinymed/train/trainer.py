@@ -7,7 +7,7 @@ their augmentation are drawn by (seed, epoch, image), dropout by its counter, an
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from .. import random
 from ..data.device_batches import as_arrays, device_batches, device_of
 from ..data.device_reading import Reading, SideReader
+from ..errors import LeftValidation
 from ..program import Captured, capture
 from ..tasks.base.lone_image import without_lone_image
 from ..tasks.base.steps import Step, accumulated_step, grouped, train_step, update_step
@@ -140,7 +141,7 @@ class Trainer:
         self.measure = measure or (None if val_loader is None else measure_classes)
         self.progress = Progress()
         self.unread: list[Taken] = []  # steps whose loss is not read yet, the oldest first
-        self.stop = False
+        self.stop, self.validating = False, False
         self.started = 0.0  # when the clock of the training last began to run
         self.epochs = self.steps = math.inf
 
@@ -310,14 +311,16 @@ class Trainer:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def validate(self) -> dict[str, Any]:
-        """Return loss and metrics over the whole validation set, as val_loss, val_accuracy, ....
-
-        Empty without a set.
-        """
-        with ExitStack() as stack:
+        """Return loss and metrics over the whole validation set, as val_loss, ...; empty without one, or when left."""
+        found: dict[str, Any] = {}
+        with ExitStack() as stack, suppress(LeftValidation):
             for callback in self.callbacks:
                 stack.enter_context(callback.measuring(self))
-            found = {} if self.measure is None else self.measure(self)
+            try:
+                self.validating = True
+                found = {} if self.measure is None else self.measure(self)
+            finally:
+                self.validating = False
         return {} if self.stop else {f"val_{name}": value for name, value in found.items()}
 
     # ------------------------------------------------------------------------------------------ the state
