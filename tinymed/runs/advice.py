@@ -33,6 +33,11 @@ def of_epochs(folder: object, config: Any, history: Sequence[Row]) -> list[str]:
         return []
     best = best_row(rows, monitor)
     last = rows[-1]
+    if len({row[monitor] for row in rows}) == 1:
+        return [
+            f"{monitor} is {best[monitor]:.3f} in every epoch: what it measures is not learnt yet; try a larger and a "
+            "smaller --lr, longer training, or another --loss where the task has it"
+        ]
     place = (rows.index(best) + 1) / len(rows)
     values = f"{monitor} {best[monitor]:.3f}, at the end {last[monitor]:.3f}"
     longer = f"tinymed train --resume {folder} --epochs {2 * math.ceil(last['epoch'])}"
