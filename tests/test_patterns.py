@@ -1,5 +1,7 @@
 """Every rewrite of the package: its left side, recorded, becomes its right side and computes the same."""
 
+import itertools
+
 import numpy as np
 import pytest
 from conftest import absence
@@ -8,7 +10,9 @@ from tinymed import dispatch, precision, use_precision
 from tinymed.draw import Draw
 from tinymed.memory import canonical_order
 from tinymed.program import PATTERNS, capture, passes
+from tinymed.program.call_list import CallList
 from tinymed.program.patterns import Name, parse
+from tinymed.program.values import fresh
 from tinymed.tensor import Tensor
 
 dispatch.table("numba")  # declares its patterns, as the emulated backend does
@@ -117,3 +121,46 @@ def test_a_write_between_forbids_the_rewrite(monkeypatch):
 
 def test_literals_must_be_equal():
     assert parse("y = pad(x, 1)")[0].args[1] == 1
+
+
+class Stub:
+    """A call as far as a CallList looks at it."""
+
+    def __init__(self, reads=(), outs=(), written=()):
+        self.outs, self.lists = list(outs), (list(reads), list(written))
+
+    def reads(self):
+        return self.lists[0]
+
+    def written(self):
+        return self.lists[1]
+
+
+class TestCallList:
+    def test_a_gap_that_was_halved_too_often_is_widened(self):
+        first, last, between = Stub(), Stub(), [Stub() for _ in range(200)]
+        calls = CallList([first, last])
+        for c in between:
+            calls.insert(1, c)
+        assert calls.calls == [first, *between[::-1], last]
+        assert [calls.index(c) for c in calls.calls] == list(range(202))
+        places = [calls.places[c] for c in calls.calls]
+        assert all(a < b for a, b in itertools.pairwise(places))
+
+    def test_calls_are_found_by_the_values_that_they_touch(self):
+        a, b = (fresh((2,), np.float32, None, name) for name in "ab")
+        maker, reader, changer = Stub(outs=[a]), Stub(reads=[a, a], outs=[b]), Stub(reads=[b], written=[b])
+        calls = CallList([maker, reader])
+        calls.insert(2, changer)
+        assert calls.makers == {a.value: [maker], b.value: [reader]}
+        assert calls.readers == {a.value: [reader], b.value: [changer]}
+        assert calls.changers == {b.value: [changer]}
+        calls.remove(reader)
+        assert calls.calls == [maker, changer]
+        assert calls.readers[a.value] == calls.makers[b.value] == []
+
+    def test_a_call_may_be_put_before_the_first(self):
+        calls = CallList([one := Stub()])
+        calls.insert(0, two := Stub())
+        calls.insert(2, three := Stub())
+        assert calls.calls == [two, one, three]

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from ..dispatch import BACKENDS, Table
+from .call_list import CallList
 from .patterns import PATTERNS, rewrite
 from .program import Call, Program, named
 from .values import Ref, Value, root, size
@@ -21,10 +22,11 @@ def optimise(program: Program, table: Table) -> Program:
     result.pin()
     result.calls = prune(result.calls, result)
     predicts = not result.learns() and table.device == "cpu"
+    rewritten = CallList(result.calls)
     for p in PATTERNS:
         if p.backend in ("", *BACKENDS[table.name].chain) and (predicts or not p.predicting):
-            result.calls = rewrite(result.calls, p, table)
-    result.calls = gather_updates(prune(result.calls, result), table)
+            rewrite(rewritten, p, table)
+    result.calls = gather_updates(prune(rewritten.calls, result), table)
     return result
 
 

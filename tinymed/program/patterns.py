@@ -11,10 +11,11 @@ allows.  An array of the left side that the right side does not make must not be
 """
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..dispatch import BackendError, Table
+from .call_list import CallList, values
 from .program import Call
 from .values import Ref, fresh
 
@@ -116,12 +117,14 @@ def parse(text: str) -> tuple[Line, ...]:
 
 
 class Index:
-    """Calls by kernel name, and by the windows they touch."""
+    """Calls of some kernels by the kernel's name, and by the windows they touch."""
 
-    def __init__(self, calls: Sequence[Call]):
+    def __init__(self, calls: Sequence[Call], kernels: Collection[str]):
         self.by_name: dict[str, list[Call]] = {}
         self.by_ref: dict[tuple[str, Ref], list[Call]] = {}
         for c in calls:
+            if c.dispatcher.name not in kernels:
+                continue
             self.by_name.setdefault(c.dispatcher.name, []).append(c)
             for r in {*c.reads(), *c.outs}:
                 self.by_ref.setdefault((c.dispatcher.name, r), []).append(c)
@@ -161,44 +164,41 @@ def unify(env: Env, line: Line, call: Call) -> Env | None:
     return env
 
 
-def rewrite(calls: list[Call], p: Pattern, table: Table) -> list[Call]:
+def rewrite(calls: CallList, p: Pattern, table: Table) -> None:
     """Apply a pattern wherever it occurs and may be applied."""
-    names = {c.dispatcher.name for c in calls}
-    if any(line.kernel not in names for line in p.left):
-        return calls
-    gone: set[int] = set()
-    for env, found in matches(p.left, Index(calls), {}):
-        if not any(id(c) in gone for c in found) and (p.when is None or p.when(env)):
-            new = replace(calls, p, env, found, table)
-            if new is not None:
-                gone |= {id(c) for c, line in zip(found, p.left, strict=True) if line in p.removed}
-                calls = new
-    return calls
+    kernels = {line.kernel for line in p.left}
+    index = Index(calls.calls, kernels)
+    if index.by_name.keys() < kernels:
+        return
+    gone: set[Call] = set()
+    for env, found in matches(p.left, index, {}):
+        if gone.isdisjoint(found) and (p.when is None or p.when(env)) and replace(calls, p, env, found, table):
+            gone |= {c for c, line in zip(found, p.left, strict=True) if line in p.removed}
 
 
-def replace(calls: list[Call], p: Pattern, env: Env, found: Sequence[Call], table: Table) -> list[Call] | None:
-    """Return the program with one occurrence rewritten, or None where that would change what it computes."""
-    removed = {id(c) for c, line in zip(found, p.left, strict=True) if line in p.removed}
+def replace(calls: CallList, p: Pattern, env: Env, found: Sequence[Call], table: Table) -> bool:
+    """Rewrite one occurrence; return whether that was done: not where it would change what the program computes."""
+    removed = {c for c, line in zip(found, p.left, strict=True) if line in p.removed}
     made = {o for line in p.added for o in line.outs}
-    hidden = {id(env[o].value) for line in p.removed for o in line.outs if o not in made}
-    rest = [c for c in calls if id(c) not in removed]
-    if any(env[o].value.pinned for line in p.removed for o in line.outs if o not in made) or any(
-        id(r.value) in hidden for c in rest for r in c.reads()
-    ):
-        return None  # an array that would no longer exist is needed
-    old = [c for c in calls if id(c) in removed]
-    new = build(p, env, min(i for i, c in enumerate(calls) if id(c) in removed), table)
+    hidden = {env[o].value for line in p.removed for o in line.outs if o not in made}
+    if any(value.pinned or not removed.issuperset(calls.readers.get(value, ())) for value in hidden):
+        return False  # an array that would no longer exist is needed
+    old = sorted(removed, key=calls.places.__getitem__)
+    new = build(p, env, calls.index(old[0]), table)
     if new is None:
-        return None
-    places = {id(c): float(i) for i, c in enumerate(calls)}
-    for c in new:
-        at = position(c, rest, old, places)
+        return False
+    for done, c in enumerate(new):
+        at = position(c, calls, old)
         if at is None:
-            return None
+            for inserted in new[:done]:
+                calls.remove(inserted)
+            return False
         c.note = join(p.note, *(o.note for o in old))
         c.line = old[0].line
-        rest = [*rest[:at], c, *rest[at:]]
-    return rest
+        calls.insert(at, c)
+    for c in old:
+        calls.remove(c)
+    return True
 
 
 def join(*notes: str) -> str:
@@ -231,31 +231,28 @@ def build(p: Pattern, env: Env, index: int, table: Table) -> list[Call] | None:
     return calls
 
 
-def position(new: Call, rest: list[Call], old: list[Call], places: dict[int, float]) -> int | None:
-    """Return where among the other calls a new one can stand: after what it reads, before what reads it.
+def position(new: Call, calls: CallList, old: Sequence[Call]) -> int | None:
+    """Return where a new call can stand for old ones: after what it reads, before what reads it.
 
-    It stands as early as it can, not before the first of the calls that it replaces.  places: where calls stood, by
-    their id; that of the new one is added.
+    It stands as early as it can, not before the first of the calls that it replaces.
     """
-    first = min(places[id(c)] for c in old)
-    needs, makes = {id(r.value) for r in new.reads()}, {id(r.value) for r in new.outs}
-    at = sum(places[id(c)] < first for c in rest)
-    for i, c in enumerate(rest):
-        if any(id(o.value) in needs for o in c.outs):
-            at = max(at, i + 1)
-    if any(id(r.value) in makes for c in rest[:at] for r in c.reads()):
-        return None  # a result is read before its inputs exist
-    before = places[id(rest[at - 1])] if at else -1.0
-    places[id(new)] = (before + (places[id(rest[at])] if at < len(rest) else before + 1)) / 2
-    return None if any(disturbs(c, new, old, places) for c in rest) else at
+    at = calls.index(old[0])
+    for value in values(new.reads()):
+        at = max([at, *(calls.index(c) + 1 for c in calls.makers.get(value, ()) if c not in old)])
+    for value in values(new.outs):
+        if any(calls.index(c) < at for c in calls.readers.get(value, ()) if c not in old):
+            return None  # a result is read before its inputs exist
+    return None if disturbed(new, calls.gap(at), calls, old) else at
 
 
-def disturbs(c: Call, new: Call, old: list[Call], places: dict[int, float]) -> bool:
+def disturbed(new: Call, place: float, calls: CallList, old: Sequence[Call]) -> bool:
     """Return whether a call between the new place and the old ones writes what the new call touches, or the reverse."""
-    written, reads, changes = ({id(r.value) for r in refs} for refs in (new.written(), c.reads(), c.written()))
-    for value in {id(r.value) for r in new.reads()}:
-        if value in changes or (value in written and value in reads):
-            stood = [places[id(o)] for o in old if any(id(r.value) == value for r in o.reads())]
-            if stood and min(*stood, places[id(new)]) < places[id(c)] < max(*stood, places[id(new)]):
+    written = values(new.written())
+    for value in values(new.reads()):
+        stood = [calls.places[o] for o in old if value in values(o.reads())]
+        if stood:
+            low, high = min(*stood, place), max(*stood, place)
+            near = [*calls.changers.get(value, ()), *(calls.readers.get(value, ()) if value in written else ())]
+            if any(c not in old and low < calls.places[c] < high for c in near):
                 return True
     return False
