@@ -127,6 +127,8 @@ ROWS = {  # name of the run -> command
     "scratch": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4",
     "gated": f"train gated_axial_unet {TUMOUR} --size 32 --batch 16 --epochs 10",
     "axial": f"train axial_unet {TUMOUR} --size 32 --batch 16 --epochs 10",
+    "medt": f"train medt {TUMOUR} --size 128 --batch 4 --epochs 1",
+    "logo": f"train logo {TUMOUR} --size 128 --batch 4 --epochs 1",
     "cls-none": SAMPLED,
     "cls-swa": f"{SAMPLED} --average swa",
     "cls-under": f"{SAMPLED} --sampling under",
