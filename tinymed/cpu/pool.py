@@ -260,6 +260,7 @@ def max_pool3d_backward(
     """dx[plane] = the dy of each window that covers the plane, at the voxel of its argmax."""
     n, d, h, _w, c = dy.shape
     kd, kh, kw = kernel
+    steps, edges, gaps = stride[1:], before[1:], dilation[1:]  # within a plane
     for t in prange(n * dx.shape[1]):
         b, plane = t // dx.shape[1], t % dx.shape[1]
         dx[b, plane] = 0
@@ -273,27 +274,9 @@ def max_pool3d_backward(
                         if 0 <= row < dx.shape[2]:
                             to, tap = dx[b, plane, row], base + s * kw
                             if c < NARROW:
-                                narrow_taps(
-                                    to,
-                                    dy[b, z, i],
-                                    index[b, z, i],
-                                    tap,
-                                    kernel[1:],
-                                    stride[1:],
-                                    before[1:],
-                                    dilation[1:],
-                                )
+                                narrow_taps(to, dy[b, z, i], index[b, z, i], tap, (kh, kw), steps, edges, gaps)
                             else:
-                                wide_taps(
-                                    to,
-                                    dy[b, z, i],
-                                    index[b, z, i],
-                                    tap,
-                                    kernel[1:],
-                                    stride[1:],
-                                    before[1:],
-                                    dilation[1:],
-                                )
+                                wide_taps(to, dy[b, z, i], index[b, z, i], tap, (kh, kw), steps, edges, gaps)
 
 
 # ------------------------------------------------------------------------------------------------------- mean
