@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ...data.dicom.privacy import find_number
 from ...errors import UserError
 from ...explain import METHODS, Settings, explain, panel
 from ...report.document import Block, Heading, Missing, Picture, Section, Table, Text
 from ...report.samples import png_bytes
 from ...train.run import Run
-from .source import Source
+from .source import Source, image_file
 
 LEFT = {  # what tasks draw into a run's folder, beside what the report draws itself
     "overlays.png": "Cases from the worst to the best, what was found beside what is true",
@@ -113,8 +112,7 @@ class Explainer:
             return None
         run = self.folds[str(self.source.cases["fold"][index])] if self.folds else self.source.run
         name = str(self.source.cases["path"][index])
-        root = Path(run.config.data.path)
-        path = find_number(name) or (root if root.is_dir() else root.parent) / name
+        path = image_file(run.config.data.path, name)
         try:
             (view,) = run.task.views(run.config, self.load(run), path)
             found = explain(view.model, view.image, str(self.method), settings=Settings())

@@ -19,6 +19,7 @@ from ...report.tables import interval, number
 from ...tasks.results.rows import Cases, read_cases
 from ...train.run import Run
 from .results import NO_CLASSES, calibration_blocks, spaced, subgroup_table
+from .source import image_file
 
 VAL = "predictions-val.csv"
 RULE = "youden"
@@ -124,9 +125,7 @@ def subgroups_over_folds(folds: Folds, columns: Sequence[str]) -> Section:
 
 def listed_images(folds: Folds, data: str | None) -> Dataset:
     """Return the images of the list as a set, by their places below the data."""
-    place = Path(data or "")
-    root = place if place.is_dir() else place.parent
-    files = [root / name for name in folds.pooled["path"].tolist()]
+    files = [image_file(data or "", name) for name in folds.pooled["path"].tolist()]
     return Dataset(files, np.zeros(len(files), np.int64), ["image"])
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...data.dicom.privacy import find_number
 from ...errors import UserError
 from ...files import read_json
 from ...metrics.classification import normalise_rows
@@ -121,3 +122,9 @@ def file_hash(path: Path) -> str:
         while piece := file.read(1 << 20):
             sha.update(piece)
     return sha.hexdigest()
+
+
+def image_file(data: str | Path, name: str) -> Path:
+    """Return where the image of a row of predictions lies: below the data, beside the list, or by DICOM number."""
+    place = Path(data)
+    return find_number(name) or (place if place.is_dir() else place.parent) / name
