@@ -489,13 +489,3 @@ def rendered(folder, capsys):
     page = checked((folder / "report.html").read_text("utf-8"))
     assert [value for tag, name, value in page.attributes if (tag, name) == ("h2", "id")] == ["contents", *SECTIONS]
     return page
-
-
-def test_where_the_image_of_a_row_lies(tmp_path, monkeypatch):
-    from tinymed.cli.reports import source
-
-    listed = tmp_path / "list.csv"
-    listed.write_text("path,label\n")
-    assert source.image_file(tmp_path, "a/b.png") == source.image_file(listed, "a/b.png") == tmp_path / "a" / "b.png"
-    monkeypatch.setattr(source, "find_number", {"dicom-000007": tmp_path / "scan.dcm"}.get)
-    assert source.image_file(listed, "dicom-000007") == tmp_path / "scan.dcm"
