@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -35,6 +37,16 @@ def command(*arguments, **more):
         stderr=subprocess.PIPE,
         **more,
     )
+
+
+@contextmanager
+def until_left(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
+    """A process that ends with the block, also where a check in it fails: `with Popen(...)` would wait for its end."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def write_images(folder: Path, classes: list[str], count: int, seed: int = 0) -> Path:

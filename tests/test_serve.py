@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,10 +18,11 @@ httpx = pytest.importorskip("httpx", reason="pip install '.[test]'")
 pytest.importorskip("starlette", reason="pip install '.[serve]'")
 pytest.importorskip("uvicorn", reason="pip install '.[serve]'")
 
-from commands import invoke  # noqa: E402
+from commands import invoke, until_left  # noqa: E402
 from serving import TOKEN, picture, raw, server  # noqa: E402
 
-from tinymed.cli.serving import names_of  # noqa: E402
+from tinymed.cli.serving import bound, names_of  # noqa: E402
+from tinymed.errors import UserError  # noqa: E402
 from tinymed.serve import Limits  # noqa: E402
 from tinymed.serve.answers import called_by, suffix_of  # noqa: E402
 from tinymed.serve.guard import HEADERS  # noqa: E402
@@ -406,7 +408,8 @@ def test_a_detecting_run_shows_its_boxes_also_where_there_are_none(tmp_path):
 class TestCommand:
     def test_it_prints_its_address_answers_and_stops(self, finished_run):
         command = [sys.executable, "-m", "tinymed", "serve", str(finished_run), "--port", "0", "--backend", "numpy"]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+        started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
+        with until_left(started) as process:
             lines, address = [], ""
             for line in process.stderr:
                 lines.append(line)
@@ -419,6 +422,19 @@ class TestCommand:
             assert response.status_code == 200
             process.send_signal(signal.SIGINT)
             process.wait(20)
+
+    def test_it_may_be_asked_as_soon_as_its_address_is_known(self):
+        """The address is printed before the server runs: a question that comes in between waits."""
+        listening = bound(("127.0.0.1", 0))
+        with listening, socket.create_connection(listening.getsockname(), 5) as asking:
+            asking.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            answering, _ = listening.accept()
+            with answering:
+                assert answering.recv(14) == b"GET / HTTP/1.1"
+
+    def test_an_address_is_given_once(self):
+        with bound(("127.0.0.1", 0)) as listening, pytest.raises(UserError, match="cannot listen there"):
+            bound(listening.getsockname())
 
     @pytest.mark.parametrize(
         ("options", "message"),

@@ -87,13 +87,17 @@ def is_own(host: str) -> bool:
 
 
 def bound(address: tuple[str, int]) -> socket.socket:
-    """Return a socket at an address.  Raises UserError: it is taken, or not one of this machine."""
+    """Return a socket that listens at an address: who asks before the server runs waits, and is not turned away.
+
+    Raises UserError: the address is taken, or not one of this machine.
+    """
     host, port = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
+        made.listen()
     except (OSError, UnicodeError) as error:
         made.close()
         why = getattr(error, "strerror", None) or str(error)
