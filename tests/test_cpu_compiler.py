@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tinymed.cpu.compiler import assembly_of, cache
+from tinymed.cpu.compiler.jit import compile_kernel
+from tinymed.cpu.simd.vectors import features
 
 STEP = """
 import json, os, threading, numpy as np, tinymed
@@ -185,6 +188,21 @@ def test_assembly_of_one_function():
     assert assembly_of("tinymed_pass_relu") == text
     with pytest.raises(KeyError, match="pass_relu"):
         assembly_of("pas_relu")
+
+
+def square(y, x):
+    for i in range(y.size):
+        y[i] = x[i] * x[i]
+
+
+def test_loops_are_made_of_whole_vectors():
+    """LLVM prefers half of them on some processors with 512 bits."""
+    if "avx512f" not in features():
+        pytest.skip("this processor has no vectors of 512 bits")
+    kernel, x = compile_kernel(square, parallel=False), np.ones(100, np.float32)
+    kernel(x, x)
+    (code,) = kernel.inspect_asm().values()
+    assert "zmm" in code
 
 
 NAME = """

@@ -58,10 +58,15 @@ def source(functions: Functions) -> str:
 
 
 def processor() -> tuple[str, str]:
-    """Return name and features of the processor to compile for: the one that Numba compiles for."""
+    """Return name and features of the processor to compile for: the one that Numba compiles for.
+
+    Where LLVM would make loops of half vectors, because the first processors with 512 bits slowed down for whole ones,
+    it is told not to: exponentials take half the time.
+    """
     config: Any = numba_config
-    name = config.CPU_NAME or binding.get_host_cpu_name()
-    return name, config.CPU_FEATURES if config.CPU_FEATURES is not None else binding.get_host_cpu_features().flatten()
+    name, features = config.CPU_NAME or binding.get_host_cpu_name(), config.CPU_FEATURES
+    features = binding.get_host_cpu_features().flatten() if features is None else features
+    return name, f"{features},-prefer-256-bit" if "+avx512f" in features else features
 
 
 @functools.cache

@@ -80,7 +80,19 @@ class KernelLibrary(JITCodeLibrary):
         for function in self._final_module.functions:
             if function.is_declaration and function.name in pool.RENAMED:
                 function.name = pool.RENAMED[function.name]
-        super()._optimize_final_module()
+        with whole_vectors(self._codegen):
+            super()._optimize_final_module()
+
+
+@contextmanager
+def whole_vectors(codegen: Any) -> Iterator[None]:
+    """Let LLVM make loops of vectors as long as `llvm_functions.processor` says, where Numba would take its own."""
+    before = codegen._tm
+    codegen._tm = llvm_functions.machine()
+    try:
+        yield
+    finally:
+        codegen._tm = before
 
 
 class NoEnvironment:
