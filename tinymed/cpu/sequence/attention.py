@@ -10,25 +10,28 @@ with the tokens, not with their square.
 from typing import Any
 
 import numpy as np
-from numba import prange
+from numba import config, prange
 
 from ...dispatch import kernel
 from ...ops.attention import attended, products
 from ..compiler.jit import serial
 from ..matmul import pack_columns
 from ..simd.elementary import exp
+from ..simd.exponentials import row_exponentials
 from ..simd.philox import philox
 from ..simd.reductions import row_max, row_product_sum, row_sum
-from ..simd.tile import ACCUMULATE, ZERO, sweep
-from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from ..simd.tile import ACCUMULATE, HIGH, ZERO, high_sweep
+from ..simd.vectors import TILE_COLUMNS, address, ceil_div
 
 f4, u4, u8 = np.float32, np.uint32, np.uint64
-QUERIES = (
-    32 * TILE_ROWS
-)  # of a block: what it reads of keys and values, and adds to their gradients, is used that often
+QUERIES = 10 * HIGH  # of a block: what it reads of keys and values, and adds to their gradients, is used that often
 KEYS = 8 * TILE_COLUMNS  # of a block
+TABLE = ceil_div.py_func(max(QUERIES, KEYS), HIGH) * HIGH  # rows of the largest block, in whole tiles
 PITCH = KEYS + 16  # floats between rows of a block: not a power of two, which would meet in the same lines of L1
-TASKS = 16  # pieces of work at most
+TASKS = 8  # parts, of all heads together, in which sums over queries are made
+WORKERS = (
+    2 * config.NUMBA_NUM_THREADS
+)  # pieces of work at most, each with scratch of its own: few, so that it stays hot
 NO_MASK = np.zeros((0, 0, 0, 0), np.float32)  # stands for no mask
 NO_TICKET = np.zeros(0, np.uint32)  # stands for no dropout
 
@@ -90,9 +93,9 @@ def pack_heads(packed: Any, a: Any, scale: Any) -> None:
 
 
 @serial
-def lay_rows(table: Any, first: Any, count: Any, rows: Any, pitch: Any) -> None:
-    """Write the offsets of `count` rows from `first` on, the last one again where the table goes on."""
-    for i in range(rows):
+def lay_rows(table: Any, first: Any, count: Any, pitch: Any) -> None:
+    """Write the offsets of `count` rows from `first` on, the last one again to the end of its tile."""
+    for i in range(ceil_div(count, HIGH) * HIGH):
         table[i] = 4 * pitch * (first + min(i, count - 1))
 
 
@@ -101,15 +104,15 @@ def multiply_rows(
     tables: Any, count: Any, x: Any, y: Any, w: Any, panel: Any, start: Any, columns: Any, loops: Any
 ) -> None:
     """Multiply a block of rows by all panels of `columns` columns; tables [2][rows] as of `sweep`."""
-    sweep(tables, ceil_div(count, TILE_ROWS), x, y, w, panel, start, columns, 0, ceil_div(columns, TILE_COLUMNS), loops)
+    high_sweep(tables, ceil_div(count, HIGH), x, y, w, panel, start, columns, 0, ceil_div(columns, TILE_COLUMNS), loops)
 
 
 @serial
 def block_of_products(tables: Any, z: Any, x: Any, packed: Any, first: Any, count: Any, key: Any, size: Any) -> None:
     """z[i, j] = x[first + i] . key j of the packed heads, for `count` rows and `size` keys from `key` on."""
     depth = x.shape[1]
-    lay_rows(tables[0], first, count, QUERIES, depth)
-    lay_rows(tables[1], 0, count, QUERIES, PITCH)
+    lay_rows(tables[0], first, count, depth)
+    lay_rows(tables[1], 0, count, PITCH)
     panels = packed[key // TILE_COLUMNS :]
     step = 4 * TILE_COLUMNS
     loops = (1, 1, depth, 0, 0, 4, 0, 0, step)
@@ -122,8 +125,8 @@ def block_times_rows(
 ) -> None:
     """y[first + i] = start + sum over j < size of z[i, j] w[key + j]."""
     width = w.shape[1]
-    lay_rows(tables[0], 0, count, QUERIES, PITCH)
-    lay_rows(tables[1], first, count, QUERIES, width)
+    lay_rows(tables[0], 0, count, PITCH)
+    lay_rows(tables[1], first, count, width)
     loops = (1, 1, size, 0, 0, 4, 0, 0, 4 * width)
     multiply_rows(tables, count, address(z), address(y), address(w[key:]), 4 * TILE_COLUMNS, start, width, loops)
 
@@ -132,8 +135,8 @@ def block_times_rows(
 def transposed_times_rows(tables: Any, z: Any, w: Any, y: Any, first: Any, count: Any, key: Any, size: Any) -> None:
     """y[key + j] += sum over i < count of z[i, j] w[first + i], for j < size."""
     width = w.shape[1]
-    lay_rows(tables[0], 0, size, KEYS, 1)
-    lay_rows(tables[1], key, size, KEYS, width)
+    lay_rows(tables[0], 0, size, 1)
+    lay_rows(tables[1], key, size, width)
     loops = (1, 1, count, 0, 0, 4 * PITCH, 0, 0, 4 * width)
     multiply_rows(tables, size, address(z), address(y), address(w[first:]), 4 * TILE_COLUMNS, ACCUMULATE, width, loops)
 
@@ -177,7 +180,7 @@ def drop_weights(z: Any, factors: Any, first: Any, ticket: Any, limit: Any, keep
 
 def tasks_of(q: Any) -> int:
     """Return how many tasks share the blocks of queries of all heads."""
-    return int(max(1, min(TASKS, q.shape[0] * q.shape[1] * -(-q.shape[2] // QUERIES))))
+    return int(max(1, min(WORKERS, q.shape[0] * q.shape[1] * -(-q.shape[2] // QUERIES))))
 
 
 def forward_work(q: Any, packed: Any, v: Any, *_: Any) -> list[Any]:
@@ -186,7 +189,7 @@ def forward_work(q: Any, packed: Any, v: Any, *_: Any) -> list[Any]:
     return [
         (tasks, QUERIES, PITCH),
         (tasks, KEYS + 16),
-        ((tasks, 2, max(QUERIES, KEYS)), np.int64),
+        ((tasks, 2, TABLE), np.int64),
         (tasks, 2, QUERIES),
     ]
 
@@ -202,13 +205,12 @@ def online_softmax(z: Any, running: Any, i: Any) -> Any:
     if top == f4(-np.inf):
         for j in range(z.size):
             z[j] = f4(0) if z[j] == f4(-np.inf) else z[j]
-        shrink = f4(1)
+        total, shrink = f4(row_sum(z)), f4(1)
     else:
-        for j in range(z.size):
-            z[j] = exp(z[j] - top)
-        shrink = exp(before - top)
+        total = row_exponentials(z, top)
+        shrink = f4(1) if top == before else exp(before - top)
     running[0, i] = top
-    running[1, i] = running[1, i] * shrink + f4(row_sum(z))
+    running[1, i] = running[1, i] * shrink + total
     return shrink
 
 
@@ -260,7 +262,8 @@ def attention_blocks(
             count = min(QUERIES, queries - first)
             state[0, :] = -np.inf
             state[1, :] = 0
-            y[n, h, first : first + count, :] = 0
+            if keys == 0:
+                y[n, h, first : first + count, :] = 0
             last = min(keys, first + count) if causal else keys
             for key in range(0, last, KEYS):
                 size = min(KEYS, keys - key)
@@ -276,7 +279,8 @@ def attention_blocks(
                     if ticket.size:
                         at = (b * queries + first + i) * keys + key
                         drop_weights(row, drawn[task], at, ticket, limit, keep)
-                block_times_rows(table, z, v[n, h], y[n, h], first, count, key, size, ACCUMULATE)
+                start = ACCUMULATE if key > 0 else ZERO
+                block_times_rows(table, z, v[n, h], y[n, h], first, count, key, size, start)
             finish(y[n, h], top[n, h], total[n, h], state, first, count)
 
 
@@ -297,8 +301,8 @@ def gradient_shapes(dy: Any, q: Any, key: Any, v: Any, *rest: Any) -> list[Any]:
 
 def backward_work(dy: Any, q: Any, *_: Any) -> list[Any]:
     """Return the scratch of each task: blocks of weights and of gradients, factors of dropout, tables of rows."""
-    tasks = q.shape[0] * q.shape[1] * parts_of(q)
-    return [(tasks, 2, QUERIES, PITCH), (tasks, KEYS + 16), ((tasks, 2, max(QUERIES, KEYS)), np.int64)]
+    tasks = max(1, min(WORKERS, q.shape[0] * q.shape[1] * parts_of(q)))
+    return [(tasks, 2, QUERIES, PITCH), (tasks, KEYS + 16), ((tasks, 2, TABLE), np.int64)]
 
 
 @serial
@@ -369,36 +373,38 @@ def attention_gradients(
     """dV = P' dY, dS = P (dY V' - sum(dY Y)), dQ = scale dS K, dK = scale dS' Q: a head's queries in parts."""
     heads, queries, keys = q.shape[1], q.shape[2], key.shape[2]
     parts, each = dk.shape[0], ceil_div(queries, QUERIES)
-    for task in prange(q.shape[0] * heads * parts):
-        b, part = task // parts, task % parts
-        n, h = b // heads, b % heads
-        p, ds, table = blocks[task, 0], blocks[task, 1], tables[task]
-        dk[part, n, h, :, :] = 0
-        dv[part, n, h, :, :] = 0
-        for block in range(part * each // parts, (part + 1) * each // parts):
-            first = block * QUERIES
-            count = min(QUERIES, queries - first)
-            dq[n, h, first : first + count, :] = 0
-            last = min(keys, first + count) if causal else keys
-            for at in range(0, last, KEYS):
-                size = min(KEYS, keys - at)
-                block_of_products(table, p, q[n, h], packed_key[b], first, count, at, size)
-                block_of_products(table, ds, dy[n, h], packed_value[b], first, count, at, size)
-                for i in range(count):
-                    row, out, query = p[i, :size], ds[i, :size], first + i
-                    of_query = top[n, h, query], total[n, h, query]
-                    close(row, mask, n, h, query, at, causal)
-                    mean = f4(row_product_sum(dy[n, h, query], y[n, h, query], f4(0)))
-                    if ticket.size:
-                        number = (b * queries + query) * keys + at
-                        skip = draw_factors(drawn[task], number, size, ticket, limit, keep)
-                        dropped_weights_and_gradients(row, out, *of_query, mean, drawn[task, skip:])
-                    else:
-                        weights_and_gradients(row, out, *of_query, mean)
-                    if of_scores:
-                        copy_row(dscores[n, h, query], at, out)
-                transposed_times_rows(table, p, dy[n, h], dv[part, n, h], first, count, at, size)
-                transposed_times_rows(table, ds, q[n, h], dk[part, n, h], first, count, at, size)
-                block_times_rows(table, ds, key[n, h], dq[n, h], first, count, at, size, ACCUMULATE)
-            scale_all(dq[n, h, first : first + count], scale)
-        scale_all(dk[part, n, h], scale)
+    workers, every = blocks.shape[0], q.shape[0] * heads * parts
+    for worker in prange(workers):
+        p, ds, table = blocks[worker, 0], blocks[worker, 1], tables[worker]
+        for task in range(worker * every // workers, (worker + 1) * every // workers):
+            b, part = task // parts, task % parts
+            n, h = b // heads, b % heads
+            dk[part, n, h, :, :] = 0
+            dv[part, n, h, :, :] = 0
+            for block in range(part * each // parts, (part + 1) * each // parts):
+                first = block * QUERIES
+                count = min(QUERIES, queries - first)
+                dq[n, h, first : first + count, :] = 0
+                last = min(keys, first + count) if causal else keys
+                for at in range(0, last, KEYS):
+                    size = min(KEYS, keys - at)
+                    block_of_products(table, p, q[n, h], packed_key[b], first, count, at, size)
+                    block_of_products(table, ds, dy[n, h], packed_value[b], first, count, at, size)
+                    for i in range(count):
+                        row, out, query = p[i, :size], ds[i, :size], first + i
+                        of_query = top[n, h, query], total[n, h, query]
+                        close(row, mask, n, h, query, at, causal)
+                        mean = f4(row_product_sum(dy[n, h, query], y[n, h, query], f4(0)))
+                        if ticket.size:
+                            number = (b * queries + query) * keys + at
+                            skip = draw_factors(drawn[worker], number, size, ticket, limit, keep)
+                            dropped_weights_and_gradients(row, out, *of_query, mean, drawn[worker, skip:])
+                        else:
+                            weights_and_gradients(row, out, *of_query, mean)
+                        if of_scores:
+                            copy_row(dscores[n, h, query], at, out)
+                    transposed_times_rows(table, p, dy[n, h], dv[part, n, h], first, count, at, size)
+                    transposed_times_rows(table, ds, q[n, h], dk[part, n, h], first, count, at, size)
+                    block_times_rows(table, ds, key[n, h], dq[n, h], first, count, at, size, ACCUMULATE)
+                scale_all(dq[n, h, first : first + count], scale)
+            scale_all(dk[part, n, h], scale)

@@ -14,6 +14,11 @@ from ..compiler.jit import inline, serial
 f4, i4 = np.float32, np.int32
 LOG2_E, LN2_HIGH, LN2_LOW = f4(1.4426950408889634), f4(0.693359375), f4(-2.12194440e-4)
 ROUND = f4(12582912)  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+# The polynomial is that of S. Moshier's Cephes library (expf.c, 1989).
+EXP_TERMS = tuple(
+    f4(term)
+    for term in (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+)
 LOWEST, HIGHEST = f4(-87.3), f4(88.7)  # beyond, exp is not a normal float32
 SMALLEST = f4(2.0**-126)  # normal float32
 
@@ -22,15 +27,15 @@ SMALLEST = f4(2.0**-126)  # normal float32
 def exp_parts(x: Any) -> Any:
     """Return (2^n, exp(r) - 1) with x = n ln 2 + r, |r| <= ln 2 / 2.
 
-    The polynomial is that of S. Moshier's Cephes library (expf.c, 1989); the result is within 1e-7, relative.
+    The result is within 1e-7, relative.
     """
     n = (x * LOG2_E + ROUND) - ROUND
     r = (x - n * LN2_HIGH) - n * LN2_LOW
-    p = f4(1.9875691500e-4) * r + f4(1.3981999507e-3)
-    p = p * r + f4(8.3334519073e-3)
-    p = p * r + f4(4.1665795894e-2)
-    p = p * r + f4(1.6666665459e-1)
-    p = p * r + f4(5.0000001201e-1)
+    p = EXP_TERMS[0] * r + EXP_TERMS[1]
+    p = p * r + EXP_TERMS[2]
+    p = p * r + EXP_TERMS[3]
+    p = p * r + EXP_TERMS[4]
+    p = p * r + EXP_TERMS[5]
     return i4((i4(n) + i4(127)) << i4(23)).view(f4), p * (r * r) + r
 
 

@@ -166,6 +166,8 @@ def nontemporal_tile(
 
 
 tall_tile = by_width("tall_tile", rows=TALL)
+HIGH = 12 if LANES == 16 else TILE_ROWS  # rows of the tile for short sums: fewer, larger tiles to begin and to end
+high_tile = by_width("high_tile", rows=HIGH)
 
 
 @serial
@@ -228,8 +230,9 @@ def make_sweep(tile: Any, height: int) -> Any:
     return sweep
 
 
-sweep, nontemporal_sweep, tall_sweep = (
+sweep, nontemporal_sweep, tall_sweep, high_sweep = (
     make_sweep(tile, TILE_ROWS),
     make_sweep(nontemporal_tile, TILE_ROWS),
     make_sweep(tall_tile, TALL),
+    make_sweep(high_tile, HIGH),
 )
