@@ -162,7 +162,9 @@ def test_a_scalar_has_dims_0_and_minus_1():
     ]
 
 
-@pytest.mark.parametrize("shape", [(1000,), (37, 5), (3, 16, 7, 5), (2, 3, 4)])
+@pytest.mark.parametrize(
+    "shape", [(1000,), (37, 5), (3, 16, 7, 5), (2, 3, 4), (2, 7, 1100), (5, 1500), (9, 4500)], ids=str
+)
 def test_float32_sums_are_accumulated_wide(shape, rng):
     """Native sums, for any axes and memory order: as exact as a float64 sum rounded once."""
     a = (rng.normal(size=shape) + 100).astype(np.float32)

@@ -14,7 +14,7 @@ from numba import prange
 from ..dispatch import kernel
 from .arguments import ABSENT, matrices
 from .compiler.jit import serial
-from .simd.pack import pack_rows
+from .simd.pack import pack_columns, pack_rows
 from .simd.partition import partition_work
 from .simd.tile import ACCUMULATE, ZERO, channel_tile, sweep
 from .simd.transpose import transpose
@@ -106,22 +106,6 @@ def pack_matrix(packed: Any, b: Any, transposed: Any) -> None:
                 pack_columns(packed[p], b, p * TILE_COLUMNS, size, first, last)
             else:
                 pack_rows(packed[p], b, p * TILE_COLUMNS, size, first, last)
-
-
-@serial
-def pack_columns(panel: Any, rows: Any, row: Any, size: Any, first: Any, last: Any) -> None:
-    """Pack a matrix that lies transposed."""
-    for d in range(first, last):
-        for j in range(size, TILE_COLUMNS):
-            panel[d * TILE_COLUMNS + j] = 0
-    transpose(
-        address(rows[row:, first:]),
-        BYTES * rows.shape[1],
-        size,
-        last - first,
-        address(panel[first * TILE_COLUMNS :]),
-        BYTES * TILE_COLUMNS,
-    )
 
 
 def gemm_work(a: Any, b: Any, bias: Any, size: Any, a_strides: Any, packed: Any) -> list[Any]:

@@ -10,8 +10,12 @@ import numpy as np
 from numba import prange
 
 from ..dispatch import kernel
+from .simd.reductions import add_four, add_one, row_sum
+from .simd.vectors import ceil_div
 
 CHUNKS = 32
+STRIP = 512  # columns whose sums stay in L1 while the rows pass
+SHORT = 8  # numbers of a row below which vectors do not pay
 
 
 @kernel(
@@ -22,20 +26,10 @@ CHUNKS = 32
     flops=lambda x: x.size,
 )
 def sum_all(y: Any, partial: Any, x: Any) -> None:
-    """Sum all numbers; four sums in flight hide the latency of an addition."""
+    """Sum all numbers."""
     n = x.size
     for c in prange(CHUNKS):
-        start, stop = n * c // CHUNKS, n * (c + 1) // CHUNKS
-        s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-        whole = start + (stop - start) // 4 * 4
-        for i in range(start, whole, 4):
-            s0 += x[i]
-            s1 += x[i + 1]
-            s2 += x[i + 2]
-            s3 += x[i + 3]
-        for i in range(whole, stop):
-            s0 += x[i]
-        partial[c] = (s0 + s1) + (s2 + s3)
+        partial[c] = row_sum(x[n * c // CHUNKS : n * (c + 1) // CHUNKS])
     total = 0.0
     for c in range(CHUNKS):
         total += partial[c]
@@ -64,16 +58,29 @@ def sum_outer(y: Any, partial: Any, x: Any) -> None:
         y[k] = total
 
 
-@kernel(backend="numba", double="numba", out=lambda x: [(x.shape[1],)], flops=lambda x: x.size)
-def sum_few(y: Any, x: Any) -> None:
-    """Sum (A, K) to (K) for a handful of rows: each column by itself, without partial sums."""
-    rows, columns = x.shape
+@kernel(
+    backend="numba",
+    double="numba",
+    out=lambda x: [(x.shape[0], x.shape[2])],
+    work=lambda x: [((CHUNKS, STRIP), np.float64)],
+    flops=lambda x: x.size,
+)
+def sum_middle(y: Any, totals: Any, x: Any) -> None:
+    """Sum (A, R, K) to (A, K): strips of columns, down whose rows one goes with a strip of sums."""
+    outer, rows, columns = x.shape
+    strips = ceil_div(columns, STRIP)
     for c in prange(CHUNKS):
-        for k in range(columns * c // CHUNKS, columns * (c + 1) // CHUNKS):
-            s = 0.0
-            for i in range(rows):
-                s += x[i, k]
-            y[k] = s
+        total = totals[c]
+        for s in range(outer * strips * c // CHUNKS, outer * strips * (c + 1) // CHUNKS):
+            a, first = s // strips, s % strips * STRIP
+            size = min(STRIP, columns - first)
+            total[:size] = 0
+            for i in range(0, rows - rows % 4, 4):
+                add_four(total, x[a], i, first, size)
+            for i in range(rows - rows % 4, rows):
+                add_one(total, x[a, i, first : first + size])
+            for k in range(size):
+                y[a, first + k] = total[k]
 
 
 @kernel(backend="numba", double="numba", out=lambda x: [(x.shape[1],)], flops=lambda x: x.size)
@@ -83,6 +90,9 @@ def sum_inner(y: Any, x: Any) -> None:
     for k in prange(columns):
         s = 0.0
         for i in range(outer):
-            for j in range(inner):
-                s += x[i, k, j]
+            if inner >= SHORT:
+                s += row_sum(x[i, k])
+            else:
+                for j in range(inner):
+                    s += x[i, k, j]
         y[k] = s

@@ -66,10 +66,13 @@ def sum_inner(k: Any, x: Any) -> Any:
     return k.sum_outer(rows.reshape(outer, columns)) if outer > 1 else rows
 
 
-@kernel(backend="csrc", composite=True, out=lambda x: [(x.shape[1],)], flops=lambda x: x.size)
-def sum_few(k: Any, x: Any) -> Any:
-    """Sum each column of a few rows: sum_outer, which splits only long columns."""
-    return k.sum_outer(x)
+@kernel(backend="csrc", composite=True, out=lambda x: [(x.shape[0], x.shape[2])], flops=lambda x: x.size)
+def sum_middle(k: Any, x: Any) -> Any:
+    """Sum (A, R, K) to (A, K): sum_outer, which splits only long columns, of a copy that begins with R."""
+    outer, rows, columns = x.shape
+    if outer > 1:
+        x = k.canonical(x, (1, 0, 2)).transpose(1, 0, 2)
+    return k.sum_outer(x.reshape(rows, outer * columns)).reshape(outer, columns)
 
 
 # ------------------------------------------------------------------------------------------- norms, products, truth

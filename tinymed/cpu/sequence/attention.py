@@ -9,15 +9,16 @@ with the tokens, not with their square.
 
 from typing import Any
 
+import numba
 import numpy as np
-from numba import config, prange
+from numba import prange
 
 from ...dispatch import kernel
 from ...ops.attention import attended, products
 from ..compiler.jit import serial
-from ..matmul import pack_columns
 from ..simd.elementary import exp
 from ..simd.exponentials import row_exponentials
+from ..simd.pack import pack_columns
 from ..simd.philox import philox
 from ..simd.reductions import row_max, row_product_sum, row_sum
 from ..simd.tile import ACCUMULATE, HIGH, ZERO, high_sweep
@@ -29,9 +30,8 @@ KEYS = 8 * TILE_COLUMNS  # of a block
 TABLE = ceil_div.py_func(max(QUERIES, KEYS), HIGH) * HIGH  # rows of the largest block, in whole tiles
 PITCH = KEYS + 16  # floats between rows of a block: not a power of two, which would meet in the same lines of L1
 TASKS = 8  # parts, of all heads together, in which sums over queries are made
-WORKERS = (
-    2 * config.NUMBA_NUM_THREADS
-)  # pieces of work at most, each with scratch of its own: few, so that it stays hot
+numba_config: Any = numba.config
+WORKERS = 2 * numba_config.NUMBA_NUM_THREADS  # pieces of work at most, each with scratch of its own, which stays hot
 NO_MASK = np.zeros((0, 0, 0, 0), np.float32)  # stands for no mask
 NO_TICKET = np.zeros(0, np.uint32)  # stands for no dropout
 

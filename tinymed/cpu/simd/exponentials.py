@@ -59,7 +59,7 @@ def write(v: Vectors, args: Any) -> ir.Value:
     return lanes_sum(b, b.load(total), v.lanes)
 
 
-exponentials_at = intrinsic(lambda _, at, size, top: typed(write, SHAPE, types.float32(at, size, types.float32)))
+exponentials_at: Any = intrinsic(lambda _, at, size, top: typed(write, SHAPE, types.float32(at, size, types.float32)))
 
 
 @serial

@@ -10,6 +10,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from ..compiler.jit import serial
+from .transpose import transpose
 from .vectors import BYTES, I64, LANES, TILE_COLUMNS, Shape, Vectors, address, vector_function
 
 
@@ -51,3 +52,19 @@ def pack_rows(panel: Any, rows: Any, column: Any, size: Any, first: Any, last: A
             address(panel[first * TILE_COLUMNS :]),
             BYTES * LANES,
         )
+
+
+@serial
+def pack_columns(panel: Any, rows: Any, row: Any, size: Any, first: Any, last: Any) -> None:
+    """Do the same with a matrix that lies transposed: columns first..last of rows row..row + size."""
+    for d in range(first, last):
+        for j in range(size, TILE_COLUMNS):
+            panel[d * TILE_COLUMNS + j] = 0
+    transpose(
+        address(rows[row:, first:]),
+        BYTES * rows.shape[1],
+        size,
+        last - first,
+        address(panel[first * TILE_COLUMNS :]),
+        BYTES * TILE_COLUMNS,
+    )

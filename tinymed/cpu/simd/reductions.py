@@ -109,7 +109,7 @@ maximum_at, sum_at, product_sum_at = maximum_of(SHAPE, types.float32), sum_of(SH
 elements.declare_twin(maximum_at, functools.partial(maximum_of, DOUBLE, types.float64))
 elements.declare_twin(sum_at, functools.partial(sum_of, DOUBLE))
 elements.declare_twin(product_sum_at, functools.partial(product_sum_of, DOUBLE))
-f4 = np.float32
+f4, f8 = np.float32, np.float64
 
 
 @serial
@@ -128,3 +128,18 @@ def row_sum(x: Any) -> Any:
 def row_product_sum(x: Any, y: Any, shift: Any) -> Any:
     """Return the sum of x (y - shift) of dense rows, in float64."""
     return product_sum_at(address(x), address(y), x.size, f4(shift))
+
+
+@serial
+def add_four(total: Any, x: Any, row: Any, first: Any, size: Any) -> None:
+    """Add four rows' columns from `first` on to a row of sums, which is read and written once for them."""
+    for k in range(size):
+        at = first + k
+        total[k] += (f8(x[row, at]) + f8(x[row + 1, at])) + (f8(x[row + 2, at]) + f8(x[row + 3, at]))
+
+
+@serial
+def add_one(total: Any, x: Any) -> None:
+    """Add a row to a row of sums."""
+    for k in range(x.size):
+        total[k] += x[k]
