@@ -101,6 +101,44 @@ def hardtanh_backward(dx: Any, map: Any, dy: Any, y: Any, low: Any, high: Any) -
         hardtanh_gradient(t, dx, dy, y, map)
 
 
+@kernel(backend="numba", double="numba", flat="y x")
+def hardsigmoid_forward(y: Any, x: Any) -> None:
+    """y = min(max(x + 3, 0), 6) / 6."""
+    for i in prange(x.size):
+        z = x[i] + f4(3)
+        z = f4(0) if z < f4(0) else z
+        y[i] = (f4(6) if z > f4(6) else z) / f4(6)
+
+
+@kernel(backend="numba", double="numba", flat="dx dy y")
+def hardsigmoid_backward(dx: Any, dy: Any, y: Any) -> None:
+    """dx = dy / 6 where 0 < y < 1, else 0."""
+    for i in prange(y.size):
+        dx[i] = dy[i] / f4(6) if f4(0) < y[i] < f4(1) else f4(0)
+
+
+@kernel(backend="numba", double="numba", flat="y x")
+def hardshrink_forward(y: Any, x: Any, limit: Any) -> None:
+    """y = 0 where -limit <= x <= limit, else x."""
+    for i in prange(x.size):
+        y[i] = f4(0) if -limit <= x[i] <= limit else x[i]
+
+
+@kernel(backend="numba", double="numba", flat="y x")
+def softshrink_forward(y: Any, x: Any, limit: Any) -> None:
+    """y = x - limit where x > limit, x + limit where x < -limit, else 0 (NaN of NaN)."""
+    for i in prange(x.size):
+        below = x[i] + limit if x[i] < -limit else f4(0) * x[i]
+        y[i] = x[i] - limit if x[i] > limit else below
+
+
+@kernel(backend="numba", double="numba", flat="dx dy x")
+def shrink_backward(dx: Any, dy: Any, x: Any, limit: Any) -> None:
+    """dx = 0 where -limit <= x <= limit, else dy."""
+    for i in prange(x.size):
+        dx[i] = f4(0) if -limit <= x[i] <= limit else dy[i]
+
+
 # ----------------------------------------------------------------------------------------------------- parametric
 
 

@@ -1,5 +1,6 @@
 """Element-wise arithmetic on the CPU: one pass over memory, in whatever dense order the arrays lie."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,58 @@ def neg(y: Any, x: Any) -> None:
     """y = -x."""
     for i in prange(x.size):
         y[i] = -x[i]
+
+
+POWERS: dict[float, Callable[[Any, Any], Any]] = {
+    2.0: lambda k, a: k.mul(a, a),
+    3.0: lambda k, a: k.cube(a),
+    -1.0: lambda k, a: k.div(1.0, a),
+    0.5: lambda k, a: k.sqrt_forward(a),
+}
+SLOPES: dict[float, Callable[[Any, Any, Any], Any]] = {
+    2.0: lambda k, dy, a: k.slope_of_square(dy, a),
+    3.0: lambda k, dy, a: k.slope_of_cube(dy, a),
+    -1.0: lambda k, dy, a: k.reciprocal_backward(dy, k.div(1.0, a)),
+    0.5: lambda k, dy, a: k.div(k.mul(dy, 0.5), k.sqrt_forward(a)),
+}
+
+
+def simple_power(a: Any, b: Any) -> bool:
+    """Return whether an array of floats is to be raised to a number that a product, quotient or root does."""
+    return not hasattr(b, "shape") and b in POWERS and of_one_float([a])
+
+
+@kernel(backend="numba", double="numba", composite=True, when=simple_power)
+def pow_forward(k: Any, a: Any, b: Any) -> Any:
+    """y = a^b for b = 2, 3, -1 and 1/2."""
+    return POWERS[b](k, a)
+
+
+@kernel(backend="numba", double="numba", composite=True, when=lambda dy, a, b: simple_power(a, b))
+def pow_backward_base(k: Any, dy: Any, a: Any, b: Any) -> Any:
+    """da = dy b a^(b-1) for the same."""
+    return SLOPES[b](k, dy, a)
+
+
+@kernel(backend="numba", double="numba", flat="y x", out=lambda x: [x.shape], flops=lambda x: 2 * x.size)
+def cube(y: Any, x: Any) -> None:
+    """y = x^3."""
+    for i in prange(x.size):
+        y[i] = x[i] * x[i] * x[i]
+
+
+@kernel(backend="numba", double="numba", flat="dx dy x", out=lambda dy, x: [dy.shape], flops=lambda dy, x: 2 * x.size)
+def slope_of_square(dx: Any, dy: Any, x: Any) -> None:
+    """dx = 2 dy x."""
+    for i in prange(x.size):
+        dx[i] = dy[i] * np.float32(2) * x[i]
+
+
+@kernel(backend="numba", double="numba", flat="dx dy x", out=lambda dy, x: [dy.shape], flops=lambda dy, x: 3 * x.size)
+def slope_of_cube(dx: Any, dy: Any, x: Any) -> None:
+    """dx = 3 dy x^2."""
+    for i in prange(x.size):
+        dx[i] = dy[i] * np.float32(3) * (x[i] * x[i])
 
 
 @kernel(

@@ -4,13 +4,15 @@ The reduced axes are brought into one or two runs of axes, so that three loops a
 float64 and cut into a fixed number of chunks: the same bits for any number of threads.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 from numba import prange
 
-from ..dispatch import kernel
-from .simd.reductions import add_four, add_one, row_sum
+from ..dispatch import is_one_float, kernel
+from ..memory import is_dense
+from .simd.reductions import add_four, add_one, row_product_sum, row_sum
 from .simd.vectors import ceil_div
 
 CHUNKS = 32
@@ -96,3 +98,49 @@ def sum_inner(y: Any, x: Any) -> None:
                 for j in range(inner):
                     s += x[i, k, j]
         y[k] = s
+
+
+# ---------------------------------------------------------------------------------------------------- length
+
+
+def is_length(x: Any, p: float, axes: tuple[int, ...]) -> bool:
+    """Return whether the Euclidean norm of an array of floats is wanted."""
+    return p == 2 and is_one_float((x,)) and x.size > 0
+
+
+@kernel(backend="numba", double="numba", composite=True, when=is_length)
+def norm_forward(k: Any, x: Any, p: float, axes: tuple[int, ...]) -> Any:
+    """Compute y = sqrt(sum x^2): lengths_of_rows where what is summed lies together behind what is kept."""
+    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    shape, order = tuple(x.shape[i] for i in kept), (*kept, *axes)
+    if not is_dense(x, order):
+        return k.sqrt_forward(k.sum_forward(k.mul(x, x), axes))
+    rows = math.prod(shape)
+    return k.lengths_of_rows(x.transpose(order).reshape(rows, x.size // rows)).reshape(shape)
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    out=lambda x: [(x.shape[0],)],
+    work=lambda x: [((x.shape[0], parts_of(x)), np.float64)],
+    flops=lambda x: 2 * x.size,
+)
+def lengths_of_rows(y: Any, partial: Any, x: Any) -> None:
+    """Compute the length of each row; of few rows in parts."""
+    rows, columns = x.shape
+    parts = partial.shape[1]
+    for t in prange(rows * parts):
+        i, c = t // parts, t % parts
+        row = x[i, columns * c // parts : columns * (c + 1) // parts]
+        partial[i, c] = row_product_sum(row, row, 0)
+    for i in range(rows):
+        total = 0.0
+        for c in range(parts):
+            total += partial[i, c]
+        y[i] = math.sqrt(total)
+
+
+def parts_of(x: Any) -> int:
+    """Return in how many parts a row is summed."""
+    return CHUNKS if x.shape[0] < CHUNKS else 1

@@ -48,19 +48,16 @@ def cumprod_forward(xp: Any, x: Array, axis: int) -> Array:
     return xp.cumprod(x, axis, dtype=total_type(x)) if x.ndim else x.astype(total_type(x))
 
 
-@kernel(flops=lambda dy, x, axis: 3 * dy.size * (dy.shape[axis] if dy.ndim else 1))
+@kernel(flops=lambda dy, x, axis: 4 * dy.size)
 def cumprod_backward(xp: Any, dy: Array, x: Array, axis: int) -> Array:
-    """dx[j] = sum over i >= j of dy[i] times the product of x[0] ... x[i] without x[j]; zeros need no division."""
+    """dx[j] = x[0] ... x[j-1] r[j], with r[j] = dy[j] + x[j+1] r[j+1] from the end: zeros need no division."""
     if not x.ndim or not x.size:
         return dy
-    lines, slopes = xp.moveaxis(x, axis, 0), xp.moveaxis(dy, axis, 0)
-    dx = xp.zeros_like(lines)
-    before = xp.ones_like(lines[0])
-    for j in range(lines.shape[0]):
-        rest = xp.concatenate([xp.ones_like(lines[:1]), lines[j + 1 :]])
-        dx[j] = before * (slopes[j:] * xp.cumprod(rest, 0)).sum(0)
-        before = before * lines[j]
-    return xp.moveaxis(dx, 0, axis)
+    lines, dx = xp.moveaxis(x, axis, 0).copy(), xp.moveaxis(dy, axis, 0).copy()
+    for j in range(len(lines) - 2, -1, -1):
+        dx[j] += lines[j + 1] * dx[j + 1]
+    before = xp.cumprod(xp.concatenate([xp.ones_like(lines[:1]), lines[:-1]]), 0)
+    return xp.moveaxis(before * dx, 0, axis)
 
 
 class Cumprod(Op):
