@@ -60,6 +60,18 @@ struct ShrinkBackward {
     float limit;
     __device__ float operator()(float dy, float x) const { return -limit <= x && x <= limit ? 0.0f : dy; }
 };
+__device__ inline float cut(float d, float delta) { return d < -delta ? -delta : d > delta ? delta : d; }
+struct Huber {
+    float delta;
+    __device__ float operator()(float a, float b) const {
+        float d = a - b, c = cut(d, delta);
+        return c * (d - 0.5f * c);
+    }
+};
+struct HuberBackward {
+    float delta;
+    __device__ float operator()(float dy, float a, float b) const { return dy * cut(a - b, delta); }
+};
 struct Threshold {
     float limit, value;
     __device__ float operator()(float x) const { return x <= limit ? value : x; }
@@ -272,6 +284,16 @@ void shrink_backward(Out<float> dx, In<float> dy, In<float> x, float limit, cuda
     map(ShrinkBackward{limit}, "shrink_backward", stream, dx, dy, x);
 }
 BIND(shrink_backward, "dx dy x limit");
+
+void huber_forward(Out<float> y, In<float> a, In<float> b, float delta, cudaStream_t stream) {
+    map(Huber{delta}, "huber_forward", stream, y, a, b);
+}
+BIND(huber_forward, "y a b delta");
+
+void huber_backward(Out<float> da, In<float> dy, In<float> a, In<float> b, float delta, cudaStream_t stream) {
+    map(HuberBackward{delta}, "huber_backward", stream, da, dy, a, b);
+}
+BIND(huber_backward, "da dy a b delta");
 
 void threshold_backward(Out<float> dx, In<float> dy, In<float> x, float limit, cudaStream_t stream) {
     map(ThresholdBackward{limit}, "threshold_backward", stream, dx, dy, x);

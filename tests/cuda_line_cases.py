@@ -183,6 +183,8 @@ CASES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "larger_number smaller_number hardshrink_forward softshrink_forward softtanh_forward": lambda d: (*d.lines(), 0.5),
     "shrink_backward threshold_backward softtanh_backward": lambda d: (*d.lines(2), 0.5),
     "threshold_forward": lambda d: (*d.lines(), 0.5, 0.1),
+    "huber_forward": lambda d: (*d.lines(2), 0.4),
+    "huber_backward": lambda d: (*d.lines(3), 0.4),
     "larger_backward_arrays": lambda d: d.lines(3),
     "cast_to_bool cast_to_int cast_to_long expm1_forward log1p_forward sin_forward cos_forward erf_forward "
     "rsqrt_forward hardsigmoid_forward gelu_tanh_forward": lambda d: d.lines(),

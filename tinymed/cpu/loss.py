@@ -419,3 +419,23 @@ def cross_entropy_gradient(
                 )
             else:
                 row_gradients(dx[a:e], g, x[a:e], log_total[a:e], target[a:e], weight, weights, smoothing, ignore_index)
+
+
+# ------------------------------------------------------------------------------------------------------ regression
+
+
+@kernel(backend="numba", flat="y a b")
+def huber_forward(y: Any, a: Any, b: Any, delta: Any) -> None:
+    """y = c (d - c / 2), d = a - b, c = min(max(d, -delta), delta)."""
+    for i in prange(y.size):
+        d = a[i] - b[i]
+        c = -delta if d < -delta else delta if d > delta else d
+        y[i] = c * (d - f4(0.5) * c)
+
+
+@kernel(backend="numba", flat="da dy a b")
+def huber_backward(da: Any, dy: Any, a: Any, b: Any, delta: Any) -> None:
+    """da = dy min(max(a - b, -delta), delta)."""
+    for i in prange(dy.size):
+        d = a[i] - b[i]
+        da[i] = dy[i] * (-delta if d < -delta else delta if d > delta else d)

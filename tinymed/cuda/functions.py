@@ -103,3 +103,13 @@ def threshold_forward(y: Any, x: Any, limit: Any, value: Any) -> None:
 @kernel(backend="csrc", flat="y x")
 def softtanh_forward(y: Any, x: Any, beta: Any) -> None:
     """y = (ln(1 + e^(beta (x + 1))) - ln(1 + e^(beta (x - 1)))) / beta - 1."""
+
+
+@kernel(backend="csrc", flat="y a b")
+def huber_forward(y: Any, a: Any, b: Any, delta: Any) -> None:
+    """y = c (d - c / 2), d = a - b, c = min(max(d, -delta), delta)."""
+
+
+@kernel(backend="csrc", flat="da dy a b")
+def huber_backward(da: Any, dy: Any, a: Any, b: Any, delta: Any) -> None:
+    """da = dy min(max(a - b, -delta), delta)."""

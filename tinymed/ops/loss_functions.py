@@ -5,11 +5,14 @@ reduction: "none" a loss per element, "sum", or "mean".
 
 from typing import Any
 
+import numpy as np
+
 from ..annotations import Tensor
 from .activations import relu
 from .clamp import clamp
-from .compare import lt, ne
+from .compare import ne
 from .elementwise import add, div, mul, pow, sub, where
+from .huber import Huber
 from .loss import (
     IGNORED,
     binary_cross_entropy_with_logits,
@@ -21,7 +24,7 @@ from .loss import (
 )
 from .reduce import mean, sum
 from .reduction import torch_arguments
-from .shape import reshape
+from .shape import expand, reshape
 from .smooth import sigmoid
 from .softmax import log_softmax
 from .unary import abs, exp, expm1, log, neg
@@ -124,16 +127,18 @@ def huber_loss(
     """
     if delta <= 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
-    loss = parabola_and_line(difference("huber_loss", input, target, reduction), delta)
+    loss = parabola_and_line("huber_loss", input, target, delta, reduction)
     if weight is not None and weight.shape != loss.shape:
         raise ValueError(f"huber_loss: weight has shape {list(weight.shape)}, the loss {list(loss.shape)}")
     return reduced(loss if weight is None else mul(loss, weight), reduction)
 
 
-def parabola_and_line(d: Any, delta: float) -> Any:
-    """Compute d^2 / 2 where |d| < delta, else delta (|d| - delta / 2)."""
-    size = abs(d)
-    return where(lt(size, delta), mul(mul(d, d), 0.5), mul(sub(size, 0.5 * delta), delta))
+def parabola_and_line(name: str, input: Any, target: Any, delta: float, reduction: str) -> Any:
+    """Compute d^2 / 2 where |d| < delta, else delta (|d| - delta / 2); shapes that differ broadcast, with a warning."""
+    target = broadcast_target(name, input, target, reduction)
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    same = (a if a.shape == shape else expand(a, shape) for a in (input, target))
+    return Huber.apply(*same, float(delta))
 
 
 @torch_arguments("input target size_average reduce reduction beta")
@@ -164,7 +169,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    loss = parabola_and_line(difference("smooth_l1_loss", input, target, reduction), beta)
+    loss = parabola_and_line("smooth_l1_loss", input, target, beta, reduction)
     return div(reduced(loss, reduction), beta)
 
 

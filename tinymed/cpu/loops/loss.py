@@ -1,4 +1,4 @@
-"""Losses of classification: the loss of each element or pixel in a loop, then their sum or mean.
+"""Losses: that of each element or pixel in a loop, then, of classification, their sum or mean.
 
 Logits come as [pixel, class]; what there is one of for each pixel as one line.
 """
@@ -226,3 +226,28 @@ def nll_loss_backward(k, dy, x, target, weight, total, ignore_index, reduction):
     """Spread dy over the pixels."""
     dy = line(k, np.broadcast_to(spread(k, dy, reduction, total), target.shape))
     return k.nll_loss_slope(dy, x, line(k, target), weight, ignore_index)
+
+
+# ------------------------------------------------------------------------------------------------------ regression
+
+
+@njit
+def cut(d, delta):
+    """Return min(max(d, -delta), delta); NaN stays NaN."""
+    return -delta if d < -delta else delta if d > delta else d
+
+
+@kernel(backend=LOOPS, flat="y a b")
+def huber_forward(y, a, b, delta):
+    """y = c (d - c / 2), d = a - b, c = min(max(d, -delta), delta)."""
+    for i in prange(y.size):
+        d = a[i] - b[i]
+        c = cut(d, delta)
+        y[i] = c * (d - c / 2)
+
+
+@kernel(backend=LOOPS, flat="da dy a b")
+def huber_backward(da, dy, a, b, delta):
+    """da = dy min(max(a - b, -delta), delta)."""
+    for i in prange(dy.size):
+        da[i] = dy[i] * cut(a[i] - b[i], delta)
