@@ -283,3 +283,49 @@ class Names(tm.dispatch.Observer):
 
     def before(self, dispatcher, kernel, args):
         self.names.append(dispatcher.name)
+
+
+class TestRepeatedOperands:
+    """Products, differences and quotients with an operand that lies repeated along some axes: no copy of it is made."""
+
+    @staticmethod
+    def operands(rng, dtype):
+        """Two arrays of one shape, of a random memory order: the second is repeated along some of the axes."""
+        axes = int(rng.integers(1, 6))
+        shape = tuple(int(n) for n in rng.integers(1, 6, axes))
+        order = rng.permutation(axes)
+        lies = [shape[i] for i in order]
+        x = rng.normal(size=lies).astype(dtype).transpose(np.argsort(order))
+        core = [n if rng.random() < 0.5 else 1 for n in lies]
+        b = (rng.normal(size=core) + 3).astype(dtype).transpose(np.argsort(order))
+        return x, np.broadcast_to(b, shape)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_as_numpy(self, monkeypatch, rng, dtype):
+        from tinymed.cpu import elementwise
+
+        monkeypatch.setattr(elementwise, "WORTH", 0)
+        k, served = tm.dispatch.table("numba"), 0
+        for _ in range(300):
+            x, b = self.operands(rng, dtype)
+            served += elementwise.is_repeated(x, b)
+            for kernel, wanted in ((k.mul, np.multiply), (k.sub, np.subtract), (k.div, np.divide)):
+                for one, other in ((x, b), (b, x)):
+                    np.testing.assert_array_equal(kernel(one, other), wanted(one, other))
+        assert served > 100
+
+    def test_no_copy_is_made(self):
+        """A gate of channels beside channels-last images, a row and a column beside a matrix."""
+        image = np.moveaxis(np.ones((2, 30, 30, 16), np.float32), -1, 1)
+        gate, matrix = np.ones((2, 16, 1, 1), np.float32), np.ones((200, 100), np.float32)
+        seen = []
+
+        class Kernels(tm.dispatch.Observer):
+            def after(self, dispatcher, kernel, args, outs):
+                seen.append(dispatcher.name)
+
+        with tm.use_backend("numba"), tm.no_grad(), tm.dispatch.observing(Kernels()):
+            for x, b in ((image, gate), (matrix, matrix[:1]), (matrix, np.ones((200, 1), np.float32))):
+                tm.from_numpy(x) * tm.from_numpy(b)
+        assert "mul_beside" in seen
+        assert not {"canonical", "copy"} & set(seen)

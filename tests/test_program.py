@@ -215,7 +215,7 @@ def test_a_number_that_changes_is_refused():
 def test_a_branch_is_refused():
     turns = iter((True, False))
     step = capture(lambda t: t * 2 if next(turns) else t + 2)
-    with pytest.raises(CaptureError, match="called mul, and when run again add"):
+    with pytest.raises(CaptureError, match="called mul_flat, and when run again add"):
         step(tinymed.ones(8))
 
 
@@ -273,7 +273,7 @@ def test_inside_another_capture_a_step_is_part_of_it():
     inner = capture(lambda t: t * 2)
     outer = capture(lambda t: inner(t) + 1)
     assert outer(tinymed.ones(2)).tolist() == [3, 3]
-    assert [c.dispatcher.name for c in outer.program.calls] == ["mul", "add"]
+    assert [c.dispatcher.name for c in outer.program.calls] == ["mul_flat", "add"]
 
 
 # ------------------------------------------------------------------------------------------- the parts

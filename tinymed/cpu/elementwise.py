@@ -1,15 +1,18 @@
 """Element-wise arithmetic on the CPU: one pass over memory, in whatever dense order the arrays lie."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange, types
 from numba.extending import overload
 
 from ..dispatch import kernel
+from ..memory import inverse_order
 from .arguments import of_one_float
 from .compiler import elements
+from .compiler.jit import inline
 from .simd.partition import piece, pieces
 from .simd.passes import elementwise
 from .simd.vectors import BYTES
@@ -19,6 +22,11 @@ def alike(*inputs: Any) -> bool:
     """Return whether these are arrays of one float and one shape, and numbers: a flat loop does not broadcast."""
     arrays = [a for a in inputs if hasattr(a, "shape")]
     return of_one_float(arrays) and all(a.shape == arrays[0].shape for a in arrays)
+
+
+def shape_of_one(a: Any, b: Any) -> list[Any]:
+    """Return the shape of a result of two inputs, one of which may be a number."""
+    return [a.shape if hasattr(a, "shape") else b.shape]
 
 
 def at(a: Any, i: Any) -> Any:
@@ -72,22 +80,40 @@ def add(y: Any, a: Any, b: Any) -> None:
         add_piece(t, y, a, b)
 
 
-@kernel(backend="numba", double="numba", flat="y a b", when=alike)
-def sub(y: Any, a: Any, b: Any) -> None:
+@kernel(backend="numba", double="numba", choice=True, when=alike)
+def sub(k: Any, a: Any, b: Any) -> Any:
+    """y = a - b; either may be one number, or lie repeated along some axes."""
+    return k.sub_repeated(a, b) if is_repeated(a, b) else k.sub_flat(a, b)
+
+
+@kernel(backend="numba", double="numba", choice=True, when=alike)
+def mul(k: Any, a: Any, b: Any) -> Any:
+    """y = a b; either may be one number, or lie repeated along some axes."""
+    return k.mul_repeated(a, b) if is_repeated(a, b) else k.mul_flat(a, b)
+
+
+@kernel(backend="numba", double="numba", choice=True, when=alike)
+def div(k: Any, a: Any, b: Any) -> Any:
+    """y = a / b; either may be one number, or lie repeated along some axes."""
+    return k.div_repeated(a, b) if is_repeated(a, b) else k.div_flat(a, b)
+
+
+@kernel(backend="numba", double="numba", flat="y a b", out=shape_of_one)
+def sub_flat(y: Any, a: Any, b: Any) -> None:
     """y = a - b; either may be one number."""
     for i in prange(y.size):
         y[i] = at(a, i) - at(b, i)
 
 
-@kernel(backend="numba", double="numba", flat="y a b", when=alike)
-def mul(y: Any, a: Any, b: Any) -> None:
+@kernel(backend="numba", double="numba", flat="y a b", out=shape_of_one)
+def mul_flat(y: Any, a: Any, b: Any) -> None:
     """y = a b; either may be one number."""
     for i in prange(y.size):
         y[i] = at(a, i) * at(b, i)
 
 
-@kernel(backend="numba", double="numba", flat="y a b", when=alike)
-def div(y: Any, a: Any, b: Any) -> None:
+@kernel(backend="numba", double="numba", flat="y a b", out=shape_of_one)
+def div_flat(y: Any, a: Any, b: Any) -> None:
     """y = a / b; either may be one number."""
     for i in prange(y.size):
         y[i] = np.true_divide(at(a, i), at(b, i))  # a / b would raise where b = 0
@@ -159,3 +185,186 @@ def clamp_gradient(dx: Any, dy: Any, x: Any, low: Any, high: Any) -> None:
     """dx = dy where low <= x <= high, else 0."""
     for i in prange(x.size):
         dx[i] = dy[i] if low <= x[i] <= high else np.float32(0)
+
+
+# --------------------------------------------------------------------------------------------- repeated operands
+
+WORTH = 1 << 13  # numbers from which a copy of what is repeated costs more than finding out how it is
+CUTS = 64  # pieces of work, about
+
+
+class Sides(NamedTuple):
+    """How an array b is repeated beside a dense one: seen as [P, A, R, K], b is [A, K]."""
+
+    order: tuple[int, ...]  # of the axes as the dense one lies
+    back: tuple[int, ...]  # and the way back
+    shape: tuple[int, int, int, int]
+    once: tuple[slice, ...]  # what takes b without what is repeated
+
+
+def is_repeated(a: Any, b: Any) -> bool:
+    """Return whether one of two arrays is dense and the other lies repeated along some of its axes."""
+    if not (hasattr(a, "shape") and hasattr(b, "shape")) or a.size < WORTH:
+        return False
+    return sides(a, b) is not None or sides(b, a) is not None
+
+
+def sides(x: Any, b: Any) -> Sides | None:
+    """Return how b is repeated beside x; None where x is not dense, or b not repeated in one of these ways."""
+    return found_sides(x.shape, x.strides, b.strides, x.itemsize)
+
+
+@lru_cache(maxsize=4096)
+def found_sides(
+    shape: tuple[int, ...], strides: tuple[int, ...], repeated: tuple[int, ...], itemsize: int
+) -> Sides | None:
+    """Return the same from shape and strides."""
+    order = tuple(sorted(range(len(shape)), key=lambda i: (-strides[i], shape[i])))
+    whole, own = itemsize, itemsize  # bytes between neighbours along an axis, of the dense one and of b
+    found, kinds, place = [1, 1, 1, 1], (True, False, True, False), 4  # whether P, A, R, K are repeated
+    for axis in reversed(order):
+        n = shape[axis]
+        if n == 1:
+            continue
+        again = repeated[axis] == 0
+        if strides[axis] != whole or not (again or repeated[axis] == own):
+            return None
+        place = place if place < 4 and kinds[place] == again else place - 1
+        place = place if place < 0 or kinds[place] == again else place - 1
+        if place < 0:
+            return None
+        found[place] *= n
+        whole, own = whole * n, own if again else own * n
+    if found[0] * found[2] == 1:
+        return None
+    once = tuple(slice(0, 1) if step == 0 or n == 1 else slice(None) for n, step in zip(shape, repeated, strict=True))
+    return Sides(order, inverse_order(order), (found[0], found[1], found[2], found[3]), once)
+
+
+def beside(call: Any, x: Any, b: Any, how: Sides) -> Any:
+    """Return what a kernel makes of a dense array and one that lies repeated beside it."""
+    _, outer, _, inner = how.shape
+    y = call(x.transpose(how.order).reshape(how.shape), b[how.once].transpose(how.order).reshape(outer, inner))
+    return y.reshape([x.shape[i] for i in how.order]).transpose(how.back)
+
+
+@kernel(backend="numba", double="numba", composite=True, out=shape_of_one)
+def sub_repeated(k: Any, a: Any, b: Any) -> Any:
+    """Call sub_beside, or sub_from_beside where a is repeated."""
+    how = sides(a, b)
+    return beside(k.sub_beside, a, b, how) if how else beside(k.sub_from_beside, b, a, known(sides(b, a)))
+
+
+@kernel(backend="numba", double="numba", composite=True, out=shape_of_one)
+def mul_repeated(k: Any, a: Any, b: Any) -> Any:
+    """Call mul_beside."""
+    how = sides(a, b)
+    return beside(k.mul_beside, a, b, how) if how else beside(k.mul_beside, b, a, known(sides(b, a)))
+
+
+@kernel(backend="numba", double="numba", composite=True, out=shape_of_one)
+def div_repeated(k: Any, a: Any, b: Any) -> Any:
+    """Call div_beside, or div_into_beside where a is repeated."""
+    how = sides(a, b)
+    return beside(k.div_beside, a, b, how) if how else beside(k.div_into_beside, b, a, known(sides(b, a)))
+
+
+def known(how: Sides | None) -> Sides:
+    """Return how an array is repeated, which `is_repeated` found before."""
+    assert how is not None
+    return how
+
+
+@inline
+def cuts_of(x: Any) -> Any:
+    """Return in how many pieces the rows that share numbers of b are cut."""
+    return max(1, min(x.shape[2], CUTS // max(1, x.shape[0] * x.shape[1])))
+
+
+@inline
+def piece_beside(t: Any, x: Any, cuts: Any) -> Any:
+    """Return (where the numbers of piece t begin, where they end, their row of b)."""
+    _, outer, middle, inner = x.shape
+    unit, cut = t // cuts, t % cuts
+    first, last = middle * cut // cuts, middle * (cut + 1) // cuts
+    return (unit * middle + first) * inner, (unit * middle + last) * inner, unit % outer
+
+
+@kernel(backend="numba", double="numba", out=lambda x, b: [x.shape])
+def mul_beside(y: Any, x: Any, b: Any) -> None:
+    """y[p, a, r, k] = x[p, a, r, k] b[a, k]."""
+    ys, xs, width, cuts = y.reshape(y.size), x.reshape(x.size), x.shape[3], cuts_of(x)
+    for t in prange(x.shape[0] * x.shape[1] * cuts):
+        begin, end, a = piece_beside(t, x, cuts)
+        if width == 1:
+            yl, xl, number = ys[begin:end], xs[begin:end], b[a, 0]
+            for i in range(yl.size):
+                yl[i] = xl[i] * number
+        else:
+            line = b[a]
+            for row in range(begin, end, width):
+                yl, xl = ys[row : row + width], xs[row : row + width]
+                for k in range(width):
+                    yl[k] = xl[k] * line[k]
+
+
+@kernel(backend="numba", double="numba", out=lambda x, b: [x.shape])
+def sub_beside(y: Any, x: Any, b: Any) -> None:
+    """y[p, a, r, k] = x[p, a, r, k] - b[a, k]."""
+    ys, xs, width, cuts = y.reshape(y.size), x.reshape(x.size), x.shape[3], cuts_of(x)
+    for t in prange(x.shape[0] * x.shape[1] * cuts):
+        begin, end, a = piece_beside(t, x, cuts)
+        if width == 1:
+            yl, xl, number = ys[begin:end], xs[begin:end], b[a, 0]
+            for i in range(yl.size):
+                yl[i] = xl[i] - number
+        else:
+            line = b[a]
+            for row in range(begin, end, width):
+                yl, xl = ys[row : row + width], xs[row : row + width]
+                for k in range(width):
+                    yl[k] = xl[k] - line[k]
+
+
+@kernel(backend="numba", double="numba", out=lambda x, b: [x.shape])
+def sub_from_beside(y: Any, x: Any, b: Any) -> None:
+    """y[p, a, r, k] = b[a, k] - x[p, a, r, k]."""
+    ys, xs, width, cuts = y.reshape(y.size), x.reshape(x.size), x.shape[3], cuts_of(x)
+    for t in prange(x.shape[0] * x.shape[1] * cuts):
+        begin, end, a = piece_beside(t, x, cuts)
+        line = b[a]
+        for row in range(begin, end, width):
+            yl, xl = ys[row : row + width], xs[row : row + width]
+            for k in range(width):
+                yl[k] = line[k] - xl[k]
+
+
+@kernel(backend="numba", double="numba", out=lambda x, b: [x.shape])
+def div_beside(y: Any, x: Any, b: Any) -> None:
+    """y[p, a, r, k] = x[p, a, r, k] / b[a, k]."""
+    ys, xs, width, cuts = y.reshape(y.size), x.reshape(x.size), x.shape[3], cuts_of(x)
+    for t in prange(x.shape[0] * x.shape[1] * cuts):
+        begin, end, a = piece_beside(t, x, cuts)
+        if width == 1:
+            yl, xl, number = ys[begin:end], xs[begin:end], b[a, 0]
+            for i in range(yl.size):
+                yl[i] = np.true_divide(xl[i], number)
+        else:
+            line = b[a]
+            for row in range(begin, end, width):
+                yl, xl = ys[row : row + width], xs[row : row + width]
+                for k in range(width):
+                    yl[k] = np.true_divide(xl[k], line[k])
+
+
+@kernel(backend="numba", double="numba", out=lambda x, b: [x.shape])
+def div_into_beside(y: Any, x: Any, b: Any) -> None:
+    """y[p, a, r, k] = b[a, k] / x[p, a, r, k]."""
+    ys, xs, width, cuts = y.reshape(y.size), x.reshape(x.size), x.shape[3], cuts_of(x)
+    for t in prange(x.shape[0] * x.shape[1] * cuts):
+        begin, end, a = piece_beside(t, x, cuts)
+        line = b[a]
+        for row in range(begin, end, width):
+            yl, xl = ys[row : row + width], xs[row : row + width]
+            for k in range(width):
+                yl[k] = np.true_divide(line[k], xl[k])
