@@ -1,0 +1,46 @@
+"""What is picked is added up by number: native on the CPU, and the same as the reference to the bit."""
+
+import numpy as np
+import pytest
+
+from tinymed import dispatch
+
+FLOATS = (np.float32, np.float64)
+
+
+def both(name, *args):
+    """Return what the CPU's kernel and what the reference makes; the first must not fall back."""
+    table = dispatch.table("numba")
+    kernel = getattr(table, name)
+    before = kernel.fallback
+    ours = kernel(*args)
+    assert kernel.fallback == before, f"{name} fell back"
+    return ours, getattr(dispatch.table("numpy"), name)(*args)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_gradients_of_picking_are_added_up_in_order(dtype):
+    rng = np.random.default_rng(2)
+    dy = rng.normal(size=(4, 50, 9)).astype(dtype)
+    index = rng.integers(-6, 6, 50)
+    for name, *args in (
+        ("take_backward", dy, (4, 6, 9), (False, True, False), index),
+        ("take_backward", dy[0], (6, 9), (True,), index),
+        ("take_backward", dy[:, 0, 0], (6,), (True,), index[:4]),
+        ("embedding_backward", dy[0], index % 6, 6),
+        ("gather_backward", dy, index.reshape(1, -1, 1).repeat(4, 0).repeat(9, 2) % 6, 6, 1),
+        ("gather_backward", dy, rng.integers(0, 5, dy.shape), 5, 2),
+        ("pick_backward", dy[..., 0], rng.integers(0, 7, (4, 50)), 7, 2),
+        ("scatter_flat", dy[None], rng.integers(0, 6, (1, *dy.shape)), (1, 4, 2, 3)),
+    ):
+        ours, true = both(name, *args)
+        assert ours.dtype == dtype
+        assert np.array_equal(ours, true), name
+
+
+def test_an_index_that_nothing_has_gives_nan():
+    """Forward refuses it; a backward that is called alone neither writes outside the array nor looks healthy."""
+    table, dy = dispatch.table("numba"), np.ones((2, 3), np.float32)
+    assert np.isnan(table.embedding_backward(dy, np.array([0, 9]), 4)).all()
+    assert np.isnan(table.embedding_backward(dy, np.array([0, -9]), 4)).all()
+    assert np.isnan(table.gather_backward(dy, np.full((2, 3), 5), 4, 1)).all()
