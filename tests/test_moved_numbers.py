@@ -1,8 +1,9 @@
-"""What is picked is added up by number: native on the CPU, and the same as the reference to the bit."""
+"""Picking, adding up by number, selecting and padding: native on the CPU, and the same as the reference to the bit."""
 
 import numpy as np
 import pytest
 
+import tinymed
 from tinymed import dispatch
 
 FLOATS = (np.float32, np.float64)
@@ -16,6 +17,34 @@ def both(name, *args):
     ours = kernel(*args)
     assert kernel.fallback == before, f"{name} fell back"
     return ours, getattr(dispatch.table("numpy"), name)(*args)
+
+
+def awkward(rng, dtype, *shape):
+    """Numbers with ties, both zeros, infinities and NaN."""
+    x = rng.integers(-3, 4, shape).astype(dtype)
+    for value in (np.nan, -0.0, np.inf, -np.inf):
+        x[rng.random(shape) < 0.04] = value
+    return x
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_selection_is_what_sorting_gives(dtype):
+    """Ties stay in order, 0 and -0 are equal, NaN is the largest: of any ranks, along any axis."""
+    rng = np.random.default_rng(0)
+    for trial in range(60):
+        n = int(rng.integers(1, 70))
+        x = awkward(rng, dtype, 3, n) if trial % 3 else rng.normal(size=(3, n)).astype(dtype)
+        first = int(rng.integers(0, n))
+        for axis, ranks in ((1, (first, int(rng.integers(1, n - first + 1)))), (0, (1, 2))):
+            ours, true = both("argsort_part_forward", x, axis, bool(trial % 2), *ranks)
+            assert np.array_equal(ours, true), (trial, axis, ranks)
+
+
+def test_selection_of_one_long_line():
+    x = np.random.default_rng(1).normal(size=200_000).astype(np.float32)
+    ours, true = both("argsort_part_forward", x, 0, True, 100_000, 100)
+    assert np.array_equal(ours, true)
+    assert tinymed.median(tinymed.tensor(x)).item() == np.sort(x)[99_999]
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
