@@ -73,3 +73,22 @@ def test_an_index_that_nothing_has_gives_nan():
     assert np.isnan(table.embedding_backward(dy, np.array([0, 9]), 4)).all()
     assert np.isnan(table.embedding_backward(dy, np.array([0, -9]), 4)).all()
     assert np.isnan(table.gather_backward(dy, np.full((2, 3), 5), 4, 1)).all()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_padding_of_any_axes(dtype):
+    """One, two and more axes, neighbours in memory or not; borders wider than the array; widths that crop."""
+    rng = np.random.default_rng(3)
+    for trial in range(60):
+        shape = tuple(rng.integers(1, 6, int(rng.integers(1, 5))))
+        x = rng.normal(size=shape).astype(dtype).transpose(rng.permutation(len(shape)))
+        crops = tuple((int(rng.integers(-(n // 2), 3)), int(rng.integers(-((n - 1) // 2), 3))) for n in x.shape)
+        ours, true = both("pad_constant", x, tuple(w if rng.random() < 0.7 else (0, 0) for w in crops), 1.5)
+        assert np.array_equal(ours, true), trial
+        for mode in ("reflect", "replicate", "circular"):
+            widths = tuple((int(rng.integers(0, 2 * n)), int(rng.integers(0, n))) for n in x.shape)
+            widths = tuple(w if rng.random() < 0.7 else (0, 0) for w in widths)
+            ours, true = both("pad_border", x, widths, mode)
+            assert np.array_equal(ours, true), (trial, mode)
+            ours, true = both("pad_border_backward", rng.normal(size=true.shape).astype(dtype), x.shape, widths, mode)
+            assert np.allclose(ours, true, rtol=0, atol=100 * np.finfo(dtype).eps), (trial, mode)
