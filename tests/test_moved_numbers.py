@@ -92,3 +92,28 @@ def test_padding_of_any_axes(dtype):
             assert np.array_equal(ours, true), (trial, mode)
             ours, true = both("pad_border_backward", rng.normal(size=true.shape).astype(dtype), x.shape, widths, mode)
             assert np.allclose(ours, true, rtol=0, atol=100 * np.finfo(dtype).eps), (trial, mode)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_pairs_of_one_axis_are_pooled_where_they_lie(dtype):
+    """The first of equals, and NaN above all; in C order without a conversion, in other orders as any window."""
+    x = awkward(np.random.default_rng(4), dtype, 2, 5, 1, 12)
+    how = ((1, 2), (1, 2), (0, 0), (1, 1))
+    for a in (x, np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)):
+        used = dispatch.table("numba").max_pairs.native
+        ours, true = both("max_pool2d_forward", a, *how, (1, 6))
+        assert np.array_equal(ours[0], true[0], equal_nan=True)
+        assert np.array_equal(ours[1], true[1])
+        dy = np.ones(true[0].shape, dtype)
+        assert np.array_equal(*both("max_pool2d_backward", dy, ours[1], x.shape, *how))
+        assert (dispatch.table("numba").max_pairs.native > used) == a.flags.c_contiguous
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_any_axes_are_reversed_in_any_memory_order(dtype):
+    rng = np.random.default_rng(5)
+    for trial in range(40):
+        x = rng.normal(size=rng.integers(1, 6, int(rng.integers(1, 5)))).astype(dtype)
+        x = x.transpose(rng.permutation(x.ndim))
+        axes = tuple(a for a in range(x.ndim) if rng.random() < 0.5) or (0,)
+        assert np.array_equal(*both("flip_forward", x, axes)), trial
