@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 
 from ..dispatch import is_one_float, kernel
-from ..memory import inverse_order
+from ..memory import dense_order, inverse_order, is_dense
 from .simd.copy_runs import copies_nontemporally, runs
 from .simd.partition import TASKS
 from .simd.vectors import BYTES, address
@@ -56,6 +56,42 @@ def concat_pair(y: Any, a: Any, b: Any, width: Any) -> None:
                 address(y[low]),
                 BYTES * width,
             )
+
+
+@kernel(backend="numba", double="numba", flops=lambda x: 0, out=lambda x: [x.shape])
+def flip_lines(y: Any, x: Any) -> None:
+    """y[a, i] = x[a, n - 1 - i], rows of numbers."""
+    n, columns = x.shape[1], x.shape[2]
+    for a in prange(x.shape[0]):
+        if columns == 1:
+            to, line = y[a].reshape(-1), x[a].reshape(-1)
+            for i in range(n):
+                to[i] = line[n - 1 - i]
+        else:
+            for i in range(n):
+                row, other = y[a, i], x[a, n - 1 - i]
+                for c in range(columns):
+                    row[c] = other[c]
+
+
+@kernel(backend="numba", double="numba", composite=True, when=lambda x, axes: is_one_float((x,)))
+def flip_forward(k: Any, x: Any, axes: Any) -> Any:
+    """Call flip_lines in the memory order of x, once for each run of axes: two neighbours are reversed as one."""
+    if not axes or not x.size:
+        return k.copy(x)
+    order = dense_order(x) or tuple(range(x.ndim))
+    x = (x if is_dense(x, order) else k.canonical(x, order)).transpose(order)
+    shape, wanted = x.shape, [a in axes for a in order]
+    first = 0
+    while first < len(order):
+        last = first
+        while last < len(order) and wanted[last]:
+            last += 1
+        if last > first:
+            sides = [math.prod(shape[slice(*ends)]) for ends in ((0, first), (first, last), (last, None))]
+            x = k.flip_lines(x.reshape(sides))
+        first = last + 1
+    return x.reshape(shape).transpose(inverse_order(order))
 
 
 # ----------------------------------------------------------------------------------- gradients of picking by number
