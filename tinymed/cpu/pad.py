@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba import prange
 
 from ..dispatch import is_one_float, kernel
@@ -53,19 +54,25 @@ def fill_run(y: Any, first: Any, last: Any, value: Any) -> None:
 
 
 @serial
-def show_pixels(y: Any, first: Any, last: Any, x: Any, n: Any, left: Any, step: Any, mode: Any) -> None:
-    """Write the pixels `first` to `last` of a padded row: those of the n pixels of x that they show."""
-    for j in range(first, last):
-        at = source(j - left, n, mode) * step
-        if step == 1:  # a loop over one number costs as much as ten
-            y[j] = x[at]
-        else:
-            copy_to(y, j * step, x, at, step)
+def find_sources(shown: Any, left: Any, n: Any, step: Any, mode: Any) -> None:
+    """Write where the pixels that the border of a row of n shows begin: those before the row, then those behind it."""
+    for j in range(shown.size):
+        shown[j] = source(j - left if j < left else j - left + n, n, mode) * step
 
 
 @serial
-def pad_row(y: Any, x: Any, n: Any, left: Any, right: Any, step: Any, mode: Any, value: Any) -> None:
-    """Write a row of n pixels with its border; a negative width takes pixels away."""
+def show_pixels(y: Any, first: Any, x: Any, shown: Any, step: Any) -> None:
+    """Write pixels of x to a place in y."""
+    for j in range(shown.size):
+        if step == 1:  # a loop over one number costs as much as ten
+            y[first + j] = x[shown[j]]
+        else:
+            copy_to(y, first + j * step, x, shown[j], step)
+
+
+@serial
+def pad_row(y: Any, x: Any, shown: Any, left: Any, step: Any, mode: Any, value: Any) -> None:
+    """Write a row with its border; a negative width takes pixels away."""
     cut, first = max(-left, 0) * step, max(left, 0) * step
     last = first + max(0, min(x.size - cut, y.size - first))
     copy_to(y, first, x, cut, last - first)
@@ -73,19 +80,22 @@ def pad_row(y: Any, x: Any, n: Any, left: Any, right: Any, step: Any, mode: Any,
         fill_run(y, 0, first, value)
         fill_run(y, last, y.size, value)
     else:
-        show_pixels(y, 0, left, x, n, left, step, mode)
-        show_pixels(y, left + n, left + n + right, x, n, left, step, mode)
+        show_pixels(y, 0, x, shown[:left], step)
+        show_pixels(y, last, x, shown[left:], step)
 
 
 @kernel(
     backend="numba",
     double="numba",
     out=lambda x, down, across, step, *_: [(x.shape[0], x.shape[1] + sum(down), x.shape[2] + sum(across) * step)],
+    work=lambda x, down, across, *_: [((max(0, sum(across)),), np.int64)],
     flops=lambda *_: 0,
 )
-def pad_planes(y: Any, x: Any, down: Any, across: Any, step: Any, mode: Any, value: Any) -> None:
+def pad_planes(y: Any, shown: Any, x: Any, down: Any, across: Any, step: Any, mode: Any, value: Any) -> None:
     """Pad rows and columns of planes (A, H, W step)."""
-    planes, height, width = y.shape[0], y.shape[1], x.shape[2] // step
+    planes, height = y.shape[0], y.shape[1]
+    if mode != CONSTANT:
+        find_sources(shown, across[0], x.shape[2] // step, step, mode)
     pieces = max(1, min(height, TASKS // max(1, planes)))
     for t in prange(planes * pieces):
         a, piece = t // pieces, t % pieces
@@ -94,31 +104,34 @@ def pad_planes(y: Any, x: Any, down: Any, across: Any, step: Any, mode: Any, val
             if mode != CONSTANT:
                 row = source(row, x.shape[1], mode)
             if 0 <= row < x.shape[1]:
-                pad_row(y[a, i], x[a, row], width, across[0], across[1], step, mode, value)
+                pad_row(y[a, i], x[a, row], shown, across[0], step, mode, value)
             else:
                 fill_run(y[a, i], 0, y.shape[2], value)
 
 
 @serial
-def add_row(dx: Any, dy: Any, n: Any, left: Any, right: Any, step: Any, mode: Any) -> None:
+def add_row(dx: Any, dy: Any, shown: Any, left: Any, step: Any) -> None:
     """Add a row of dy, and its border to the pixels that it shows."""
-    run = dy[left * step : left * step + dx.size]
-    for i in range(dx.size):
-        dx[i] += run[i]
-    add_border(dx, dy, n, left, right, step, mode)
+    add_run(dx, dy[left * step : left * step + dx.size])
+    add_border(dx, dy, shown, left, step)
 
 
 @serial
-def add_border(dx: Any, dy: Any, n: Any, left: Any, right: Any, step: Any, mode: Any) -> None:
-    """Add the border of a row to those of the n pixels that it shows."""
-    for j in range(left + right):
-        column = j if j < left else j + n
-        at = source(column - left, n, mode) * step
+def add_border(dx: Any, dy: Any, shown: Any, left: Any, step: Any) -> None:
+    """Add the border of a row to the pixels that it shows."""
+    for j in range(shown.size):
+        first = j * step if j < left else j * step + dx.size
         if step == 1:
-            dx[at] += dy[column]
+            dx[shown[j]] += dy[first]
         else:
-            for c in range(step):
-                dx[at + c] += dy[column * step + c]
+            add_run(dx[shown[j] : shown[j] + step], dy[first : first + step])
+
+
+@serial
+def add_run(dx: Any, dy: Any) -> None:
+    """dx += dy"""
+    for i in range(dx.size):
+        dx[i] += dy[i]
 
 
 @kernel(
@@ -127,19 +140,20 @@ def add_border(dx: Any, dy: Any, n: Any, left: Any, right: Any, step: Any, mode:
     out=lambda dy, down, across, step, mode: [
         (dy.shape[0], dy.shape[1] - sum(down), dy.shape[2] - sum(across) * step),
     ],
+    work=lambda dy, down, across, *_: [((sum(across),), np.int64)],
     flops=lambda dy, *_: dy.size,
 )
-def add_borders(dx: Any, dy: Any, down: Any, across: Any, step: Any, mode: Any) -> None:
+def add_borders(dx: Any, shown: Any, dy: Any, down: Any, across: Any, step: Any, mode: Any) -> None:
     """dx = dy without the border, and each place of the border added to the element that it shows."""
-    height, size, (left, right) = dx.shape[1], dx.shape[2], across
-    width = size // step
+    height, size, left = dx.shape[1], dx.shape[2], across[0]
+    find_sources(shown, left, size // step, step, mode)
     for a in prange(dx.shape[0]):
         for i in range(height):
             copy_to(dx[a, i], 0, dy[a, down[0] + i], left * step, size)
-            add_border(dx[a, i], dy[a, down[0] + i], width, left, right, step, mode)
+            add_border(dx[a, i], dy[a, down[0] + i], shown, left, step)
         for i in range(dy.shape[1] - height):
             row = i if i < down[0] else i + height
-            add_row(dx[a, source(row - down[0], height, mode)], dy[a, row], width, left, right, step, mode)
+            add_row(dx[a, source(row - down[0], height, mode)], dy[a, row], shown, left, step)
 
 
 # ----------------------------------------------------------------------------------------------- two axes at a time
@@ -152,7 +166,7 @@ def by_pairs(k: Any, x: Any, widths: Widths, call: Pass) -> Any:
     """
     order = dense_order(x) or tuple(range(x.ndim))
     x = (x if is_dense(x, order) else k.canonical(x, order)).transpose(order)
-    wanted = [tuple(widths[a]) for a in order]
+    wanted = [(int(widths[a][0]), int(widths[a][1])) for a in order]
     if not any(map(any, wanted)):
         return k.copy(x).transpose(inverse_order(order))
     i, shape = 0, list(x.shape)
