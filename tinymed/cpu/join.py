@@ -17,6 +17,8 @@ from .simd.copy_runs import copies_nontemporally, runs
 from .simd.partition import TASKS
 from .simd.vectors import BYTES, address
 
+u8 = np.uint64
+
 
 @kernel(backend="numba", double="numba", out=lambda x, width: [(x.shape[0], width)], flops=lambda x, width: 0)
 def concat_first(y: Any, x: Any, width: Any) -> None:
@@ -66,7 +68,7 @@ def flip_lines(y: Any, x: Any) -> None:
         if columns == 1:
             to, line = y[a].reshape(-1), x[a].reshape(-1)
             for i in range(n):
-                to[i] = line[n - 1 - i]
+                to[i] = line[u8(n - 1) - u8(i)]  # a signed index would be checked, and not vectorised
         else:
             for i in range(n):
                 row, other = y[a, i], x[a, n - 1 - i]
@@ -97,7 +99,6 @@ def flip_forward(k: Any, x: Any, axes: Any) -> Any:
 # ----------------------------------------------------------------------------------- gradients of picking by number
 
 OWNERS = 8  # tasks that share the rows of one table, each of which reads the whole index
-u8 = np.uint64
 
 
 def in_c_order(k: Any, a: Any, shape: tuple[int, ...]) -> Any:
