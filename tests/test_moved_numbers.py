@@ -38,6 +38,8 @@ def test_selection_is_what_sorting_gives(dtype):
         for axis, ranks in ((1, (first, int(rng.integers(1, n - first + 1)))), (0, (1, 2))):
             ours, true = both("argsort_part_forward", x, axis, bool(trial % 2), *ranks)
             assert np.array_equal(ours, true), (trial, axis, ranks)
+            loop = dispatch.table("loops").argsort_part_forward(x, axis, bool(trial % 2), *ranks)
+            assert np.array_equal(loop, true), (trial, axis, ranks)
 
 
 def test_selection_of_one_long_line():
