@@ -60,6 +60,7 @@ ABSENT = {
     "FMax": "no network of the registry has it",
     "ClampBetween": "no network of the registry has it",
     "Sort": "no network of the registry has it",
+    "SortPart": "no network of the registry has it",
     "Logit": "no network of the registry has it",
 }
 

@@ -124,3 +124,14 @@ def channel_sum(total: Any, partial: Any, dy: Any) -> None:
         for cut in range(cuts):
             sum += partial[cut, c]
         total[c] = sum
+
+
+# ------------------------------------------------------------------------------------------ transposed convolution
+
+
+@kernel(backend="numba", double="numba", rows="y x")
+def add_channels(y: Any, x: Any, bias: Any) -> None:
+    """y[pixel, c] = x[pixel, c] + bias[c]"""
+    for i in prange(y.shape[0]):
+        for k in range(y.shape[1]):
+            y[i, k] = x[i, k] + bias[k]

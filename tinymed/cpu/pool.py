@@ -14,6 +14,7 @@ from .arguments import images, volumes
 from .compiler.jit import serial
 
 f4 = np.float32
+PIECES = 32  # of an array of pairs
 NARROW = 8  # channels, below which a loop over them costs more than it gains
 
 
@@ -23,12 +24,20 @@ def is_2x2(kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, siz
     return bool(shape_fits and 2 * size[0] <= space[0] and 2 * size[1] <= space[1])
 
 
+def is_pairs(x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, space: Any, size: Any) -> bool:
+    """Return whether windows are pairs of neighbours in memory, and none is left over: of one axis, in C order."""
+    shape_fits = kernel == stride == (1, 2) and before == (0, 0) and dilation == (1, 1)
+    return bool(shape_fits and size == (space[0], space[1] // 2) and space[1] % 2 == 0 and x.flags.c_contiguous)
+
+
 # ---------------------------------------------------------------------------------------------------- maximum
 
 
 @kernel(backend="numba", double="numba", choice=True, when=lambda x, *_: images(x))
 def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, dilation: Any, size: Any) -> Any:
-    """Call max_pool_2x2 for 2 x 2 windows at stride 2, else max_window."""
+    """Call max_pool_2x2 for 2 x 2 windows at stride 2, max_pairs for pairs in memory, else max_window."""
+    if is_pairs(x, kernel, stride, before, dilation, x.shape[2:], size):
+        return k.max_pairs(x, size)
     if is_2x2(kernel, stride, before, dilation, x.shape[2:], size):
         return k.max_pool_2x2(x, size)
     return k.max_window(x, kernel, stride, before, dilation, size)
@@ -38,7 +47,10 @@ def max_pool2d_forward(k: Any, x: Any, kernel: Any, stride: Any, before: Any, di
 def max_pool2d_backward(
     k: Any, dy: Any, index: Any, x_shape: Any, kernel: Any, stride: Any, before: Any, dilation: Any
 ) -> Any:
-    """Call max_pool_2x2_backward for 2 x 2 windows at stride 2, else max_window_backward."""
+    """Call the gradient of the kernel that max_pool2d_forward calls."""
+    pairs = is_pairs(dy, kernel, stride, before, dilation, x_shape[2:], dy.shape[2:])
+    if pairs and index.flags.c_contiguous:
+        return k.max_pairs_backward(dy, index, x_shape)
     if is_2x2(kernel, stride, before, dilation, x_shape[2:], dy.shape[2:]):
         return k.max_pool_2x2_backward(dy, index, x_shape)
     return k.max_window_backward(dy, index, x_shape, kernel, stride, before, dilation)
@@ -48,6 +60,42 @@ def max_pool2d_backward(
 def exceeds(value: Any, best: Any) -> Any:
     """Return whether a value replaces the maximum so far: the first of equals stays, a NaN replaces any number."""
     return (value > best) | (value != value)
+
+
+@serial
+def larger_of_pairs(y: Any, index: Any, x: Any) -> None:
+    """Compute max_pairs for a piece."""
+    for i in range(y.size):
+        second = exceeds(x[2 * i + 1], x[2 * i])
+        y[i] = x[2 * i + 1] if second else x[2 * i]
+        index[i] = np.uint8(1) if second else np.uint8(0)
+
+
+@serial
+def to_larger_of_pairs(dx: Any, dy: Any, index: Any) -> None:
+    """Compute max_pairs_backward for a piece."""
+    for i in range(dy.size):
+        first = index[i] == 0
+        dx[2 * i] = dy[i] if first else f4(0)
+        dx[2 * i + 1] = f4(0) if first else dy[i]
+
+
+@kernel(backend="numba", double="numba", out=lambda x, n: winner_shapes(x, (1, 2), n), flops=lambda x, n: x.size)
+def max_pairs(y: Any, index: Any, x: Any, size: Any) -> None:
+    """y, index = the larger of each pair of numbers, and which (0, 1) it was."""
+    size = y.size
+    for t in prange(PIECES):
+        low, high = size * t // PIECES, size * (t + 1) // PIECES
+        larger_of_pairs(y.reshape(-1)[low:high], index.reshape(-1)[low:high], x.reshape(-1)[2 * low : 2 * high])
+
+
+@kernel(backend="numba", double="numba", out=lambda dy, index, shape: [shape], flops=lambda dy, *_: dy.size)
+def max_pairs_backward(dx: Any, dy: Any, index: Any, x_shape: Any) -> None:
+    """dx = dy at the larger of each pair of numbers, 0 at the other."""
+    size = dy.size
+    for t in prange(PIECES):
+        low, high = size * t // PIECES, size * (t + 1) // PIECES
+        to_larger_of_pairs(dx.reshape(-1)[2 * low : 2 * high], dy.reshape(-1)[low:high], index.reshape(-1)[low:high])
 
 
 @kernel(

@@ -1,4 +1,4 @@
-"""Sums on the CPU, over any axes in any memory order.
+"""Sums, lengths and order statistics on the CPU, over any axes in any memory order.
 
 The reduced axes are brought into one or two runs of axes, so that three loops are enough.  Sums are accumulated in
 float64 and cut into a fixed number of chunks: the same bits for any number of threads.
@@ -11,8 +11,10 @@ import numpy as np
 from numba import prange
 
 from ..dispatch import is_one_float, kernel
-from ..memory import is_dense
+from ..memory import inverse_order, is_dense
+from .simd.partition import TASKS
 from .simd.reductions import add_four, add_one, row_product_sum, row_sum
+from .simd.selection import KEYS, make_keys, select_places
 from .simd.vectors import ceil_div
 
 CHUNKS = 32
@@ -144,3 +146,39 @@ def lengths_of_rows(y: Any, partial: Any, x: Any) -> None:
 def parts_of(x: Any) -> int:
     """Return in how many parts a row is summed."""
     return CHUNKS if x.shape[0] < CHUNKS else 1
+
+
+# -------------------------------------------------------------------------------------------------- selection
+
+MOST = 128  # places that are selected and put in order one by one; more are sorted
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    out=lambda x, descending, first, count: [((x.shape[0], count), "int64")],
+    work=lambda x, *_: [((min(TASKS, x.shape[0]), x.shape[1]), KEYS)],
+    flops=lambda x, *_: 20 * x.size,
+)
+def select_in_lines(places: Any, keys: Any, x: Any, descending: Any, first: Any, count: Any) -> None:
+    """places[l] = where the numbers of line l stand that sorting brings to the ranks from `first` on."""
+    lines = x.shape[0]
+    tasks = min(TASKS, lines)
+    for t in prange(tasks):
+        for l in range(lines * t // tasks, lines * (t + 1) // tasks):
+            make_keys(keys[t], x[l], descending)
+            select_places(places[l], keys[t], first)
+
+
+@kernel(backend="numba", double="numba", composite=True, when=lambda x, *_: is_one_float((x,)))
+def argsort_part_forward(k: Any, x: Any, axis: int, descending: bool, first: int, count: int) -> Any:
+    """Call select_in_lines with the axis as the last one; sort for many places, or of one number."""
+    if not 0 < count <= MOST or not x.size:
+        part = (*[slice(None)] * axis, slice(first, first + count)) if x.ndim else ()
+        return k.argsort_forward(x, axis, descending)[part]
+    order = (*(a for a in range(x.ndim) if a != axis), axis)
+    shape = tuple(x.shape[a] for a in order)
+    lines = x.transpose(order)
+    lines = (lines if lines.flags.c_contiguous else k.canonical(x, order).transpose(order)).reshape(-1, shape[-1])
+    places = k.select_in_lines(lines, descending, first, count)
+    return places.reshape(*shape[:-1], count).transpose(inverse_order(order))

@@ -3,12 +3,16 @@
 Positions are computed as in the reference, so both choose the same pixels.
 """
 
+import functools
+import math
 from typing import Any
 
 import numpy as np
 from numba import njit, prange
 
-from ..dispatch import kernel
+from ..dispatch import is_one_float, kernel
+from ..memory import dense_order, inverse_order, is_dense
+from ..ops.resample_cubic import lattice
 from .arguments import images, volumes
 from .compiler.jit import serial
 
@@ -222,3 +226,83 @@ def upsample_trilinear3d_backward(dx: Any, rows: Any, dy: Any, x_shape: Any, ste
                 left, right, along = between(j, width, steps[2], align_corners)
                 add_row(line[left], total[j], f4(1) - along)
                 add_row(line[right], total[j], along)
+
+
+# ------------------------------------------------------------------------------------------------ wider filters
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    out=lambda x, starts, *_: [(x.shape[0], starts.size - 1)],
+    flops=lambda x, starts, pixels, _: 2 * x.shape[0] * pixels.size,
+)
+def sum_taps(y: Any, x: Any, starts: Any, pixels: Any, weights: Any) -> None:
+    """y[l, i] = the sum of weight x[l, pixel] over the taps from starts[i] to starts[i + 1]."""
+    for l in prange(x.shape[0]):
+        line, to = x[l], y[l]
+        for i in range(to.size):
+            total = f4(0)
+            for t in range(starts[i], starts[i + 1]):
+                total += weights[t] * line[pixels[t]]
+            to[i] = total
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    out=lambda x, starts, *_: [(x.shape[0], starts.size - 1, x.shape[2])],
+    flops=lambda x, starts, pixels, _: 2 * x.shape[0] * pixels.size * x.shape[2],
+)
+def sum_tap_rows(y: Any, x: Any, starts: Any, pixels: Any, weights: Any) -> None:
+    """y[l, i, c] = the sum of weight x[l, pixel, c] over the taps from starts[i] to starts[i + 1]."""
+    lines, m, _ = y.shape
+    for u in prange(lines * m):
+        l, i = u // m, u % m
+        to = y[l, i]
+        to[:] = 0
+        for t in range(starts[i], starts[i + 1]):
+            add_row(to, x[l, pixels[t]], weights[t])
+
+
+@functools.lru_cache(maxsize=256)
+def tap_tables(back: bool, dtype: Any, *how: Any) -> list[tuple[Any, Any, Any]]:
+    """Return (starts, pixels, weights) of each axis of space; back: of the transposed sums."""
+    space, size, *_ = how
+    found = []
+    for n, m, taps in zip(space, size, lattice(*how), strict=True):
+        rows: list[list[tuple[int, float]]] = taps
+        if back:
+            rows = [[] for _ in range(n)]
+            for i, around in enumerate(taps[:m]):
+                for pixel, weight in around:
+                    rows[pixel].append((i, weight))
+        pixels = np.array([p for row in rows for p, _ in row], np.int64)
+        weights = np.array([w for row in rows for _, w in row], dtype)
+        found.append((np.cumsum([0, *map(len, rows)]), pixels, weights))
+    return found
+
+
+def along_space(k: Any, x: Any, tables: list[tuple[Any, Any, Any]]) -> Any:
+    """Return x with its axes of space resampled, one after the other, in its memory order."""
+    order = dense_order(x) or tuple(range(x.ndim))
+    x = (x if is_dense(x, order) else k.canonical(x, order)).transpose(order)
+    for axis, table in enumerate(tables, 2):
+        at, shape = order.index(axis), list(x.shape)
+        outer, inner = math.prod(shape[:at]), math.prod(shape[at + 1 :])
+        shape[at] = table[0].size - 1
+        lines = (outer, x.shape[at]) if inner == 1 else (outer, x.shape[at], inner)
+        x = (k.sum_taps if inner == 1 else k.sum_tap_rows)(x.reshape(lines), *table).reshape(shape)
+    return x.transpose(inverse_order(order))
+
+
+@kernel(backend="numba", double="numba", composite=True, when=lambda x, *_: is_one_float((x,)))
+def resample_wide_forward(k: Any, x: Any, size: Any, steps: Any, *how: Any) -> Any:
+    """Call sum_taps or sum_tap_rows for each axis of space."""
+    return along_space(k, x, tap_tables(False, x.dtype, tuple(x.shape[2:]), tuple(size), tuple(steps), *how))
+
+
+@kernel(backend="numba", double="numba", composite=True, when=lambda dy, *_: is_one_float((dy,)))
+def resample_wide_backward(k: Any, dy: Any, shape: Any, steps: Any, *how: Any) -> Any:
+    """Call the same kernels with the transposed tables."""
+    return along_space(k, dy, tap_tables(True, dy.dtype, tuple(shape[2:]), tuple(dy.shape[2:]), tuple(steps), *how))

@@ -250,6 +250,13 @@ def scatter_forward(k: Any, x: Any, index: Any, source: Any, axis: int) -> Any:
     return scattered(k, x, index, source, axis, True)
 
 
+@kernel(backend="csrc", composite=True, when=picks)
+def gather_backward(k: Any, dy: Any, index: Any, n: int, axis: int) -> Any:
+    """Add to zeros by scatter_add_forward."""
+    zeros = k.full((*dy.shape[:axis], n, *dy.shape[axis + 1 :]), dy.dtype, 0)
+    return k.scatter_add_forward(zeros, index, dy, axis)
+
+
 @kernel(backend="csrc", composite=True, when=lambda dy, index, x_shape: dy.dtype.char == "f")
 def scatter_flat(k: Any, dy: Any, index: Any, x_shape: Any) -> Any:
     """Add dy at positions in each plane: a walk along each."""

@@ -29,6 +29,14 @@ def scatter_add_forward(xp: Any, x: Array, index: Array, source: Array, axis: in
     return y
 
 
+@kernel(out=lambda dy, index, n, axis: [(*dy.shape[:axis], n, *dy.shape[axis + 1 :])], flops=lambda dy, *_: dy.size)
+def gather_backward(xp: Any, dy: Array, index: Array, n: int, axis: int) -> Array:
+    """dx[index[i, j], j] += dy[i, j] for axis 0 (another axis likewise), whose length becomes n; repeats add up."""
+    dx = xp.zeros((*dy.shape[:axis], n, *dy.shape[axis + 1 :]), dy.dtype)
+    xp.add.at(dx, places(xp, index, axis), dy)
+    return dx
+
+
 def places(xp: Any, index: Array, axis: int) -> tuple[Array, ...]:
     """Return for each element of index its own coordinates, but index itself along the axis."""
     own = [xp.arange(n).reshape((n,) + (1,) * (index.ndim - 1 - a)) for a, n in enumerate(index.shape)]
@@ -44,6 +52,8 @@ class Gather(Op):
 
     def backward(self, dy: Array) -> Any:
         index, shape, axis = self.saved
+        if dy.shape == (*shape[:axis], dy.shape[axis], *shape[axis + 1 :]):
+            return self.k.gather_backward(dy, index, shape[axis], axis), None, None
         return self.k.scatter_add_forward(self.k.full(shape, dy.dtype, 0), index, dy, axis), None, None
 
     @staticmethod

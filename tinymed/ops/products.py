@@ -316,6 +316,8 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     x, term = parts[0]
     gone = [i for i, c in enumerate(term) if c not in result]
     x, term = (sum(x, gone), [c for c in term if c in result]) if gone else (x, term)
+    if term == result and len(terms) > 1:  # a tensor of its own; of one operand it is a view
+        return x
     return permute(x, [term.index(c) for c in result])
 
 
@@ -401,8 +403,12 @@ def contracted(a: Any, left: Term, b: Any, right: Term, later: set[Any]) -> tupl
 
     def arranged(t: Any, term: Term, *groups: Term) -> Any:
         order = [c for group in groups for c in group]
-        t = expand(permute(t, [term.index(c) for c in order]), [lengths[c] for c in order])
-        return reshape(t, [size(group) for group in groups])
+        t = t if order == term else permute(t, [term.index(c) for c in order])
+        wanted = tuple(lengths[c] for c in order)
+        return reshaped(t if tuple(t.shape) == wanted else expand(t, wanted), tuple(size(group) for group in groups))
+
+    def reshaped(t: Any, shape: tuple[int, ...]) -> Any:
+        return t if tuple(t.shape) == shape else reshape(t, shape)  # an op that does nothing costs 10 us
 
     def size(group: Term) -> int:
         n = 1
@@ -412,7 +418,7 @@ def contracted(a: Any, left: Term, b: Any, right: Term, later: set[Any]) -> tupl
 
     product = matmul(arranged(x, left, batch, rows, inner), arranged(y, right, batch, inner, columns))
     names = batch + rows + columns
-    return reshape(product, [lengths[c] for c in names]), names
+    return reshaped(product, tuple(lengths[c] for c in names)), names
 
 
 def summed(x: Any, term: Term, needed: set[Any]) -> tuple[Any, Term]:

@@ -8,7 +8,6 @@ from ..annotations import Tensor
 from ..dispatch import Array, kernel
 from ..tape import Op
 from .axes import integer, numpy_names, one_axis
-from .indexing import narrow
 from .reduce import floats_only
 from .shape import reshape, squeeze
 
@@ -49,8 +48,7 @@ class Sort(Op):
         indices, axis = self.saved
         if not dy.ndim:
             return dy, None, None
-        zeros = self.k.full(dy.shape, dy.dtype, 0)
-        return self.k.scatter_add_forward(zeros, indices, dy, axis), None, None
+        return self.k.gather_backward(dy, indices, dy.shape[axis], axis), None, None
 
     @staticmethod
     def samples(draw: Any) -> tuple[Any, ...]:
@@ -60,6 +58,39 @@ class Sort(Op):
     @staticmethod
     def oracle(torch: Any, x: Any, axis: int, descending: bool) -> Any:
         return tuple(torch.sort(x, axis, descending))
+
+
+@kernel(
+    out=lambda x, axis, descending, first, count: [((*x.shape[:axis], count, *x.shape[axis + 1 :]), "int64")],
+    flops=lambda x, *_: 20 * x.size,
+)
+def argsort_part_forward(xp: Any, x: Array, axis: int, descending: bool, first: int, count: int) -> Array:
+    """Return `count` of the indices that sort x along the axis, from place `first` on."""
+    part = (*[slice(None)] * axis, slice(first, first + count))
+    return xp.ascontiguousarray(argsort_forward(xp, x, axis, descending)[part])
+
+
+class SortPart(Op):
+    """(values, indices) at places first ... first + count - 1 of x sorted along an axis;  dx = dy at the indices."""
+
+    def forward(self, x: Array, axis: int, descending: bool, first: int, count: int) -> tuple[Array, Array]:
+        indices = self.k.argsort_part_forward(x, axis, descending, first, count)
+        self.save(indices, x.shape[axis], axis)
+        return self.k.along_forward(x, indices, axis), indices
+
+    def backward(self, dy: Array, _: Any) -> Any:
+        return self.k.gather_backward(dy, *self.saved), None, None, None, None
+
+    @staticmethod
+    def samples(draw: Any) -> tuple[Any, ...]:
+        x = draw.array(draw.shape(1), distinct=True)
+        axis = draw.integer(0, x.ndim - 1)
+        first = draw.integer(0, x.shape[axis])
+        return x, axis, draw.boolean(), first, draw.integer(0, x.shape[axis] - first)
+
+    @staticmethod
+    def oracle(torch: Any, x: Any, axis: int, descending: bool, first: int, count: int) -> Any:
+        return tuple(part.narrow(axis, first, count) for part in torch.sort(x, axis, descending))
 
 
 # ------------------------------------------------------------------------------------------------ public functions
@@ -151,10 +182,9 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     n = input.shape[axis] if input.shape else 1
     if not 0 <= count <= n:
         raise ValueError(f"topk: k is from 0 to {n}, the length of axis {axis}; got {count}")
-    values, indices = sort(input, axis, largest)
     if not input.shape:
-        return Sorted(values, indices)
-    return Sorted(narrow(values, axis, 0, count), narrow(indices, axis, 0, count))
+        return sort(input, axis, largest)
+    return Sorted(*SortPart.apply(input, axis, bool(largest), 0, count))
 
 
 @numpy_names
@@ -182,15 +212,14 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Sor
     n = input.shape[axis] if input.shape else 1
     if not 1 <= count <= n:
         raise ValueError(f"kthvalue: k is from 1 to {n}, the length of axis {axis}; got {count}")
-    found = sort(input, axis)
-    return chosen(found, axis, count - 1, keepdim)
+    return chosen(input, axis, count - 1, keepdim)
 
 
-def chosen(found: Sorted, axis: int, place: int, keepdim: bool) -> Sorted:
-    """Return one place of each line that was sorted."""
-    if not found.values.shape:
-        return found
-    one = (narrow(part, axis, place, 1) for part in found)
+def chosen(input: Any, axis: int, place: int, keepdim: bool) -> Sorted:
+    """Return what sorting brings to one place of each line."""
+    if not input.shape:
+        return sort(input, axis)
+    one = SortPart.apply(input, axis, False, place, 1)
     return Sorted(*(part if keepdim else squeeze(part, axis) for part in one))
 
 
@@ -233,9 +262,8 @@ def middle(input: Any, axis: int, keepdim: bool) -> Sorted:
     from .extremes import max
     from .reduce import any
 
-    found = sort(input, axis)
     n = input.shape[axis] if input.shape else 1
-    lower = chosen(found, axis, (n - 1) // 2, keepdim)
+    lower = chosen(input, axis, (n - 1) // 2, keepdim)
     if input.array.dtype.kind != "f" or not input.shape:
         return lower
     odd = any(isnan(input), axis, keepdim)

@@ -37,6 +37,7 @@ from . import (
     elementwise,
     extremes,
     gated,
+    gather,
     grid_sample,
     imaging,
     join,
@@ -54,6 +55,7 @@ from . import (
     response_norm,
     smooth,
     softmax,
+    sorting,
     unary,
 )
 
@@ -92,6 +94,7 @@ __all__ = [
     "elementwise",
     "extremes",
     "gated",
+    "gather",
     "grid_sample",
     "imaging",
     "join",
@@ -110,5 +113,6 @@ __all__ = [
     "response_norm",
     "smooth",
     "softmax",
+    "sorting",
     "unary",
 ]
