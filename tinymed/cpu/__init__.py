@@ -36,6 +36,7 @@ from .arguments import ABSENT
 from .compiler import compile_kernel, doubled, ready
 from .compiler.precompile import prepare
 from .convolution import (
+    bf16,
     choose,
     conv3d,
     depthwise,
@@ -54,6 +55,7 @@ __all__ = [
     "ABSENT",
     "activations",
     "adaptive_pool",
+    "bf16",
     "canonical",
     "choose",
     "compile_kernel",
