@@ -47,9 +47,7 @@ def windows(bits, kernel, stride, padding, dilation):
 def test_forward(k, case, rounds):
     n, c, o, size, kernel, stride, padding, dilation = case
     x, weight, bias = draw((n, c, *size), 0), draw((o, c, *kernel), 1), draw((o,), 2)
-    y = k.conv_bf16(
-        k.bf16_images(x, padding), k.bf16_filter(weight), bias, weight.shape, stride, dilation, rounds
-    )
+    y = k.conv_bf16(k.bf16_images(x, padding), k.bf16_filter(weight), bias, weight.shape, stride, dilation, rounds)
     rows, out = windows(to_bits(x), kernel, stride, padding, dilation)
     right = TWIN(rows, to_bits(weight).transpose(2, 3, 1, 0).reshape(rows.shape[1], o)) + bias
     right = to_floats(to_bits(right)) if rounds else right
@@ -61,7 +59,42 @@ def test_flipped_filter(k, case):
     _, c, o, _, kernel, *_ = case
     weight = draw((o, c, *kernel), 1)
     turned = np.ascontiguousarray(weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
-    np.testing.assert_array_equal(k.bf16_flipped_filter(weight), k.bf16_filter(turned))
+    np.testing.assert_array_equal(k.bf16_flipped_filter(weight, (1, 1)), k.bf16_filter(turned))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case[7] == (1, 1)], ids=str)
+@pytest.mark.parametrize("more", [0, 1])
+def test_gradient_of_the_input(k, case, more):
+    """Each phase of the stride is a product of windows of dy with the taps that reach it; `more`: an odd remainder."""
+    n, c, o, size, kernel, stride, padding, dilation = case
+    size = tuple(m + more for m in size)
+    out = slides(size, kernel, stride, padding, dilation)
+    dy, weight = draw((n, o, *out), 0), draw((o, c, *kernel), 1)
+    zeros = bf16.borders(out, size, kernel, stride, padding)
+    dx = k.conv_bf16_input(
+        k.bf16_images(dy, zeros),
+        k.bf16_flipped_filter(weight, stride),
+        (n, c, *size),
+        weight.shape,
+        stride,
+        padding,
+        0,
+    )
+    right, bits, tables = np.zeros_like(dx), to_bits(dy), to_bits(weight)
+    for i in range(size[0]):
+        for j in range(size[1]):
+            rows, columns = [], []
+            for r in reversed(range(kernel[0])):
+                for s in reversed(range(kernel[1])):
+                    u, v = i + padding[0][0] - r, j + padding[1][0] - s
+                    if u % stride[0] == 0 and v % stride[1] == 0:
+                        u, v = u // stride[0], v // stride[1]
+                        inside = 0 <= u < out[0] and 0 <= v < out[1]
+                        rows.append(bits[:, :, u, v] if inside else np.zeros((n, o), np.uint16))
+                        columns.append(tables[:, :, r, s])
+            if rows:
+                right[:, :, i, j] = TWIN(np.concatenate(rows, 1), np.concatenate(columns))
+    np.testing.assert_array_equal(dx, right)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -87,7 +120,13 @@ def test_gradient_of_the_weight(k, case):
 def test_gradient_of_the_weight_goes_on_from_slab_to_slab(k):
     x, dy = draw((3, 4, 40, 30), 0), draw((3, 9, 40, 30), 1)
     dw = k.conv_bf16_weight(
-        k.bf16_images(dy, bf16.NO_PADDING), k.bf16_images(x, bf16.NO_PADDING), (9, 4, 1, 1), (1, 1), (1, 1), (40, 30), (0, 0)
+        k.bf16_images(dy, bf16.NO_PADDING),
+        k.bf16_images(x, bf16.NO_PADDING),
+        (9, 4, 1, 1),
+        (1, 1),
+        (1, 1),
+        (40, 30),
+        (0, 0),
     )
     rows, columns = (to_bits(v).transpose(0, 2, 3, 1).reshape(3600, -1) for v in (x, dy))
     total = np.zeros((4, 9), np.float32)

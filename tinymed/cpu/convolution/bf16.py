@@ -1,8 +1,9 @@
 """Convolution in bfloat16: images rounded once, filters in panels of pairs, sums in float32.
 
     bf16_images        x, padded and rounded: what forward and the gradient of the weight share
-    bf16_filter        a filter in panels of pairs of its terms (r, s, c);  flipped: of (r, s, k), for dy
-    conv_bf16          y of x and a filter, and dx of dy and a flipped one
+    bf16_filter        a filter in panels of pairs of its terms (r, s, c);  bf16_flipped_filter: of (r, s, k), for dy
+    conv_bf16          y of x and a filter
+    conv_bf16_input    dx of dy and a flipped filter, phase by phase of the stride
     conv_bf16_weight   dw of dy and x: pixels are summed over, so these are paired
 
 A window of the filter is a row of the product: the pixels of one row of the filter lie side by side, so a window is as
@@ -36,9 +37,7 @@ GROUP = 64  # rows of a weight's gradient that one task makes at once
 APART = 32  # numbers between the rows of a tile, or rows of a power of two would share few lines of L1
 
 
-@kernel(
-    backend="numba", image="y x", out=lambda x, padding: [(grown(x, padding)[0], np.uint16)]
-)
+@kernel(backend="numba", image="y x", out=lambda x, padding: [(grown(x, padding)[0], np.uint16)])
 def bf16_images(y: Any, x: Any, padding: Any) -> None:
     """Round images to bfloat16, zeros around each; a negative number of them cuts pixels off."""
     (top, _), (left, _) = padding
@@ -60,14 +59,13 @@ def bf16_images(y: Any, x: Any, padding: Any) -> None:
 # ------------------------------------------------------------------------------------------------------- filters
 
 
-def panels_of(w: Any, flipped: bool) -> list[Any]:
+def packed_shape(w: Any) -> list[Any]:
     """Return the shape of a packed filter: panels of COLUMNS filters, and the pairs that one holds."""
     k, c, kh, kw = w.shape
-    columns, terms = (c, kh * kw * k) if flipped else (k, kh * kw * c)
-    return [((-(-columns // COLUMNS), -(-terms // TERMS) * PAIRS), np.uint32)]
+    return [((-(-k // COLUMNS), -(-kh * kw * c // TERMS) * PAIRS), np.uint32)]
 
 
-@kernel(backend="numba", filter="w", out=lambda w: panels_of(w, False))
+@kernel(backend="numba", filter="w", out=packed_shape)
 def bf16_filter(packed: Any, w: Any) -> None:
     """[r][s][c][k] -> [panel of COLUMNS filters][block of terms (r, s, c)][half][pair of terms][16 filters]."""
     terms, k = w.shape[0] * w.shape[1] * w.shape[2], w.shape[3]
@@ -78,35 +76,71 @@ def bf16_filter(packed: Any, w: Any) -> None:
         bf16_panel(address(rows) + 4 * half, 4 * k, terms, k - half, to)
 
 
-@kernel(backend="numba", filter="w", out=lambda w: panels_of(w, True))
-def bf16_flipped_filter(packed: Any, w: Any) -> None:
-    """Pack the filter that carries dy back to x: rotated by 180 degrees, its terms (r, s, k), its filters c."""
+@serial
+def phase_taps(kh: Any, kw: Any, stride: Any, phase: Any) -> Any:
+    """Return (first row, first column, rows, columns) of the taps that reach pixels of a phase of the stride."""
+    a, b = phase // stride[1], phase % stride[1]
+    return a, b, max(0, ceil_div(kh - a, stride[0])), max(0, ceil_div(kw - b, stride[1]))
+
+
+@serial
+def phase_blocks(k: Any, kh: Any, kw: Any, stride: Any, last: Any) -> Any:
+    """Return how many blocks of a sum the phases before `last` have."""
+    total = 0
+    for phase in range(last):
+        _, _, rows, columns = phase_taps(kh, kw, stride, phase)
+        total += ceil_div(rows * columns * k, TERMS)
+    return total
+
+
+def flipped_shape(w: Any, stride: Any) -> list[Any]:
+    """Return the shape of a packed flipped filter, whose phases lie one behind the other."""
+    k, c, kh, kw = w.shape
+    blocks = sum(
+        -(-max(0, -(-(kh - a) // stride[0])) * max(0, -(-(kw - b) // stride[1])) * k // TERMS)
+        for a in range(stride[0])
+        for b in range(stride[1])
+    )
+    return [((-(-c // COLUMNS), blocks * PAIRS), np.uint32)]
+
+
+@kernel(backend="numba", filter="w", out=flipped_shape)
+def bf16_flipped_filter(packed: Any, w: Any, stride: Any) -> None:
+    """Pack the filter that carries dy back to x: rotated by 180 degrees, its terms (r, s, k), its filters c.
+
+    With a stride, a pixel of x is reached by every stride-th tap only: each phase of the stride has a filter.
+    """
     kh, kw, c, k = w.shape
-    if k % TERMS == 0:
+    bits = packed.view(np.uint16)
+    for phase in range(stride[0] * stride[1]):
+        a, b, rows, columns = phase_taps(kh, kw, stride, phase)
+        before = phase_blocks(k, kh, kw, stride, phase)
         for t in prange(2 * packed.shape[0]):
             first = t * HALF
-            for tap in range(kh * kw):
-                at = w[(kh * kw - 1 - tap) // kw, (kh * kw - 1 - tap) % kw]
-                for block in range(k // TERMS):
-                    bf16_turned_panel(
-                        address(at) + 4 * (first * k + block * TERMS),
-                        4 * k,
-                        TERMS,
-                        c - first,
-                        address(packed[t // 2, (tap * (k // TERMS) + block) * PAIRS + t % 2 * (PAIRS // 2) :]),
-                    )
-    else:  # a block goes over several taps: few and small filters
-        halves = packed.view(np.uint16)
-        flat = w.reshape(kh * kw, c, k)
-        for p in prange(packed.shape[0]):
-            for e in range(halves.shape[1]):
-                second, column = e % 2, e // 2 % HALF
-                pair, half, block = e // 32 % 16, e // 512 % 2, e // 1024
-                term, channel = block * TERMS + 2 * pair + second, p * COLUMNS + half * HALF + column
-                halves[p, e] = 0
-                if channel < c and term < kh * kw * k:
-                    number = flat[kh * kw - 1 - term // k, channel, term % k :]
-                    bf16_bits(address(number), address(halves[p, e:]), 1)
+            to = packed[t // 2, before * PAIRS + t % 2 * (PAIRS // 2) :]
+            if k % TERMS == 0:
+                for tap in range(rows * columns):
+                    r, s = a + stride[0] * (rows - 1 - tap // columns), b + stride[1] * (columns - 1 - tap % columns)
+                    for block in range(k // TERMS):
+                        bf16_turned_panel(
+                            address(w[r, s]) + 4 * (first * k + block * TERMS),
+                            4 * k,
+                            TERMS,
+                            c - first,
+                            address(to) + 4 * PAIRS * (tap * (k // TERMS) + block),
+                        )
+            else:  # a block goes over several taps: few filters
+                halves = bits[t // 2, 2 * (before * PAIRS + t % 2 * (PAIRS // 2)) :]
+                terms = rows * columns * k
+                for term in range(ceil_div(terms, TERMS) * TERMS):
+                    tap = term // k
+                    for column in range(HALF):
+                        e = term // TERMS * 2 * PAIRS + term % TERMS // 2 * TERMS + 2 * column + term % 2
+                        halves[e] = 0
+                        if first + column < c and term < terms:
+                            r = a + stride[0] * (rows - 1 - tap // columns)
+                            s = b + stride[1] * (columns - 1 - tap % columns)
+                            bf16_bits(address(w[r, s, first + column, term % k :]), address(halves[e:]), 1)
 
 
 # --------------------------------------------------------------------------------- forward, gradient of the input
@@ -205,6 +239,99 @@ def conv_bf16(
             )
 
 
+def scatter_work(dy: Any, packed: Any, x_shape: Any, shape: Any, *_: Any) -> list[Any]:
+    """Return the scratch of each thread: windows of dy, where they and their results lie, and the product's."""
+    return conv_work(dy, packed, None, (shape[1], shape[0], *shape[2:]))
+
+
+@kernel(
+    backend="numba",
+    image="dx dy",
+    work=scatter_work,
+    out=lambda dy, packed, x_shape, *_: [(x_shape, np.float32)],
+    flops=lambda dy, packed, x_shape, shape, stride, *_: (
+        2.0 * math.prod(shape) * x_shape[0] * math.prod(x_shape[2:]) / math.prod(stride)
+    ),
+)
+def conv_bf16_input(
+    dx: Any,
+    windows: Any,
+    tables: Any,
+    scratch: Any,
+    dy: Any,
+    packed: Any,
+    x_shape: Any,
+    shape: Any,
+    stride: Any,
+    padding: Any,
+    rounds: Any,
+) -> None:
+    """dx[n, h, w, c] = sum_rsk dy[n, (h + top - r) / sh, (w + left - s) / sw, k] * weight[r, s, c, k] where they fit.
+
+    dy has borders of `before` zeros, see `before`.  The pixels of one phase of the stride see the same taps: a product.
+    """
+    n, h, w, c = dx.shape
+    k, kh, kw = dy.shape[3], shape[2], shape[3]
+    row, (top, _), (left, _) = 2 * dy.shape[2] * k, padding[0], padding[1]
+    size, panels = block_rows(kh * kw * k), packed.shape[0]
+    low_row, low_column = before(kh, stride[0]), before(kw, stride[1])
+    for phase in range(stride[0] * stride[1]):
+        a, b, rows, columns = phase_taps(kh, kw, stride, phase)
+        i0, j0 = (a - top) % stride[0], (b - left) % stride[1]  # the first pixel of x in this phase
+        high, wide = max(0, ceil_div(h - i0, stride[0])), max(0, ceil_div(w - j0, stride[1]))
+        # where the window of that pixel begins in dy
+        u0 = (i0 + top - a) // stride[0] - (rows - 1) + low_row
+        v0 = (j0 + left - b) // stride[1] - (columns - 1) + low_column
+        terms = rows * columns * k
+        offset, step = phase_blocks(k, kh, kw, stride, phase), 2 * (ceil_div(terms, TERMS) * TERMS + APART)
+        pixels = n * high * wide
+        blocks = ceil_div(pixels, size)
+        cuts, partitions = partition_work(blocks, panels)
+        for task in prange(cuts * partitions):
+            cut, part, thread = np.int64(task) // partitions, np.int64(task) % partitions, get_thread_id()
+            low, last_panel = part * panels // partitions, (part + 1) * panels // partitions
+            buffer, source, to = address(windows[thread]), tables[thread, 0], tables[thread, 1]
+            for block in range(cut * blocks // cuts, (cut + 1) * blocks // cuts):
+                first, last = block * size, min((block + 1) * size, pixels)
+                steps = 4 * h * w * c, 4 * stride[0] * w * c, 4 * stride[1] * c
+                locate_pixels(to, first, last, high, wide, steps)
+                if terms > 0:
+                    locate_pixels(source, first, last, high, wide, (dy.shape[1] * row, row, 2 * k))
+                    zeros = ceil_div(terms, TERMS) * TERMS - terms
+                    at = address(dy) + u0 * row + v0 * 2 * k
+                    bf16_rows(at, address(source), last - first, buffer, step, rows, row, columns * k, zeros)
+                bf16_product(
+                    buffer,
+                    step,
+                    last - first,
+                    address(packed[low]) + 4 * PAIRS * offset,
+                    4 * packed.shape[1],
+                    last_panel - low,
+                    ceil_div(terms, TERMS),
+                    address(dx) + 4 * ((i0 * w + j0) * c + low * COLUMNS),
+                    address(to),
+                    c - low * COLUMNS,
+                    ZERO,
+                    rounds,
+                    address(scratch[thread]),
+                )
+
+
+@serial
+def before(taps: Any, stride: Any) -> Any:
+    """Return the zeros that dy has before its first row, or column: one less than the taps of a phase."""
+    return ceil_div(taps, stride) - 1
+
+
+def borders(dy_size: Any, x_size: Any, kernel: Any, stride: Any, padding: Any) -> Any:
+    """Return the zeros around dy by which every window of a pixel of x lies inside: ((top, bottom), (left, right))."""
+    found = []
+    for size, pixels, taps, step, (low, _) in zip(dy_size, x_size, kernel, stride, padding, strict=True):
+        reach = (pixels - 1 + low) // step + 1  # rows of dy that the last pixel of x may see
+        found.append((-(-taps // step) - 1, max(0, reach - size)))
+    return tuple(found)
+
+
 @serial
 def gather(
     x: Any,
@@ -222,7 +349,7 @@ def gather(
 ) -> None:
     """Copy windows to the address y; taps that lie apart are copied one by one."""
     zeros = ceil_div(terms, TERMS) * TERMS - terms
-    if runs * size == terms and run_step > 0 or runs == 1:
+    if runs == 1 or run_step > 0:
         bf16_rows(x, address(table), rows, y, step, runs, run_step, size, zeros)
         return
     for tap in range(runs):

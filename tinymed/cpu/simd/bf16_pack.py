@@ -2,7 +2,7 @@
 
 A sum over pixels, the gradient of a weight, multiplies pairs of neighbours in the sum: two pixels of one channel, which
 lie as far apart as a pixel has channels.  `bf16_pairs` puts them side by side; `bf16_columns` does so and turns the
-matrix, so that a row is a channel and walks along the pixels.  A table says where each pixel is: any stride, any border.
+matrix, so that a row is a channel and walks along the pixels.  A table says where each pixel is: any stride.
 """
 
 from collections.abc import Callable
