@@ -33,6 +33,7 @@ MOST_ROWS = 256  # of a block
 HALF = 16  # columns of half a panel
 PAIRS = TERMS // 2 * COLUMNS  # of one block of a panel
 SLAB = 2048  # pixels whose sums are made at once in a gradient of a weight
+PIECE = 256  # pixels of a slab that one task lays in pairs
 GROUP = 64  # rows of a weight's gradient that one task makes at once
 APART = 32  # numbers between the rows of a tile, or rows of a power of two would share few lines of L1
 
@@ -120,7 +121,8 @@ def bf16_flipped_filter(packed: Any, w: Any, stride: Any) -> None:
             to = packed[t // 2, before * PAIRS + t % 2 * (PAIRS // 2) :]
             if k % TERMS == 0:
                 for tap in range(rows * columns):
-                    r, s = a + stride[0] * (rows - 1 - tap // columns), b + stride[1] * (columns - 1 - tap % columns)
+                    r = a + stride[0] * (rows - 1 - tap // columns)
+                    s = b + stride[1] * (columns - 1 - tap % columns)
                     for block in range(k // TERMS):
                         bf16_turned_panel(
                             address(w[r, s]) + 4 * (first * k + block * TERMS),
@@ -172,7 +174,7 @@ def conv_work(x: Any, packed: Any, bias: Any, shape: Any, *_: Any) -> list[Any]:
 
 @serial
 def locate_pixels(table: Any, first: Any, last: Any, h: Any, w: Any, steps: Any) -> None:
-    """Write the offsets of pixels first..last of a batch of h x w maps; steps: from image, row and pixel to the next."""
+    """Write the offsets of pixels first..last of h x w maps; steps: from an image, row and pixel to the next."""
     b, i, j = first // (h * w), first // w % h, first % w
     for at in range(last - first):
         table[at] = b * steps[0] + i * steps[1] + j * steps[2]
@@ -428,14 +430,16 @@ def conv_bf16_weight(
         locate_pixels(pixels[0], first, last, h, w, steps)
         wide = dy.shape[2] * 2 * k
         locate_pixels(pixels[1], first, last, h, w, (dy.shape[1] * wide, wide, 2 * k))
-        for half in prange(2 * panels.shape[0]):
+        pieces = ceil_div(last - first, PIECE)
+        for piece in prange(pieces):
+            low = first + piece * PIECE
             bf16_pairs(
-                address(dy) + offset[0] * wide + offset[1] * 2 * k + 2 * HALF * half,
-                address(pixels[1]),
-                last - first,
-                k - HALF * half,
-                address(panels[half // 2, half % 2 * (PAIRS // 2) :]),
-                0,
+                address(dy) + offset[0] * wide + offset[1] * 2 * k,
+                address(pixels[1, piece * PIECE :]),
+                min(PIECE, last - low),
+                k,
+                address(panels[0, piece * (PIECE // TERMS) * PAIRS :]),
+                4 * panels.shape[1],
             )
         for task in prange(tasks):
             thread = get_thread_id()
@@ -447,15 +451,14 @@ def conv_bf16_weight(
                     shift = run * dilation[0] * row
                 else:
                     shift = run // shape[3] * dilation[0] * row + run % shape[3] * dilation[1] * 2 * c
-                for part in range(low, high, HALF):
-                    bf16_columns(
-                        address(x) + shift + 2 * part,
-                        address(pixels[0]),
-                        last - first,
-                        high - part,
-                        address(tile[part - low]),
-                        2 * tile.shape[1],
-                    )
+                bf16_columns(
+                    address(x) + shift + 2 * low,
+                    address(pixels[0]),
+                    last - first,
+                    high - low,
+                    address(tile),
+                    2 * tile.shape[1],
+                )
                 for i in range(high - low):
                     table[i] = 4 * k * i
                 bf16_product(

@@ -5,11 +5,18 @@ are tried: what an earlier one has rewritten a later one finds rewritten.
 """
 
 from ...program import declare
-from . import argmax_weight, conv, conv_add, fold, join, norm, norm_relu, pool, unpool
+from . import argmax_weight, bf16, conv, conv_add, fold, join, norm, norm_relu, pool, unpool
 
 REWRITES = (
     *fold.FOLD,  # before all that takes a convolution or batch norm away from them
     *join.CHANNELS_ADD,
+    bf16.CONV_RELU,
+    bf16.NORM_RELU,  # before what takes the ReLU, or the norm, without rounding between them
+    *bf16.NORM_ADD_RELU,
+    bf16.NORM,
+    bf16.ADD_RELU,
+    bf16.ADD,
+    bf16.ROUND_ONCE,
     pool.BIAS_BEFORE_UNPOOL,
     conv.WINOGRAD_RELU_POOL,  # before the pairs, which would take the ReLU away from it
     conv.WINOGRAD_RELU,
@@ -33,4 +40,16 @@ REWRITES = (
 )
 declare(*REWRITES)
 
-__all__ = ["REWRITES", "argmax_weight", "conv", "conv_add", "fold", "join", "norm", "norm_relu", "pool", "unpool"]
+__all__ = [
+    "REWRITES",
+    "argmax_weight",
+    "bf16",
+    "conv",
+    "conv_add",
+    "fold",
+    "join",
+    "norm",
+    "norm_relu",
+    "pool",
+    "unpool",
+]

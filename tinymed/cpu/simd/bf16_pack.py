@@ -74,28 +74,41 @@ def emit_rows(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
 
 
 def pairs_of(turned: bool) -> Callable[[ir.IRBuilder, dict[str, ir.Value]], None]:
-    """Return the writer of the loop over blocks of TERMS pixels of 16 channels at most; turned: a row is a channel."""
+    """Return the writer of the loop over blocks of TERMS pixels and, inside, over 16 of their channels at a time.
+
+    turned: a row of y is a channel, `y_step` bytes from the next; else y is in panels, `y_step` bytes long.  A pixel's
+    channels are read one after the other: they share lines, and memory is read in the order in which it lies.
+    """
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value]) -> None:
         table, shift = b.inttoptr(arg["table"], I64.as_pointer()), ir.Constant(WIDE, [16] * LANES16)
-        channels = below(b, arg["channels"], LANES16)
-        blocks = b.sdiv(b.add(arg["pixels"], I64(TERMS - 1)), I64(TERMS))
-        with cgutils.for_range(b, blocks) as block:
-            first, found = b.mul(block.index, I64(TERMS)), []
+        parts = b.sdiv(b.add(arg["channels"], I64(LANES16 - 1)), I64(LANES16))
+        with cgutils.for_range(b, b.sdiv(b.add(arg["pixels"], I64(TERMS - 1)), I64(TERMS))) as block:
+            first, places = b.mul(block.index, I64(TERMS)), []
             for pixel in range(TERMS):
                 index = b.add(first, I64(pixel))
                 there = b.icmp_signed("<", index, arg["pixels"])
                 at = b.add(arg["x"], b.load(b.gep(table, [b.select(there, index, I64(0))])))
-                mask = b.select(there, channels, ir.Constant(channels.type, None))
-                found.append(b.zext(load(b, at, mask, LANES16), WIDE))
-            pairs = [b.or_(found[i], b.shl(found[i + 1], shift)) for i in range(0, TERMS, 2)]
-            if turned:
-                for h in (1, 2, 4, 8):
-                    exchange(b, pairs, h, LANES16)
-            y = b.add(arg["y"], b.mul(block.index, I64(2 * TERMS if turned else BLOCK_BYTES)))
-            for i, value in enumerate(pairs):
-                place = b.add(y, b.mul(I64(i), arg["y_step"]) if turned else I64(4 * LANES16 * i))
-                b.store(value, b.inttoptr(place, WIDE.as_pointer())).align = 4
+                places.append((at, there))
+            with cgutils.for_range(b, parts) as part:
+                channel = b.mul(part.index, I64(LANES16))
+                channels, found = below(b, b.sub(arg["channels"], channel), LANES16), []
+                for at, there in places:
+                    mask = b.select(there, channels, ir.Constant(channels.type, None))
+                    found.append(b.zext(load(b, b.add(at, b.mul(channel, I64(2))), mask, LANES16), WIDE))
+                pairs = [b.or_(found[i], b.shl(found[i + 1], shift)) for i in range(0, TERMS, 2)]
+                if turned:
+                    for h in (1, 2, 4, 8):
+                        exchange(b, pairs, h, LANES16)
+                    to = b.add(b.mul(channel, arg["y_step"]), b.mul(block.index, I64(2 * TERMS)))
+                else:
+                    panel, half = b.ashr(part.index, I64(1)), b.and_(part.index, I64(1))
+                    to = b.add(b.mul(panel, arg["y_step"]), b.mul(block.index, I64(BLOCK_BYTES)))
+                    to = b.add(to, b.mul(half, I64(BLOCK_BYTES // 2)))
+                for i, value in enumerate(pairs):
+                    row = b.mul(I64(i), arg["y_step"]) if turned else I64(4 * LANES16 * i)
+                    place = b.add(b.add(arg["y"], to), row)
+                    b.store(value, b.inttoptr(place, WIDE.as_pointer())).align = 4
 
     return emit
 

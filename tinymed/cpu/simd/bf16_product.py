@@ -29,6 +29,7 @@ TERMS, COLUMNS, HEIGHT = 32, 32, 32  # of a block of a sum, of a panel, and rows
 BLOCK_BYTES, HALF_BYTES = 2 * TERMS * COLUMNS, TERMS * COLUMNS  # of one block of a panel, and of half of its columns
 SUMS = 4 * HEIGHT * COLUMNS  # bytes of the buffer
 SCRATCH = SUMS // 4 + COLUMNS + 16  # numbers of float32: the buffer, zeros, and the configuration of the tiles
+ROUNDS, POSITIVE = 1, 2  # of `rounds`: results are rounded to bfloat16; and those below zero become zero
 I8, I16, V = ir.IntType(8), ir.IntType(16), ir.VoidType()
 
 
@@ -44,6 +45,11 @@ def round_bits(b: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
     near = b.add(b.add(bits, every(0x7FFF)), odd)
     quiet = b.or_(bits, every(0x400000))  # a NaN stays one, though its digits are cut off
     return b.and_(b.select(b.fcmp_unordered("uno", value, value), quiet, near), every(0xFFFF0000))
+
+
+def rounded(v: Vectors, value: ir.Value) -> ir.Value:
+    """Return a vector of float32 rounded to bfloat16; one of float64, which is in no mixed precision, as it is."""
+    return value if v.item == 8 else v.b.bitcast(round_bits(v.b, value, v.lanes), v.vector)
 
 
 class Product(Vectors):
@@ -90,7 +96,7 @@ class Product(Vectors):
         constant = b.select(b.or_(adds, fresh), self.zeros_at, b.add(arg["start"], shift))
         columns = b.sub(arg["columns"], b.mul(panel, I64(COLUMNS)))
         masks = [self.below(b.sub(columns, I64(self.lanes * n))) for n in range(COLUMNS // self.lanes)]
-        rounds = b.icmp_signed("!=", arg["rounds"], I64(0))
+        rounds, positive = (b.icmp_signed("!=", b.and_(arg["rounds"], I64(n)), I64(0)) for n in (ROUNDS, POSITIVE))
         table = b.inttoptr(arg["ytab"], I64.as_pointer())
         with cgutils.for_range(b, rows) as row:
             y = b.add(b.add(arg["y"], shift), b.load(b.gep(table, [b.add(first, row.index)])))
@@ -98,8 +104,9 @@ class Product(Vectors):
             for n, mask in enumerate(masks):
                 at = I64(4 * self.lanes * n)
                 value = b.fadd(self.load(b.add(sums, at)), self.load(b.add(addend, at), mask))
-                near = b.bitcast(round_bits(b, value, self.lanes), self.vector)
-                self.store(b.select(rounds, near, value), b.add(y, at), mask)
+                value = b.select(rounds, rounded(self, value), value)
+                negative = b.and_(b.fcmp_ordered("<=", value, self.zero), self.splat(positive))
+                self.store(b.select(negative, self.zero, value), b.add(y, at), mask)
 
 
 class Tiles(Product):
@@ -231,8 +238,9 @@ WRITERS: dict[str, type[Product]] = {"amx": Tiles, "avx512_bf16": Rows, "float32
 def product_of(path: str) -> Any:
     """Declare the product on one path; all numbers of bytes: addresses, x_step from row to row, w_panel, ytab's.
 
-    ytab: the address of where each row lies in y, in bytes.  start: ZERO, ACCUMULATE or a bias's address.  scratch:
-    SCRATCH numbers of float32.  x is read in whole blocks of HEIGHT rows: what lies there decides no other row.
+    ytab: the address of where each row lies in y, in bytes.  start: ZERO, ACCUMULATE or a bias's address.  rounds: the
+    sum of ROUNDS and POSITIVE, or 0.  scratch: SCRATCH numbers of float32.  x is read in whole blocks of HEIGHT rows:
+    what lies behind its own decides none of them.
     """
     writer = WRITERS[path]
     return llvm_functions.function(
