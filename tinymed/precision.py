@@ -101,6 +101,11 @@ class Chosen(threading.local):
 chosen = Chosen()
 
 
+def default_name() -> str:
+    """Return the precision of threads that have chosen none."""
+    return default
+
+
 def in_use() -> str:
     """Return the precision of this thread."""
     return chosen.name or default
