@@ -6,6 +6,7 @@ It is what a backend does that has no product of bfloat16 for some arguments: mo
 from typing import Any
 
 from ..dispatch import kernel
+from ..program import pattern
 from .arguments import all_float32
 
 
@@ -105,3 +106,27 @@ def bf16_batched_matmul(k: Any, a: Any, b: Any, rounds: bool) -> Any:
 def bf16_linear_forward(k: Any, x: Any, weight: Any, bias: Any) -> Any:
     """Compute linear_forward of rounded numbers, and round."""
     return k.bf16_round(k.linear_forward(k.bf16_round(x), k.bf16_round(weight), bias))
+
+
+# -------------------------------------------------------------------------------- what need not be rounded again
+
+
+def pooled(draw: Any) -> dict[str, Any]:
+    """Draw a pooled gradient and its argmax."""
+    n, c, h, w = draw.choice(((1, 3, 2, 2), (2, 5, 4, 6), (3, 16, 8, 2)))
+    i = draw.integers((n, c, h // 2, w // 2), 0, 3).astype("uint8")
+    return {"dp": draw.array((n, c, h // 2, w // 2)), "i": i, "shape": (n, c, h, w)}
+
+
+def masked(draw: Any) -> dict[str, Any]:
+    """Draw a gradient and a ReLU's output."""
+    shape = draw.choice(((1, 3, 2, 2), (2, 33, 4, 6), (5, 7)))
+    return {"dy": draw.array(shape), "y": draw.array(shape, avoid=(0.0,))}
+
+
+pattern(
+    "rounded before unpooling",
+    "r = bf16_round(dp)\nu = max_pool_2x2_backward(r, i, shape)\nq = bf16_round(u)",
+    "r = bf16_round(dp)\nq = max_pool_2x2_backward(r, i, shape)",
+    samples=pooled,
+)

@@ -119,15 +119,15 @@ def bf16_flipped_filter(packed: Any, w: Any, stride: Any) -> None:
         for t in prange(2 * packed.shape[0]):
             first = t * HALF
             to = packed[t // 2, before * PAIRS + t % 2 * (PAIRS // 2) :]
-            if k % TERMS == 0:
+            if k % TERMS == 0 or rows * columns == 1:
                 for tap in range(rows * columns):
                     r = a + stride[0] * (rows - 1 - tap // columns)
                     s = b + stride[1] * (columns - 1 - tap % columns)
-                    for block in range(k // TERMS):
+                    for block in range(ceil_div(k, TERMS)):
                         bf16_turned_panel(
                             address(w[r, s]) + 4 * (first * k + block * TERMS),
                             4 * k,
-                            TERMS,
+                            k - block * TERMS,
                             c - first,
                             address(to) + 4 * PAIRS * (tap * (k // TERMS) + block),
                         )

@@ -5,11 +5,13 @@ are tried: what an earlier one has rewritten a later one finds rewritten.
 """
 
 from ...program import declare
-from . import argmax_weight, bf16, conv, conv_add, fold, join, norm, norm_relu, pool, unpool
+from . import argmax_weight, bf16, bf16_pool, conv, conv_add, fold, join, norm, norm_relu, pool, unpool
 
 REWRITES = (
     *fold.FOLD,  # before all that takes a convolution or batch norm away from them
     *join.CHANNELS_ADD,
+    bf16.ROUNDED_BY_CONV,
+    bf16_pool.CONV_RELU_POOL,  # before the pair, which would take the ReLU away from it
     bf16.CONV_RELU,
     bf16.NORM_RELU,  # before what takes the ReLU, or the norm, without rounding between them
     *bf16.NORM_ADD_RELU,
@@ -18,6 +20,7 @@ REWRITES = (
     bf16.ADD,
     bf16.ROUND_ONCE,
     pool.BIAS_BEFORE_UNPOOL,
+    bf16_pool.UNPOOL_IMAGES,
     conv.WINOGRAD_RELU_POOL,  # before the pairs, which would take the ReLU away from it
     conv.WINOGRAD_RELU,
     conv.DIRECT_RELU_POOL,
@@ -44,6 +47,7 @@ __all__ = [
     "REWRITES",
     "argmax_weight",
     "bf16",
+    "bf16_pool",
     "conv",
     "conv_add",
     "fold",

@@ -114,6 +114,14 @@ CONV_RELU = define(
     samples=windows,
 )
 
+ROUNDED_BY_CONV = define(
+    "rounded by the conv",
+    "y = conv_bf16(x, packed, bias, shape, stride, dilation, 1)\nr = bf16_round(y)",
+    "r = conv_bf16(x, packed, bias, shape, stride, dilation, 1)",
+    backend="numba",
+    samples=windows,
+)
+
 pass_norm = row_pass("bf16_norm", "x", "y", AFFINE, "", lambda v, *args: ((rounded(v, affine(v, *args)),), ()))
 pass_norm_relu = row_pass(
     "bf16_norm_relu", "x", "y", AFFINE, "", lambda v, *args: ((above_zero(v, rounded(v, affine(v, *args))),), ())
