@@ -5,7 +5,21 @@ are tried: what an earlier one has rewritten a later one finds rewritten.
 """
 
 from ...program import declare
-from . import argmax_weight, bf16, bf16_pool, conv, conv_add, fold, join, norm, norm_relu, pool, unpool
+from . import (
+    argmax_weight,
+    bf16,
+    bf16_images,
+    bf16_norm,
+    bf16_pool,
+    conv,
+    conv_add,
+    fold,
+    join,
+    norm,
+    norm_relu,
+    pool,
+    unpool,
+)
 
 REWRITES = (
     *fold.FOLD,  # before all that takes a convolution or batch norm away from them
@@ -34,6 +48,10 @@ REWRITES = (
     norm.RELU_SUMS,
     *norm.ADD_RELU_SUMS,  # rewrites what RELU_SUMS made
     norm.GRADIENT_RELU,
+    bf16_norm.MASK_FOUND_AGAIN,
+    bf16_images.NORM_RELU,  # takes what MASK_FOUND_AGAIN leaves to the product alone
+    bf16_images.RELU_GRADIENT,
+    bf16_images.GRADIENT,
     norm_relu.MASK_FOUND_AGAIN,  # rewrites what NORM_RELU and RELU_SUMS made
     norm_relu.ADD_TO_CONCAT_GRADIENT,  # joins MASK_FOUND_AGAIN and CHANNELS_ADD
     argmax_weight.DIRECT_WEIGHT,  # before the general ones: it makes a quarter of the products
@@ -47,6 +65,8 @@ __all__ = [
     "REWRITES",
     "argmax_weight",
     "bf16",
+    "bf16_images",
+    "bf16_norm",
     "bf16_pool",
     "conv",
     "conv_add",
