@@ -110,6 +110,21 @@ def test_what_a_result_is_follows_the_table(backend):
         assert not F.conv2d(image, tinymed.tensor(draw(4, 3, 3, 3))).stored
 
 
+def test_a_write_in_place_changes_what_a_tensor_is():
+    with tinymed.use_backend("numba"), tinymed.use_precision("bf16"):
+        image, w = tinymed.tensor(draw(2, 3, 6, 6)), tinymed.tensor(draw(3, 3, 1, 1))
+        for write, stays in (
+            (lambda y: y.add_(y), True),
+            (lambda y: y.add_(image), False),
+            (lambda y: y.__setitem__(0, image[0]), False),
+            (lambda y: F.relu_(y), True),
+        ):
+            y = F.conv2d(image, w)
+            write(y)
+            assert y.stored == stays
+            assert np.array_equal(rounded(y.numpy()), y.numpy()) == stays
+
+
 def test_float64_is_left_alone():
     x, w = tinymed.tensor(draw(2, 3, 8, 8).astype(np.float64)), tinymed.tensor(draw(4, 3, 3, 3).astype(np.float64))
     right = F.conv2d(x, w)
