@@ -34,6 +34,7 @@ REWRITES = (
     bf16.ADD,
     bf16.ROUND_ONCE,
     pool.BIAS_BEFORE_UNPOOL,
+    bf16_norm.GRADIENT_RELU,  # of a pooled map's gradient and the sum that BIAS_BEFORE_UNPOOL took of it
     bf16_pool.UNPOOL_IMAGES,
     conv.WINOGRAD_RELU_POOL,  # before the pairs, which would take the ReLU away from it
     conv.WINOGRAD_RELU,

@@ -28,7 +28,7 @@ from ..simd.bf16_product import rounded
 from ..simd.passes import GRADIENT, MASK, Values, affine, gradient, products, row_pass, where_above
 from ..simd.streaming import exceeds_cache
 from ..simd.vectors import Vectors, address
-from .norm import rows_like
+from .norm import rows_like, sum_lanes
 from .norm_relu import fill_strips
 
 MASK_FOUND_AGAIN = define(
@@ -49,6 +49,21 @@ MASK_FOUND_AGAIN = define(
 )
 
 
+GRADIENT_RELU = define(
+    "batch norm's gradient, rounded, + relu's, with the sum of both",
+    """
+    dx = batch_norm_apply_gradient(dy, x, mean, map, training)
+    r = bf16_round(dx)
+    dr = relu_backward(r, x)
+    dbias = channel_sum(dr)
+    """,
+    "dr, dbias = bf16_norm_gradient_relu(dy, x, mean, map, training)",
+    backend="numba",
+    when=lambda v: v["training"],
+    samples=lambda draw: (v := rows_like(draw)) | {"dy": draw.array(v["x"].shape)},
+)
+
+
 def passed(v: Vectors, dy: ir.Value, x: ir.Value, center: ir.Value, scale: ir.Value, shift: ir.Value) -> ir.Value:
     """Return dy where (x - center) scale + shift, rounded to bfloat16, is above 0, else 0."""
     return where_above(v, dy, rounded(v, affine(v, x, center, scale, shift)))
@@ -64,6 +79,14 @@ def masked_gradient(v: Vectors, dy: ir.Value, x: ir.Value, *rest: ir.Value) -> t
     return (gradient(v, passed(v, dy, x, *rest[:3]), x, *rest[3:]),), ()
 
 
+def gradient_relu(v: Vectors, dy: ir.Value, x: ir.Value, *rest: ir.Value) -> tuple[Values, Values]:
+    """Return the gradient, rounded, where x > 0, else 0, and its sum."""
+    *map, s = rest
+    g = where_above(v, rounded(v, gradient(v, dy, x, *map)), x)
+    return (g,), (v.b.fadd(s, g),)
+
+
+pass_gradient_relu = row_pass("bf16_gradient_relu", "dy x", "dx", GRADIENT, "s", gradient_relu)
 pass_sums = row_pass("bf16_masked_products", "dy x", "", f"{MASK} mean", "s q", masked_products)
 pass_gradient = row_pass("bf16_masked_gradient", "dy x", "dx", f"{MASK} {GRADIENT}", "", masked_gradient)
 
@@ -126,3 +149,35 @@ def bf16_norm_relu_backward(
         a, b = t * n // chunks * c, (t + 1) * n // chunks * c
         bypasses = exceeds_cache(dx)
         pass_gradient(b - a, 0, wide, address(dys[a:]), address(xs[a:]), address(dxs[a:]), address(strips), 0, bypasses)
+
+
+@kernel(
+    backend="numba",
+    rows="dr dy x",
+    out=lambda dy, *_: [dy.shape, (dy.shape[1],)],
+    work=lambda dy, *_: [(4, strip_width(dy.shape[1])), (CHUNKS, strip_width(dy.shape[1]))],
+    flops=lambda dy, *_: 6 * dy.size,
+)
+def bf16_norm_gradient_relu(
+    dr: Any, dbias: Any, strips: Any, sums: Any, dy: Any, x: Any, mean: Any, map: Any, training: Any
+) -> None:
+    """dr = map[0] dy + map[1] (x - mean) + map[2], rounded, where x > 0, else 0; its sum over all but the channels."""
+    xs, dys, drs, wide = x.reshape(x.size), dy.reshape(dy.size), dr.reshape(dr.size), strips.shape[1]
+    (n, c), chunks = x.shape, max(1, min(CHUNKS, x.size // GRAIN))
+    fill_map(strips, map)
+    fill_strip(strips[3], mean)
+    for t in prange(chunks):
+        a, b = t * n // chunks * c, (t + 1) * n // chunks * c
+        sums[t] = 0
+        pass_gradient_relu(
+            b - a,
+            0,
+            wide,
+            address(dys[a:]),
+            address(xs[a:]),
+            address(drs[a:]),
+            address(strips),
+            address(sums[t]),
+            exceeds_cache(dr),
+        )
+    sum_lanes(dbias, sums[:chunks])
