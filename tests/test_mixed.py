@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import absence
 
 import tinymed
 from tinymed import dispatch, mixed, nn, optim, precision
@@ -69,7 +70,7 @@ def run(backend, name="bf16", captured=False, steps=1):
 def test_backends_agree():
     """Sums run in other orders, so a number here and there is rounded to its other neighbour."""
     reference, _ = run("numpy")
-    for backend in ("numba", "loops"):
+    for backend in ("numba", "loops", *(() if absence("emulated") else ("emulated",))):
         for ours, right in zip(run(backend)[0], reference, strict=True):
             assert np.abs(ours - right).max() <= 0.03 * np.abs(right).max() + 2e-3
 
