@@ -32,6 +32,7 @@ ROOMS = [
     "memory",
     "precision",
     "observers",
+    "mixed",
     "versions",
     "dispatch",
     "devices",

@@ -4,9 +4,9 @@ As grad mode, backend and precision are a thread's own, so is what a debugger, a
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -69,3 +69,15 @@ class Observers(Generic[T]):
 
     def __bool__(self) -> bool:
         return bool(self.entries) and any(True for _ in self)
+
+
+class TapeObserver:
+    """Sees ops as they run forward and backward, and modules as they are called: the debugger derives from it."""
+
+    def module(self, module: Any) -> None: ...
+
+    def optimizer(self, optimizer: Any) -> None: ...
+
+    def forward(self, op: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None: ...
+
+    def backward(self, op: Any, dys: Sequence[Any], dxs: Sequence[Any]) -> None: ...

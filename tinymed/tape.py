@@ -28,12 +28,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from . import devices
+from . import devices, mixed, precision
 from .dispatch import Array, Table, tables
 from .dispatch.declare import describe
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled, thread
 from .handle import Handle
 from .observers import Observers
+from .observers import TapeObserver as Observer
 from .versions import Version
 
 __all__ = ["Handle", "Node", "Observer", "Op", "Version", "host_read", "thread", "walk"]
@@ -78,6 +79,7 @@ class Node:
         "parent",
         "requires_grad",
         "seen",
+        "stored",
         "version",
     )
 
@@ -91,7 +93,7 @@ class Node:
     ):
         if data.__class__ in SIZES:
             data, requires_grad, op, index, version = devices.from_sizes(data, requires_grad, op, index, version)
-        self.array, self.requires_grad = data, requires_grad
+        self.array, self.requires_grad, self.stored = data, requires_grad, False  # stored: its numbers are of bfloat16
         self.op, self.index = op, index
         if version is None:
             version = Version()
@@ -158,18 +160,6 @@ class Node:
         return type(self)
 
 
-class Observer:
-    """Sees ops as they run forward and backward, and modules as they are called: the debugger derives from it."""
-
-    def module(self, module: Any) -> None: ...
-
-    def optimizer(self, optimizer: Any) -> None: ...
-
-    def forward(self, op: "Op", inputs: Sequence[Any], outputs: Sequence[Array]) -> None: ...
-
-    def backward(self, op: "Op", dys: Sequence[Any], dxs: Sequence[Any]) -> None: ...
-
-
 observers: Observers[Observer] = Observers()
 entries = observers.entries  # asked for every op: of nobody it is empty
 
@@ -202,6 +192,8 @@ class Op:
     tensor: type[Node]
     order = -1
     scope = ""
+    stored = False  # in bf16: whether its results are of bfloat16
+    known: tuple[bool, ...] = ()  # and which of its inputs are
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -255,13 +247,17 @@ class Op:
                 return cls.apply(*moved)
             op.k = devices.table_for(cls.__name__, arrays)
         op.needs = tuple(needs)
-        results = op.forward(*arrays)
+        in_bf16 = (precision.chosen.name or precision.default) == "bf16"
+        if in_bf16:
+            mixed.begin(op, inputs)
+        results = mixed.end(op, op.forward(*arrays)) if in_bf16 else op.forward(*arrays)
         outs = results if isinstance(results, tuple) else (results,)
         first = nodes[0]
         tensor, version = first.result_class, first.version if op.view else None
         tensors: list[Node] = []
         for o in outs:
             t = tensor(o, maker is not None and o.dtype.kind == "f", maker, len(tensors), version)
+            t.stored = op.stored
             if version is None:
                 t.made = True
             else:
@@ -332,6 +328,8 @@ class Op:
             full = [self.k.full(*spec, 0) if dy is None else dy for dy, spec in zip(dys, self.specs, strict=True)]
         dxs = self.backward(*full)
         dxs = dxs if isinstance(dxs, tuple) else (dxs,)
+        if self.known:
+            dxs = mixed.gradients(self, dxs)
         for watcher in observers if entries else ():
             watcher.backward(self, dys, dxs)
         return dxs

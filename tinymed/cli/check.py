@@ -15,7 +15,7 @@ from .. import check as checks
 from ..dispatch import BACKENDS, REFERENCE, absence, implementations, record, use_backend
 from ..draw import Draw
 from ..errors import UserError
-from ..precision import CHOICES, use_precision
+from ..precision import FLOAT32, use_precision
 from ..tape import Op
 from .app import FAILED, Computing, app, examples
 from .ops import find
@@ -108,7 +108,7 @@ def check_op(op: type[Op], seeds: Sequence[int], write: Callable[[str], Any]) ->
         if why := absence(name):
             write(f"  skipped  {name}: {why}")
         else:
-            kinds += [(f"{name} against float64, {p}", functools.partial(backends, op, name, p)) for p in CHOICES]
+            kinds += [(f"{name} against float64, {p}", functools.partial(backends, op, name, p)) for p in FLOAT32]
     if op.oracle is None:
         write(f"  skipped  PyTorch: {op.oracle_reason}")
     elif importlib.util.find_spec("torch") is None:

@@ -292,7 +292,7 @@ def network_scores(run: Run, sets: Sets) -> np.ndarray:
             if str(file["state"]) == state:
                 known: np.ndarray = file["scores"]
                 return known
-    choose_backend(run.config.backend)
+    choose_backend(run.config.backend, run.config.precision)
     _, scores = run.measure(run.load_model(), sets.parts[sets.measured])
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, scores=scores, state=np.str_(state))

@@ -25,11 +25,13 @@ PACKAGES = (
     "cupy-cuda12x",
     "cupy-cuda13x",
 )
-FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512bw", "neon", "sve")
+FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512bw", "avx512bf16", "amx-bf16", "neon", "sve")
 SETTINGS = (
     "TINYMED_BACKEND",
     "TINYMED_CACHE",
     "TINYMED_DEBUG",
+    "TINYMED_ISA",
+    "TINYMED_PRECISION",
     "TINYMED_STRICT",
     "TINYMED_VALIDATE",
     "NUMBA_NUM_THREADS",
@@ -98,7 +100,7 @@ def versions() -> dict[str, str]:
 
 
 def processor() -> dict[str, str]:
-    """Name and vector instructions, as LLVM sees them: kernels are compiled for these."""
+    """Return name, vector instructions, as LLVM sees them, and what multiplies bfloat16: kernels use these."""
     try:
         from llvmlite import binding
     except ImportError as error:
@@ -106,7 +108,9 @@ def processor() -> dict[str, str]:
     have = binding.get_host_cpu_features()
     vector = [name for name in FEATURES if have.get(name)]
     name = f"{binding.get_host_cpu_name()} ({platform.machine()})"
-    return {"name": name, "vector": " ".join(vector) or "none listed"}
+    from ..cpu.compiler import isa
+
+    return {"name": name, "vector": " ".join(vector) or "none listed", "bf16": isa.describe()}
 
 
 def threads() -> dict[str, Any]:

@@ -13,19 +13,43 @@ from ..errors import UserError
 from ..files import read_json, write_json
 from .doctor import versions
 
+BF16 = "bf16"  # the path of its products, of a run in this precision
+
 FILE = "environment.json"
 
 
-def environment(backend: str) -> dict[str, Any]:
-    """Return versions, system and processor of this process."""
+def environment(backend: str, precision: str = "") -> dict[str, Any]:
+    """Return versions, system and processor of this process, and what multiplies bfloat16 in a run of it."""
     found: dict[str, Any] = {name: value for name, value in versions().items() if value != "absent"}
     found |= {"system": platform.system(), "machine": platform.machine(), "processors": os.cpu_count() or 0}
-    return found | {"backend": backend}
+    return found | {"backend": backend} | bf16_path(backend, precision)
 
 
-def note_environment(folder: Path, backend: str) -> None:
+def bf16_path(backend: str, precision: str) -> dict[str, str]:
+    """Return {"bf16": the path of products} of a run in mixed precision on the processor, else nothing."""
+    if precision != BF16 or backend != "numba":
+        return {}
+    from ..cpu.compiler import isa
+
+    return {BF16: isa.path()}
+
+
+def other_path(folder: Path, backend: str, precision: str) -> str:
+    """Return what to say where a run in mixed precision goes on with other instructions than it has used, or ""."""
+    here, before = bf16_path(backend, precision).get(BF16), sittings(folder)
+    path = before[-1].get(BF16) if before else None
+    if not here or not path or here == path:
+        return ""
+    return (
+        f"WARNING: this run multiplied bfloat16 with {path}, and goes on with {here}: sums run in another order, so "
+        f"its numbers will differ in the last digits from those of a run that stayed; TINYMED_ISA={path} forces that "
+        "path where the processor has it"
+    )
+
+
+def note_environment(folder: Path, backend: str, precision: str = "") -> None:
     """Write down what a run is trained with, unless it is what was written last."""
-    here, before = environment(backend), sittings(folder)
+    here, before = environment(backend, precision), sittings(folder)
     if not before or before[-1] != here:
         write_json(folder / FILE, {"sittings": [*before, here]})
 

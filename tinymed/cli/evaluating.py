@@ -30,7 +30,7 @@ def evaluate_command(given: Given) -> int:
     weights, data = given.get("weights"), given.get("data")
     check_weights_name(weights)
     run = Run.open(given["run"])
-    choose_backend(given.get("backend") or run.config.backend)
+    choose_backend(given.get("backend") or run.config.backend, run.config.precision)
     own = "it is of --data: the run's own images are what they were"
     refuse_idle(given, {"skip_bad": (data is not None, own)})
     if given.get("calibrate") and given.get("calibrated"):

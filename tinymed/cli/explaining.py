@@ -30,7 +30,7 @@ def explain_command(given: Given) -> int:
     place = place_of(run, given)
     names = run.task.map_names(run.config) if place is None else run.task.place_names(run.config)
     target = index_of(names, given["target"]) if "target" in given else None
-    choose_backend(given.get("backend") or run.config.backend)
+    choose_backend(given.get("backend") or run.config.backend, run.config.precision)
     model, folder = run.load_model(given.get("weights")), given.get("out") or run.folder / FOLDER
     rows: list[dict[str, Any]] = []
     code, every = 0, "all" in given.get("method", ())

@@ -57,7 +57,7 @@ def features(
     from ..train.run import Run, choose_backend
 
     opened = Run.open(run)
-    choose_backend(backend or opened.config.backend)
+    choose_backend(backend or opened.config.backend, opened.config.precision)
     target = out or run / "features.npz"
     check_format(target)
     if seed is not None and codes is None:

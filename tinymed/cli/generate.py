@@ -41,7 +41,7 @@ def generate(
     opened = Run.open(run)
     if not hasattr(opened.task, "draw"):
         raise UserError(f"{run}: is a run of {opened.config.task}, which draws nothing; give one of --task generation")
-    choose_backend(backend or opened.config.backend)
+    choose_backend(backend or opened.config.backend, opened.config.precision)
     if out is not None:
         refuse_occupied(out)
     pictures = opened.task.draw(opened.config, opened.load_model(weights), count, seed)

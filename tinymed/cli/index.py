@@ -49,7 +49,7 @@ def index(
     if spatial not in SPATIAL:
         raise UserError(f"--spatial {spatial!r}: choose one of {', '.join(SPATIAL)}")
     opened = Run.open(run)
-    choose_backend(backend or opened.config.backend)
+    choose_backend(backend or opened.config.backend, opened.config.precision)
     folder = out or run / "index"
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: exists and is not an empty folder; give another --out")

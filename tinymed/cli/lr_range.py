@@ -87,7 +87,7 @@ def lr_find_command(given: Given) -> int:
     config, lines = with_data_fields(config, sets, options)
     for line in lines:
         say(line)
-    choose_backend(config.backend)
+    choose_backend(config.backend, config.precision)
     rising, interrupt = RisingRate(low, high, steps), Interrupt()
     trainer = make_trainer(config, sets, [interrupt, display(), rising])
     trainer.measure = None  # nothing is validated

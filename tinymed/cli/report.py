@@ -85,5 +85,6 @@ def gathered(
     if is_cross_validation(folder):
         choose_backend(backend or backend_of_folds(folder))
         return report_folds(folder, 4 if cases is None else cases, drawn, subgroups)
-    choose_backend(backend or Run.open(folder).config.backend)
+    config = Run.open(folder).config
+    choose_backend(backend or config.backend, config.precision)
     return report_run(folder, 4 if cases is None else cases, drawn, subgroups)

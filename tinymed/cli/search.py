@@ -52,7 +52,7 @@ def search(
     folder, run_folder = find_index(where, index, run)
     opened_index = Index.load(folder)
     opened = Run.open(run_folder or Path(str(opened_index.about.get("run"))))
-    choose_backend(backend or opened.config.backend)
+    choose_backend(backend or opened.config.backend, opened.config.precision)
     model = opened.load_model(opened_index.about.get("weights"))
     opened_index.check_model(model, folder, opened.folder)
     data = opened.config.data

@@ -122,7 +122,7 @@ def open_answers(folder: Path, weights: str | None, backend: str | None, limits:
 
     run = Run.open(folder)
     backend = backend or run.config.backend
-    choose_backend(backend)
+    choose_backend(backend, run.config.precision)
     model = run.load_model(weights)
     kept = kept_decision(run, weights)
     decide = None

@@ -31,7 +31,7 @@ from ..train.transfer import check_transfer, initial_weights, initialise
 from ..weights.names import imagenet_classifier
 from ..weights.reading import read_arrays
 from .app import say, slow_note
-from .environment import note_environment
+from .environment import note_environment, other_path
 from .options import Given
 
 RGB = 3
@@ -56,8 +56,10 @@ def fit(run: Run, sets: Any, *, resumed: bool, shown: bool, watchers: Sequence[C
 
     resumed: the run may have been trained in part.  shown: print its tables.  watchers: further callbacks.
     """
-    choose_backend(run.config.backend)
-    note_environment(run.folder, run.config.backend)
+    choose_backend(run.config.backend, run.config.precision)
+    if resumed and (moved := other_path(run.folder, run.config.backend, run.config.precision)):
+        say(moved)
+    note_environment(run.folder, run.config.backend, run.config.precision)
     trainer, interrupt = run.trainer(sets, [display(run.config.monitor), SlowStart(say), *watchers])
     for note in trainer.notes:
         say(note)
@@ -177,7 +179,7 @@ def config_from_options(given: Given) -> Any:
             error.message, error.ways | (other_tasks(task.name, given["data"]) if of_data else {})
         ) from None
     config = made.model_copy(update=known)
-    choose_backend(config.backend)
+    choose_backend(config.backend, config.precision)
     check_weights(config)
     return config
 
@@ -231,10 +233,15 @@ def other_tasks(task: str, data: Any) -> dict[str, str]:
     return {f"task='{name}'": "these data look like those of another task: {}" for name in found}
 
 
+def run_name(config: Any) -> str:
+    """Return what the folder of a run is called: by its network, and by mixed precision."""
+    return f"{config.model}-bf16" if config.precision == "bf16" else str(config.model)
+
+
 def start_run(given: Given) -> tuple[Run, Any]:
     """Return a new run of the task that the options name, and its data."""
     config = config_from_options(given)
-    folder = given.get("out") or new_folder(Path("runs"), config.model)
+    folder = given.get("out") or new_folder(Path("runs"), run_name(config))
     refuse_occupied(folder)  # before images are read
     with slow_note(f"reading every image of {given['data']} once ...") if "data" in given else nullcontext():
         sets = open_sets(config, given)
@@ -242,7 +249,7 @@ def start_run(given: Given) -> tuple[Run, Any]:
     for line in [split_text(sets), *lines]:
         say(line)
     if "out" not in given:
-        folder = claim_folder(Path("runs"), config.model)  # another run may have begun since
+        folder = claim_folder(Path("runs"), run_name(config))  # another run may have begun since
     return Run.create(folder, config), sets
 
 

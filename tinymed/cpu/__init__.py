@@ -35,6 +35,7 @@ from .arguments import ABSENT
 from .compiler import compile_kernel, doubled, ready
 from .compiler.precompile import prepare
 from .convolution import (
+    bf16,
     choose,
     conv3d,
     depthwise,
@@ -42,6 +43,7 @@ from .convolution import (
     direct_weight,
     few_filters,
     filters,
+    mixed,
     naive,
     packed_weight,
     winograd,
@@ -53,6 +55,7 @@ __all__ = [
     "ABSENT",
     "activations",
     "adaptive_pool",
+    "bf16",
     "canonical",
     "choose",
     "compile_kernel",
@@ -75,6 +78,7 @@ __all__ = [
     "join",
     "loss",
     "matmul",
+    "mixed",
     "naive",
     "norm",
     "optim",

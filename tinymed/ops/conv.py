@@ -139,10 +139,12 @@ def channel_sum(xp: Any, dy: Array) -> Array:
 class Sliding:
     """A filter that slides, and the kernels for its number of axes, called on arrays with or without a batch axis."""
 
-    def __init__(self, k: Any, weight_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int):
-        self.k, self.rank, self.weight_shape = k, len(weight_shape) - 2, weight_shape
+    def __init__(self, op: Op, weight_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int):
+        self.k, self.rank, self.weight_shape = op.k, len(weight_shape) - 2, weight_shape
         self.how = planar(stride, 1), planar(padding, (0, 0)), planar(dilation, 1), groups
-        self.family = f"conv{max(self.rank, 2)}d"
+        # Of mixed precision: kernels of their own, which are told whether the first input is of bfloat16.
+        self.mixed: tuple[bool, ...] = op.known[:1]
+        self.family = f"{'bf16_' if self.mixed else ''}conv{max(self.rank, 2)}d"
 
     def filters(self, weight: Array) -> Array:
         """Return the weight as the kernels take it."""
@@ -151,7 +153,7 @@ class Sliding:
     def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
         """Compute the convolution of x."""
         run = getattr(self.k, f"{self.family}_forward")
-        y = run(as_images(x, self.rank), self.filters(weight), bias, *self.how)
+        y = run(as_images(x, self.rank), self.filters(weight), bias, *self.mixed, *self.how)
         return as_before(y, self.rank, x.ndim)
 
     def backward_input(self, dy: Array, weight: Array, space: Sizes) -> Array:
@@ -159,13 +161,13 @@ class Sliding:
         run = getattr(self.k, f"{self.family}_backward_input")
         images = as_images(dy, self.rank)
         shape = images.shape[0], weight.shape[1] * self.how[3], *planar(space, 1)
-        return as_before(run(images, self.filters(weight), shape, *self.how), self.rank, dy.ndim)
+        return as_before(run(images, self.filters(weight), shape, *self.mixed, *self.how), self.rank, dy.ndim)
 
     def backward_weight(self, dy: Array, x: Array) -> Array:
         """Compute the gradient of the filters."""
         run = getattr(self.k, f"{self.family}_backward_weight")
         shape = (*self.weight_shape[:2], *planar(self.weight_shape[2:], 1))
-        dweight = run(as_images(dy, self.rank), as_images(x, self.rank), shape, *self.how)
+        dweight = run(as_images(dy, self.rank), as_images(x, self.rank), shape, *self.mixed, *self.how)
         return dweight if self.rank > 1 else dweight[:, :, 0]
 
     def backward_bias(self, dy: Array) -> Array:
@@ -184,7 +186,7 @@ class Conv(Op):
     def forward(
         self, x: Array, weight: Array, bias: Array | None, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int
     ) -> Array:
-        sliding = Sliding(self.k, weight.shape, stride, padding, dilation, groups)
+        sliding = Sliding(self, weight.shape, stride, padding, dilation, groups)
         self.save(x, weight, sliding)
         return sliding.forward(x, weight, bias)
 

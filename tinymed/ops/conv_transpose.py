@@ -35,12 +35,14 @@ class ConvTranspose(Op):
         space = tuple(
             (n - 1) * s + e - sum(p) for n, s, e, p in zip(x.shape[-rank:], stride, reach, padding, strict=True)
         )
-        y = Sliding(self.k, weight.shape, stride, padding, dilation, groups).backward_input(x, weight, space)
-        return y if bias is None else as_before(self.k.add_channels(as_images(y, rank), bias), rank, x.ndim)
+        y = Sliding(self, weight.shape, stride, padding, dilation, groups).backward_input(x, weight, space)
+        y = y if bias is None else as_before(self.k.add_channels(as_images(y, rank), bias), rank, x.ndim)
+        return self.k.bf16_round(y) if self.stored else y
 
     def backward(self, dy: Array) -> Any:
         x, weight, *how = self.saved
-        sliding = Sliding(self.k, weight.shape, *how)
+        sliding = Sliding(self, weight.shape, *how)
+        sliding.mixed = sliding.mixed and (False,)  # what it is told of is dy, which may be of float32
         dx = sliding.forward(dy, weight, None) if self.needs[0] else None
         dweight = sliding.backward_weight(x, dy) if self.needs[1] else None
         dbias = sliding.backward_bias(dy) if self.needs[2] else None

@@ -67,6 +67,11 @@ def rows(k: Table, a: Array) -> Array:
     return a if a.ndim == 2 else reshaped(k, a, (prod(a.shape[:-1]), a.shape[-1]))
 
 
+def product(op: Op, name: str, a: Array, b: Array, rounds: bool = False) -> Array:
+    """Compute a product of matrices by its kernel, or by that of mixed precision, which rounds what it takes."""
+    return getattr(op.k, f"bf16_{name}")(a, b, rounds) if op.stored else getattr(op.k, name)(a, b)
+
+
 class MatMul(Op):
     """y = a b over the last two axes;  da = dy b', db = a' dy, summed over the axes along which each was broadcast.
 
@@ -79,9 +84,9 @@ class MatMul(Op):
         self.save(a, b)
         left, right = matrix(a, 0), matrix(b, -1)
         if right.ndim > 2:
-            y = self.k.batched_matmul(left, right)
+            y = product(self, "batched_matmul", left, right, True)
         else:
-            y = self.k.matmul(rows(self.k, left), right).reshape(*left.shape[:-1], right.shape[1])
+            y = product(self, "matmul", rows(self.k, left), right, True).reshape(*left.shape[:-1], right.shape[1])
         return y.reshape(product_shape(a, b))
 
     def backward(self, dy: Array) -> Any:
@@ -91,12 +96,12 @@ class MatMul(Op):
         k, da, db = self.k, None, None
         if right.ndim > 2:
             if self.needs[0]:
-                da = k.sum_to(k.batched_matmul(dy, right.swapaxes(-1, -2)), left.shape)
+                da = k.sum_to(product(self, "batched_matmul", dy, right.swapaxes(-1, -2)), left.shape)
             if self.needs[1]:
-                db = k.sum_to(k.batched_matmul(left.swapaxes(-1, -2), dy), right.shape)
+                db = k.sum_to(product(self, "batched_matmul", left.swapaxes(-1, -2), dy), right.shape)
         else:
-            da = k.matmul_tb(rows(k, dy), right) if self.needs[0] else None
-            db = k.matmul_ta(rows(k, left), rows(k, dy)) if self.needs[1] else None
+            da = product(self, "matmul_tb", rows(k, dy), right) if self.needs[0] else None
+            db = product(self, "matmul_ta", rows(k, left), rows(k, dy)) if self.needs[1] else None
         return None if da is None else da.reshape(a.shape), None if db is None else db.reshape(b.shape)
 
     @staticmethod
@@ -127,13 +132,14 @@ class Linear(Op):
 
     def forward(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
         self.save(x, weight)
-        return self.k.linear_forward(rows(self.k, x), weight, bias).reshape(*x.shape[:-1], weight.shape[0])
+        run = self.k.bf16_linear_forward if self.stored else self.k.linear_forward
+        return run(rows(self.k, x), weight, bias).reshape(*x.shape[:-1], weight.shape[0])
 
     def backward(self, dy: Array) -> Any:
         x, weight = self.saved
         dy = rows(self.k, dy)
-        dx = self.k.matmul(dy, weight).reshape(x.shape) if self.needs[0] else None
-        dweight = self.k.matmul_ta(dy, rows(self.k, x)) if self.needs[1] else None
+        dx = product(self, "matmul", dy, weight, any(self.known[:1])).reshape(x.shape) if self.needs[0] else None
+        dweight = product(self, "matmul_ta", dy, rows(self.k, x)) if self.needs[1] else None
         return dx, dweight, self.k.channel_sum(dy) if self.needs[2] else None
 
     @staticmethod

@@ -102,5 +102,6 @@ def check_write(name: str, input: Any, result: Any) -> None:
 def adopt(input: Node, result: Node) -> None:
     """Let a tensor be what was computed from it: its memory, its versions, and the op that made it."""
     input.array, input.version, input.seen = result.array, result.version, result.seen
+    input.stored = result.stored
     if result.op is not None:
         input.op, input.index, input.requires_grad = result.op, result.index, True

@@ -157,6 +157,7 @@ def write_one(target: Any, value: Any, basic: Basic, where: Where, arrays: Any) 
     if not devices.writeable(target.array):
         raise RuntimeError("assignment: the memory is read-only; write to a clone() of the tensor")
     root, chain = target.lineage()
+    root.stored = target.stored = target.stored and value.stored  # of bfloat16 only while all its numbers are
     version = target.version
     if not (thread.grad_enabled and (root.requires_grad or target.requires_grad or value.requires_grad)):
         counted(version, lambda: SetItem.apply(target, value, basic, where, *arrays))

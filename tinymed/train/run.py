@@ -20,6 +20,7 @@ from .. import dispatch, tasks
 from ..errors import UserError
 from ..files import refuse_occupied, remove_temporaries, write_json
 from ..metrics.measures import intervals_by_groups, tables_by_groups
+from ..precision import use_precision
 from ..tasks.base.options import own_ways
 from ..tasks.inference.class_scores import sharing
 from ..tasks.results.rows import Cases, as_cases, with_groups, write_rows
@@ -216,8 +217,13 @@ def flat(config: Any) -> dict[str, Any]:
     return result
 
 
-def choose_backend(name: str) -> None:
-    """Use a backend from here on.  Raises UserError naming those there are, or why this one cannot work here."""
+def choose_backend(name: str, precision: str | None = None) -> None:
+    """Use a backend, and a run's precision, from here on.
+
+    Raises UserError naming the backends there are, or why this one cannot work here.
+    """
+    if precision is not None:
+        use_precision(precision)
     try:
         dispatch.use_backend(name)
     except (ValueError, ImportError, dispatch.BackendError) as error:

@@ -1,5 +1,6 @@
 """From Python and LLVM IR to machine code, and the folder where it is kept.
 
+isa              which instructions multiply numbers of bfloat16 here, and the system's permission for tiles
 cache            the folder, and files that are whole or not there
 elements         float32's code instantiated again for float64
 llvm_functions   functions written as LLVM IR, each compiled once and called by name

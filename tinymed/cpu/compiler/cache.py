@@ -21,6 +21,7 @@ from pathlib import Path
 import numba
 
 from ...files import cache_folder
+from . import isa
 
 # Never fastmath=True: with reassociation allowed, a process that compiles a kernel and one that loads it from the cache
 # were seen to round differently.
@@ -44,8 +45,8 @@ def cache_directory(module: str = "") -> Path | None:
 
 
 def fingerprint(outside: str) -> str:
-    """Return the hash of all that compiled code depends on: versions, options and the sources of the backend."""
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {sorted(FAST)} {outside}".encode())
+    """Return the hash of all that compiled code depends on: versions, options, the path of bf16's products, sources."""
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {sorted(FAST)} {isa.path()} {outside}".encode())
     for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

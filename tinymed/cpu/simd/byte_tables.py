@@ -7,8 +7,9 @@ look up one byte after the other.
 from llvmlite import ir
 
 from ..compiler import llvm_functions
+from ..compiler.isa import features
 from .pixel_rows import BYTES, load, over_numbers, store
-from .vectors import I64, features
+from .vectors import I64
 
 REGISTER = ir.VectorType(ir.IntType(8), 64)
 PERMUTES = BYTES == 64 and "avx512vbmi" in features()

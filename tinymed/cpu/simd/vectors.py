@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..compiler import elements, llvm_functions
+from ..compiler.isa import features
 from ..compiler.jit import serial
 
 F32, F64, I32, I64 = ir.FloatType(), ir.DoubleType(), ir.IntType(32), llvm_functions.I64
@@ -32,14 +33,6 @@ class Shape:
     whole: bool = False
     nontemporal: bool = False
     double: bool = False
-
-
-def features() -> set[str]:
-    """Return the names of the processor's instruction sets, as LLVM spells them: avx2, avx512f, fma, neon, ..."""
-    told = getattr(config, "CPU_FEATURES", None)
-    if told:  # Numba compiles for these instead of the host's when told to
-        return {f[1:] for f in told.split(",") if f.startswith("+")}
-    return {name for name, present in binding.get_host_cpu_features().items() if present}
 
 
 def host_shape() -> Shape:

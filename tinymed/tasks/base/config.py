@@ -17,6 +17,7 @@ from ...data.augment.settings import COLOUR
 from ...dispatch.tables import default_name
 from ...errors import UserError
 from ...files import read_json
+from ...precision import default_name as default_precision
 
 PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Result = TypeVar("Result")
@@ -264,6 +265,12 @@ class RunConfig(Strict):
     backend: str = setting(
         default_name,
         "numba, loops, numpy, cuda, cupy or emulated, see `tinymed doctor`.",
+        panel="Run",
+    )
+    precision: Literal["exact", "tf32", "bf16"] = setting(
+        default_precision,
+        "Of products; bf16: mixed precision, see docs/precision.md.",
+        shown="tf32, or TINYMED_PRECISION",
         panel="Run",
     )
     workers: int = setting(2, "Threads that prepare images.", panel="Run", ge=0, le=64)
