@@ -218,10 +218,7 @@ def flat(config: Any) -> dict[str, Any]:
 
 
 def choose_backend(name: str, precision: str | None = None) -> None:
-    """Use a backend, and a run's precision, from here on.
-
-    Raises UserError naming the backends there are, or why this one cannot work here.
-    """
+    """Use a backend and a precision from here on.  Raises UserError: there is no such backend, or it cannot work."""
     if precision is not None:
         use_precision(precision)
     try:

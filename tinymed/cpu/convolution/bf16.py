@@ -218,15 +218,15 @@ def conv_bf16(
             first, last = block * rows, min((block + 1) * rows, n * h * w)
             for i in range(last - first):
                 to[i] = 4 * k * i
-            at, apart = address(x) + 2 * c * first, 2 * c
+            at, pitch = address(x) + 2 * c * first, 2 * c
             if not (in_place and (last - first) % HEIGHT == 0):
-                at, apart = buffer, step
+                at, pitch = buffer, step
                 steps = x.shape[1] * row, stride[0] * row, stride[1] * 2 * c
                 locate_pixels(source, first, last, h, w, steps)
                 gather(address(x), source, last - first, buffer, step, runs, run_step, size, kw, dilation, row, terms)
             bf16_product(
                 at,
-                apart,
+                pitch,
                 last - first,
                 address(packed[low]),
                 4 * packed.shape[1],
