@@ -80,6 +80,7 @@ VALUES = {
     "labels": "0=ground,255=blob",
     "ignore": 7,
     "loss": "focal",
+    "include_background": True,
     "auxiliary": 0.7,
     "patch": "16",
     "per_image": 2,
