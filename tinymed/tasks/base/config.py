@@ -156,7 +156,9 @@ class AugmentConfig(Strict):
     elastic_grid: int = setting(3, "Points a side of that grid.", ge=2, le=64)
     border: Literal["reflect", "edge", "constant"] = setting("reflect", "What lies outside an image.")
     fill: float = setting(0.0, "Value outside, with --border constant, images being 0 to 1.", allow_inf_nan=False)
-    turns: bool = setting(False, "Turn by 0, 90, 180 or 270 degrees; what is not square by 0 or 180.")
+    turns: bool = setting(
+        False, "Turn by 0, 90, 180 or 270 degrees; what is not square by 0 or 180.", switch="--turns/--no-turns"
+    )
     shear: float = setting(0.0, "Lean by up to so many degrees either way.", ge=0, le=89)
     crop: float = setting(1.0, "Cut out at least this share of each side, anywhere, and enlarge it.", gt=0, le=1)
     gamma: float = setting(

@@ -14,6 +14,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 Recipe = Literal["steady", "paper", "quick"]
+# The network that a recipe trains where none is named, the side of its images and its options.
+NETWORKS: dict[str, tuple[str, int | None, dict[str, Any]]] = {
+    "steady": ("resnet18", 96, {"width": 0.25}),
+    "paper": ("dcnn", None, {}),
+    "quick": ("dcnn", None, {}),
+}
 STEADY: dict[str, Any] = {
     "batch": 32,
     "head": "softmax",
@@ -22,6 +28,7 @@ STEADY: dict[str, Any] = {
     "schedule": "cosine",
     "warmup": 0.05,
     "augment": True,
+    "average_flips": True,
     "normalise": True,
     "keep": "best",
     "monitor": "val_accuracy",
@@ -62,6 +69,19 @@ def recipe_options(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("augment") is False:
         options.pop("flip", None)
     return options | dict(given)
+
+
+def recipe_network(recipe: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Return the network that is named, or the recipe's, with the options and those of the network that go with it.
+
+    Args:
+        recipe: its name.
+        given: the options that the user gave.
+    """
+    if "model" in given:
+        return given["model"], {}, {}
+    model, size, options = NETWORKS[recipe]
+    return model, {} if size is None else {"size": size}, dict(options)
 
 
 def recipe_model_options(recipe: str, model: str, taken: Sequence[str]) -> dict[str, Any]:
