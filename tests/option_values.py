@@ -81,6 +81,7 @@ VALUES = {
     "ignore": 7,
     "loss": "focal",
     "include_background": True,
+    "average_flips": False,
     "auxiliary": 0.7,
     "patch": "16",
     "per_image": 2,

@@ -1,7 +1,6 @@
 """Classification: one class for each image, with a positive class that sensitivity speaks of."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -57,7 +56,7 @@ from .base.task import (
 from .base.training import training_rules
 from .heads.class_heads import SigmoidHead, SoftmaxHead, make_head
 from .heads.class_weights import parse_weights
-from .inference.class_scores import measure_classes, predict_scores
+from .inference.class_scores import predict_scores
 from .inference.mirrors import Axes, averaged, mirrors_of
 from .inference.views import read_picture
 from .results.class_results import class_figures, class_rows, class_text, save_class_pictures
@@ -377,7 +376,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
         return make_loader(dataset, config, training=True)
 
     def validation(self, config: ClassificationConfig, dataset: Dataset) -> tuple[Batches | None, Validate | None]:
-        return make_loader(dataset, config), partial(measure_classes, mirrors=averaged_mirrors(config))
+        return make_loader(dataset, config), None
 
     def measure(self, config: ClassificationConfig, model: Any, dataset: Dataset) -> tuple[dict[str, Any], np.ndarray]:
         head, mirrors = self.head(config, model), averaged_mirrors(config)

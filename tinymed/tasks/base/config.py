@@ -100,7 +100,11 @@ class DataConfig(Strict):
     val_fraction: float = setting(..., "Part for validation.", shown="0.15; last: 0.3", gt=0, lt=1)
     test_fraction: float = setting(..., "Part for the test.", shown="0.15; last: 0", ge=0, lt=1)
     size: int = setting(
-        ..., "Side that images are resized to, in pixels.", shown="the model's own, or the task's", ge=1, le=4096
+        ...,
+        "Side that images are resized to, in pixels.",
+        shown="the model's own; of the recipe's or the task's network, theirs",
+        ge=1,
+        le=4096,
     )
     fold: FoldConfig | None = None
     channels: int = Field(default=3, ge=1, le=64)  # 1 or 3 of pictures, any number where files are put together
@@ -213,7 +217,12 @@ class RunConfig(Strict):
     panel: ClassVar[str] = "Training"
     schema_version: Literal[1, 2] = 2
     task: str = setting("classification", "What the network learns.", panel="Run")
-    model: str = setting("dcnn", "The network, instead of the argument.", panel="Model", shown="dcnn, or the task's")
+    model: str = setting(
+        "dcnn",
+        "The network, instead of the argument.",
+        panel="Model",
+        shown="the recipe's: steady resnet18 of a quarter's width, else dcnn; or the task's",
+    )
     model_options: dict[str, Any] = {}
     head: str = setting("sigmoid", "What the outputs mean.", panel="Model")
     data: DataConfig

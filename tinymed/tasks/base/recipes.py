@@ -39,7 +39,7 @@ MOMENTUM = {"bn_momentum": 0.1}  # running statistics that follow sooner than Ke
 # No dropout before a batch norm, which would measure other activations in training than it meets in evaluation (X. Li
 # et al., "Understanding the disharmony between dropout and batch normalization by variance shift", 2019).
 LAYERS: dict[str, dict[str, Any]] = {"dcnn": {"dropout": [0.0, 0.5]}}
-SHOWN, FEWEST, MOST = 60_000, 10, 100  # images that "steady" shows in all, and its epochs
+SHOWN, FEWEST, MOST = 45_000, 10, 100  # images that "steady" shows in all, and its epochs
 UNEQUAL = 3.0  # the most frequent class over the rarest, from which on "steady" shows rare ones more often
 # Names of classes that a mirror would exchange.
 MIRRORED = {
@@ -99,11 +99,11 @@ def recipe_model_options(recipe: str, model: str, taken: Sequence[str]) -> dict[
 
 
 def planned_epochs(images: int) -> int:
-    """Return how many epochs the steady recipe trains: about 60,000 images in all, from 10 to 100 epochs.
+    """Return how many epochs the steady recipe trains: about 45,000 images in all, from 10 to 100 epochs.
 
     Example:
         >>> [planned_epochs(n) for n in (100, 2_000, 50_000)]
-        [100, 30, 10]
+        [100, 22, 10]
     """
     return min(MOST, max(FEWEST, round(SHOWN / max(images, 1))))
 

@@ -82,12 +82,10 @@ def predict_scores(
     return np.concatenate(scores), truth, total / max(len(truth), 1)
 
 
-def measure_classes(trainer: Any, mirrors: Sequence[Axes] = ()) -> dict[str, Any]:
+def measure_classes(trainer: Any) -> dict[str, Any]:
     """Return loss and EPOCH_METRICS of a trainer's classifier on its validation set; {} when it is told to stop."""
     loader: Any = trainer.val_loader
-    scores, labels, loss = predict_scores(
-        trainer.model, loader, trainer.loss, lambda: trainer.stop, trainer.forward, mirrors=mirrors
-    )
+    scores, labels, loss = predict_scores(trainer.model, loader, trainer.loss, lambda: trainer.stop, trainer.forward)
     if trainer.stop:
         return {}
     classes = loader.dataset.classes
