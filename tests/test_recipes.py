@@ -21,6 +21,7 @@ from tinymed.metrics.patients import evaluate_patients, patient_scores
 from tinymed.runs.advice import advice
 from tinymed.tasks.base.config import AugmentConfig, parse_config
 from tinymed.tasks.base.recipes import FEWEST, MOST, RECIPES, SHOWN, mirrored, planned_epochs, unequal
+from tinymed.tasks.base.steady import FEW, steady_values
 from tinymed.tasks.classification import ClassificationConfig
 from tinymed.tasks.inference.mirrors import averaged, mirrors_of
 from tinymed.tasks.results.rows import read_cases
@@ -144,6 +145,33 @@ class TestTheNetwork:
         paper = config_from_options({"data": str(cells), "backend": "numpy", "recipe": "paper"})
         assert (paper.model, paper.data.size, paper.model_options) == ("dcnn", 50, {})
         assert config_from_options({"backend": "numpy"}).model == "dcnn"
+
+    @pytest.mark.parametrize(
+        ("options", "model"),
+        [
+            ({}, "dcnn"),
+            ({"model": "resnet18"}, "resnet18"),
+            ({"size": 48}, "resnet18"),
+            ({"option": ["width=0.5"]}, "resnet18"),
+        ],
+    )
+    def test_few_images_have_a_shallower_one(self, options, model, cells):
+        given = {"data": str(cells), "backend": "numpy", "workers": 0} | options
+        config, lines = with_data_fields(
+            config_from_options(given), open_sets(config_from_options(given), given), given
+        )
+        assert config.model == model
+        assert any(line.startswith(f"{model}, train") for line in lines)
+        if not options:
+            assert (config.data.size, config.model_options) == (96, {"dropout": [0.0, 0.5], "bn_momentum": 0.1})
+
+    def test_many_images_have_the_residual_one(self):
+        config = config_from_options({"data": "DIR", "backend": "numpy"})
+        many = Dataset(
+            np.random.default_rng(0).integers(0, 255, (FEW, 8, 8, 3), np.uint8), [0, 1] * (FEW // 2), ["a", "b"]
+        )
+        assert "model" not in steady_values(config, many, {})
+        assert steady_values(config, many.subset(list(range(FEW - 1))), {})["model"] == "dcnn"
 
     def test_a_named_one_keeps_its_own_side_and_width(self, cells):
         config = config_from_options({"data": str(cells), "backend": "numpy", "model": "resnet18"})

@@ -221,7 +221,7 @@ class RunConfig(Strict):
         "dcnn",
         "The network, instead of the argument.",
         panel="Model",
-        shown="the recipe's: steady resnet18 of a quarter's width, else dcnn; or the task's",
+        shown="the recipe's: steady resnet18 of a quarter's width, of few images dcnn; paper dcnn; or the task's",
     )
     model_options: dict[str, Any] = {}
     head: str = setting("sigmoid", "What the outputs mean.", panel="Model")

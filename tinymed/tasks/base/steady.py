@@ -1,12 +1,16 @@
-"""What the steady recipe decides by the training set: its length, how often it shows classes, its flips and turns."""
+"""What the steady recipe decides by the training set: network, length, how often it shows classes, flips and turns."""
 
 from typing import Any
 
 from ...data.dataset import Dataset
 from ...data.upright import across, shared_by_all
+from ...models import entry
 from .options import Options
-from .recipes import mirrored, planned_epochs, unequal
+from .recipes import mirrored, planned_epochs, recipe_model_options, unequal
 
+FEW = 1_000  # images, below which the network is a shallower one, where none is named
+SHALLOW = "dcnn"
+CHOSEN = ("model", "size", "option", "padding", "statistics")  # options that speak of a network
 UPRIGHT = 0.01  # share that pictures have in common of what tells them from their upside-down mirrors
 BY_THE_USER = {"flip", "augment"}  # options that say which flips are meant
 
@@ -14,6 +18,8 @@ BY_THE_USER = {"flip", "augment"}  # options that say which flips are meant
 def steady_values(config: Any, train: Dataset, given: Options) -> dict[str, Any]:
     """Return what the steady recipe decides by the training set, as far as the options leave it open."""
     values: dict[str, Any] = {}
+    if len(train) < FEW and not any(name in given for name in CHOSEN):
+        values |= {"model": SHALLOW, "model_options": recipe_model_options("steady", SHALLOW, entry(SHALLOW).options)}
     if "epochs" not in given and "steps" not in given:
         values["epochs"] = planned_epochs(len(train))
     counts = train.counts()
