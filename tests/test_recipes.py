@@ -177,6 +177,17 @@ class TestTheNetwork:
         config = config_from_options({"data": str(cells), "backend": "numpy", "model": "resnet18"})
         assert (config.data.size, "width" in config.model_options) == (224, False)
 
+    def test_the_weights_of_a_run_bring_their_network(self, cells, tmp_path, capsys):
+        first, second = tmp_path / "first", tmp_path / "second"
+        small = ["--workers", 0, "--epochs", 1, "--backend", "numba"]
+        options = ["--size", 47, "--option", "dropout=[0.1, 0.2]"]
+        assert invoke(capsys, "train", "dcnn", "--data", cells, "--out", first, *small, *options)[0] == 0
+        code, _, err = invoke(capsys, "train", "--data", cells, "--init", first, "--out", second, *small)
+        assert code == 0, err
+        config = json.loads((second / "config.json").read_text())
+        assert (config["model"], config["data"]["size"], config["model_options"]["dropout"]) == ("dcnn", 47, [0.1, 0.2])
+        assert "all" in err or "taken" in err
+
     def test_options_outrank_the_recipe(self, cells):
         given = {"data": str(cells), "backend": "numpy", "size": 48, "option": ["width=0.5"]}
         config = config_from_options(given)

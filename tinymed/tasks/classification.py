@@ -225,7 +225,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
             wanted["epochs"] = None
         if "early_stop" in given:
             wanted.setdefault("keep", "best")
-        chosen = own | recipe_model_options(recipe, model, entry(model).options) | model_options(given)
+        chosen = recipe_model_options(recipe, model, entry(model).options) | own | model_options(given)
         grey = given.get("grey")
         channels = default_channels(model) if grey is None else 1 if grey else 3
         channels = 3 if given.get("planes") else 1 if whole else channels

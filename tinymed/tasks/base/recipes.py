@@ -11,7 +11,10 @@ Every value of a recipe is an option of `tinymed train`, and an option that is g
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
+
+from .config import read_run_config
 
 Recipe = Literal["steady", "paper", "quick"]
 # The network that a recipe trains where none is named, the side of its images and its options.
@@ -74,12 +77,18 @@ def recipe_options(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def recipe_network(recipe: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Return the network that is named, or the recipe's, with the options and those of the network that go with it.
 
+    Without a name, weights of another run bring their network.
+
     Args:
         recipe: its name.
         given: the options that the user gave.
     """
     if "model" in given:
         return given["model"], {}, {}
+    if "init" in given and (Path(given["init"]) / "config.json").is_file():
+        before = read_run_config(Path(given["init"]) / "config.json")
+        if before.get("task", "classification") == "classification":
+            return before["model"], {"size": before["data"]["size"]}, dict(before.get("model_options", {}))
     model, size, options = NETWORKS[recipe]
     return model, {} if size is None else {"size": size}, dict(options)
 

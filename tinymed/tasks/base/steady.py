@@ -10,7 +10,7 @@ from .recipes import mirrored, planned_epochs, recipe_model_options, unequal
 
 FEW = 1_000  # images, below which the network is a shallower one, where none is named
 SHALLOW = "dcnn"
-CHOSEN = ("model", "size", "option", "padding", "statistics")  # options that speak of a network
+CHOSEN = ("model", "size", "option", "padding", "statistics", "init")  # options that speak of a network
 UPRIGHT = 0.01  # share that pictures have in common of what tells them from their upside-down mirrors
 BY_THE_USER = {"flip", "augment"}  # options that say which flips are meant
 
