@@ -214,7 +214,7 @@ class Classification(Task[ClassificationConfig, Dataset]):
         recipe, last = given.get("recipe", "steady" if "data" in given else "quick"), given.get("split") == "last"
         if recipe not in RECIPES:
             raise UserError(f"--recipe {recipe!r}: choose {', '.join(RECIPES)}")
-        model, sized, own = recipe_network(recipe, given)
+        model, sized, own = recipe_network(recipe, given, self.name)
         whole = sees_volumes(model)
         self.refuse_useless(given, model, whole)
         wanted = recipe_options(recipe, given) | {"recipe": recipe}

@@ -74,7 +74,7 @@ def recipe_options(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return options | dict(given)
 
 
-def recipe_network(recipe: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def recipe_network(recipe: str, given: Mapping[str, Any], kind: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Return the network that is named, or the recipe's, with the options and those of the network that go with it.
 
     Without a name, weights of another run bring their network.
@@ -82,12 +82,13 @@ def recipe_network(recipe: str, given: Mapping[str, Any]) -> tuple[str, dict[str
     Args:
         recipe: its name.
         given: the options that the user gave.
+        kind: the name of the task; a run of another one brings weights alone.
     """
     if "model" in given:
         return given["model"], {}, {}
     if "init" in given and (Path(given["init"]) / "config.json").is_file():
         before = read_run_config(Path(given["init"]) / "config.json")
-        if before.get("task", "classification") == "classification":
+        if before.get("task", kind) == kind:
             return before["model"], {"size": before["data"]["size"]}, dict(before.get("model_options", {}))
     model, size, options = NETWORKS[recipe]
     return model, {} if size is None else {"size": size}, dict(options)
