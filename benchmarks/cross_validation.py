@@ -4,7 +4,7 @@
 
 Each recipe is `tinymed cv LIST --positive CLASS [--recipe paper]` and nothing else, on images outside the test part,
 which is left alone.  Folds keep patients together where the set names them; brain_tumor_mri names none and has slices
-that are nearly one another's copies, so its list gets a column of such groups; fundus is divided by image.  The floors
+that are neighbours in one head, so its list gets a column of such groups; fundus is divided by image.  The floors
 (most frequent class, logistic regression and a forest of 200 trees on 32 x 32 pixels) are fitted to each fold's other
 images, those for validation among them, and answer for the fold.  All answers are pooled; intervals are of 2,000
 bootstrap samples of the groups.  Calibration is of the folds' networks with and without the temperature that each fits
@@ -29,7 +29,7 @@ RESULT = RESULTS / "cross_validation.json"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "cross-validation.md"
 GROUPS = {"brain_tumor_mri": "near_duplicate"}  # column that the list gets; elsewhere the set's own patients, if any
 # Mean difference of two thumbnails, of their range, below which slices are one head's.  Chosen by looking at pairs of
-# neighbours: from .03 to .04 nearly all are slices of one head, side by side; from .043 on most are of two.
+# neighbours: from .03 to .04 nine in ten are slices of one head, side by side; from .043 on most are of two.
 NEAR = 0.04
 RECIPES: dict[str, list[str]] = {"steady": [], "paper": ["--recipe", "paper"]}
 
