@@ -165,6 +165,11 @@ class TestTheNetwork:
         if not options:
             assert (config.data.size, config.model_options) == (96, {"dropout": [0.0, 0.5], "bn_momentum": 0.1})
 
+    def test_a_cross_validation_names_the_network_that_was_trained(self, cells, tmp_path, capsys):
+        few = ["--folds", 2, "--steps", 1, "--workers", 0, "--backend", "numba"]
+        assert invoke(capsys, "cv", cells, "--out", tmp_path / "cv", *few)[0] == 0
+        assert json.loads((tmp_path / "cv" / "cv.json").read_text())["model"] == "dcnn"
+
     def test_many_images_have_the_residual_one(self):
         config = config_from_options({"data": "DIR", "backend": "numpy"})
         many = Dataset(
