@@ -93,11 +93,13 @@ ROWS = {  # name of the run -> command
     "inside": f"{UNET3D} --labels 0=background,1=background,2=posterior --epochs 3 --inside RUNS/organs",
     "cascade": "compare RUNS/inside RUNS/alone",
     "cascade-crf": "evaluate RUNS/inside --crf auto --json",
-    "sweep": "sweep DATA/malaria --positive parasitized --size 50 --grid lr=1e-4,1e-3,1e-2 --epochs 10",
+    "sweep": "sweep DATA/malaria --model dcnn --positive parasitized --size 50 --grid lr=1e-4,1e-3,1e-2 --epochs 10",
     "swept": "evaluate RUNS/sweep/lr=0.01/seed-0 --json",  # what val chose
-    "vnet": f"train vnet {VOLUME} {PARTS} {WARPED} --option base=4 --loss dice --epochs 5 --lr 0.0003",
+    "vnet": f"train vnet {VOLUME} {PARTS} {WARPED} --option base=4 --loss dice --epochs 5 --lr 0.0003 "
+    "--no-include-background",
     "vnet-entropy": f"train vnet {VOLUME} {PARTS} {WARPED} --option base=4 --epochs 4 --lr 0.001",
-    "convlstm": f"train unet_convlstm {VOLUME} {PARTS} {WARPED} --option base=4 --loss jaccard --epochs 4 --lr 0.001",
+    "convlstm": f"train unet_convlstm {VOLUME} {PARTS} {WARPED} --option base=4 --loss jaccard --epochs 4 --lr 0.001 "
+    "--no-include-background",
     "convlstm-entropy": f"train unet_convlstm {VOLUME} {PARTS} {WARPED} --option base=4 --epochs 3 --lr 0.003",
     "triplanar": (
         f"train triplanar --task segmentation --data DATA/hippocampus_3d {PARTS} --per-image 32 --batch 64 --epochs 4"

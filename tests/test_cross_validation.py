@@ -287,6 +287,17 @@ def test_random_settings_differ_and_stay_in_range():
         draw_settings(3, {"optimizer": ["adam", "sgd"]}, {}, seed=1)
 
 
+def test_lr_find_is_not_led_by_the_noise_of_the_first_steps():
+    """Losses of single batches about a fall at 10^-3: the mean of the first few falls by chance more steeply."""
+    from tinymed.cli.lr_range import smoothed, suggest
+
+    rates = np.logspace(-6, 0, 150)
+    fall = 1.7 - 0.5 / (1 + np.exp(-3 * (np.log10(rates) + 3)))
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(0, 0.06, 150)
+        assert 1e-4 < suggest(rates, smoothed((fall + noise).tolist())) < 1e-2
+
+
 def test_lr_find_suggests_where_the_loss_falls(tmp_path, capsys):
     from tinymed.cli.lr_range import smoothed, suggest
 

@@ -245,3 +245,48 @@ def test_a_segmentation_refers_to_the_images_again(tmp_path, capsys):
     assert referred == {pydicom.dcmread(file).SOPInstanceUID for file in files}
     assert found.SeriesInstanceUID == before.SeriesInstanceUID
     assert np.array_equal(found.pixel_array, before.pixel_array)
+
+
+def test_subgroups_of_a_cross_validation_through_the_commands(tmp_path, capsys):
+    """A folder of DICOM files, its list, a cross-validation of it, and the report by sex: all images, no name."""
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        values = rng.integers(0, 1500, (48, 48)).astype(np.uint16) + 1500 * (number % 2)
+        fields = {
+            "PatientID": f"HN-{number // 2}",
+            "PatientName": f"Doe^{number // 2}",
+            "PatientSex": "FM"[number % 4 // 2],
+        }
+        save(tmp_path / "set" / ("clear", "ill")[number % 2] / f"{number:02}.dcm", values, 12, **fields)
+    listed, out = tmp_path / "list.csv", tmp_path / "cv"
+    assert invoke(capsys, "data", "list", tmp_path / "set", "--out", listed)[0] == 0
+    options = [
+        "--folds",
+        2,
+        "--epochs",
+        1,
+        "--model",
+        "dcnn",
+        "--workers",
+        0,
+        "--positive",
+        "ill",
+        "--backend",
+        "numba",
+    ]
+    code, _, err = invoke(capsys, "cv", listed, *options, "--out", out)
+    assert code == 0, err
+    assert "by patient" in json.loads((out / "cv.json").read_text())["division"]
+    page = out / "report.html"
+    code, _, err = invoke(capsys, "report", out, "--subgroup", "sex", "--explain", "none", "--out", page)
+    assert code == 0, err
+    text = re.sub(r"<[^>]+>", " ", page.read_text("utf-8"))
+    assert re.search(r"female\s*\*?\s+12\s", text)
+    assert re.search(r"\smale\s*\*?\s+12\s", text)
+    assert not re.search(r"Doe\^|HN-\d", text)
+    folder = tmp_path / "of-folder"
+    assert invoke(capsys, "cv", tmp_path / "set", *options, "--out", folder)[0] == 0
+    code, _, err = invoke(capsys, "report", folder, "--subgroup", "sex", "--out", tmp_path / "no.html")
+    assert code == 2
+    assert "tinymed data list" in err
+    assert "--subgroup sex" in err

@@ -9,7 +9,9 @@ from commands import NETWORK, QUICK, invoke, write_images
 from hypothesis import given
 from hypothesis import strategies as st
 from masks import mask_tree
+from PIL import Image
 
+import tinymed
 from tinymed.cli.start_run import config_from_options, open_sets, with_data_fields
 from tinymed.data import Dataset
 from tinymed.data.remarks import patients_of, split_text
@@ -17,7 +19,11 @@ from tinymed.errors import UserError
 from tinymed.metrics.classification import evaluate_scores
 from tinymed.metrics.patients import evaluate_patients, patient_scores
 from tinymed.runs.advice import advice
+from tinymed.tasks.base.config import AugmentConfig, parse_config
 from tinymed.tasks.base.recipes import FEWEST, MOST, RECIPES, SHOWN, mirrored, planned_epochs, unequal
+from tinymed.tasks.base.steady import FEW, steady_values
+from tinymed.tasks.classification import ClassificationConfig
+from tinymed.tasks.inference.mirrors import averaged, mirrors_of
 from tinymed.tasks.results.rows import read_cases
 
 
@@ -130,6 +136,154 @@ class TestSteady:
         config = config_from_options({"model": "lenet5", "grey": True, "data": str(cells), "recipe": recipe})
         assert config.head == "own"
         assert config.data.mean == [pytest.approx(0.1 / 1.275)]
+
+
+class TestTheNetwork:
+    def test_is_the_recipes_where_none_is_named(self, cells):
+        config = config_from_options({"data": str(cells), "backend": "numpy"})
+        assert (config.model, config.data.size, config.model_options["width"]) == ("resnet18", 96, 0.25)
+        paper = config_from_options({"data": str(cells), "backend": "numpy", "recipe": "paper"})
+        assert (paper.model, paper.data.size, paper.model_options) == ("dcnn", 50, {})
+        assert config_from_options({"backend": "numpy"}).model == "dcnn"
+
+    @pytest.mark.parametrize(
+        ("options", "model"),
+        [
+            ({}, "dcnn"),
+            ({"model": "resnet18"}, "resnet18"),
+            ({"size": 48}, "resnet18"),
+            ({"option": ["width=0.5"]}, "resnet18"),
+        ],
+    )
+    def test_few_images_have_a_shallower_one(self, options, model, cells):
+        given = {"data": str(cells), "backend": "numpy", "workers": 0} | options
+        config, lines = with_data_fields(
+            config_from_options(given), open_sets(config_from_options(given), given), given
+        )
+        assert config.model == model
+        assert any(line.startswith(f"{model}, train") for line in lines)
+        if not options:
+            assert (config.data.size, config.model_options) == (96, {"dropout": [0.0, 0.5], "bn_momentum": 0.1})
+
+    def test_a_cross_validation_names_the_network_that_was_trained(self, cells, tmp_path, capsys):
+        few = ["--folds", 2, "--steps", 1, "--workers", 0, "--backend", "numba"]
+        assert invoke(capsys, "cv", cells, "--out", tmp_path / "cv", *few)[0] == 0
+        assert json.loads((tmp_path / "cv" / "cv.json").read_text())["model"] == "dcnn"
+
+    def test_many_images_have_the_residual_one(self):
+        config = config_from_options({"data": "DIR", "backend": "numpy"})
+        many = Dataset(
+            np.random.default_rng(0).integers(0, 255, (FEW, 8, 8, 3), np.uint8), [0, 1] * (FEW // 2), ["a", "b"]
+        )
+        assert "model" not in steady_values(config, many, {})
+        assert steady_values(config, many.subset(list(range(FEW - 1))), {})["model"] == "dcnn"
+
+    def test_a_named_one_keeps_its_own_side_and_width(self, cells):
+        config = config_from_options({"data": str(cells), "backend": "numpy", "model": "resnet18"})
+        assert (config.data.size, "width" in config.model_options) == (224, False)
+
+    def test_the_weights_of_a_run_bring_their_network(self, cells, tmp_path, capsys):
+        first, second = tmp_path / "first", tmp_path / "second"
+        small = ["--workers", 0, "--epochs", 1, "--backend", "numba"]
+        options = ["--size", 47, "--option", "dropout=[0.1, 0.2]"]
+        assert invoke(capsys, "train", "dcnn", "--data", cells, "--out", first, *small, *options)[0] == 0
+        code, _, err = invoke(capsys, "train", "--data", cells, "--init", first, "--out", second, *small)
+        assert code == 0, err
+        config = json.loads((second / "config.json").read_text())
+        assert (config["model"], config["data"]["size"], config["model_options"]["dropout"]) == ("dcnn", 47, [0.1, 0.2])
+        assert "all" in err or "taken" in err
+
+    def test_options_outrank_the_recipe(self, cells):
+        given = {"data": str(cells), "backend": "numpy", "size": 48, "option": ["width=0.5"]}
+        config = config_from_options(given)
+        assert (config.model, config.data.size, config.model_options["width"]) == ("resnet18", 48, 0.5)
+
+
+def written(folder, draw, count=12):
+    """Class folders of pictures [48, 48] that draw(i) gives."""
+    for i in range(count):
+        path = folder / "ab"[i % 2] / f"{i:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw(i).astype(np.uint8)).save(path)
+    return folder
+
+
+class TestUpAndDown:
+    def test_upright_images_have_no_vertical_flip(self, tmp_path, rng):
+        sky = np.linspace(0, 200, 48)[:, None] + np.zeros((1, 48))
+        data = written(tmp_path, lambda i: sky + rng.integers(0, 50, (48, 48)))
+        config, lines = configured(data)
+        assert (config.augment.horizontal_flip, config.augment.vertical_flip, config.augment.turns) == (
+            True,
+            False,
+            False,
+        )
+        assert any("an up and a down: no vertical flip" in line for line in lines)
+        asked, lines = configured(data, vertical_flip=True)
+        assert asked.augment.vertical_flip
+        assert not any("an up and a down" in line for line in lines)
+        assert configured(data, flip=True)[0].augment.vertical_flip
+
+    def test_what_lies_any_way_round_is_turned(self, tmp_path, rng):
+        config, lines = configured(written(tmp_path, lambda i: rng.integers(0, 255, (48, 48)), 60))
+        assert (config.augment.vertical_flip, config.augment.turns) == (True, True)
+        assert not any("an up and a down" in line for line in lines)
+        assert not configured(tmp_path, turns=False)[0].augment.turns
+        assert not configured(tmp_path, recipe="paper")[0].augment.turns
+
+    def test_what_has_a_side_is_flipped_and_not_turned(self, tmp_path, rng):
+        """Stripes across are the same upside down, but not after a quarter of a turn."""
+        stripes = 200 * (np.arange(48)[:, None] // 8 % 2 == np.array([0, 1, 1, 0, 0, 1]).repeat(8)[:, None]) + np.zeros(
+            (1, 48)
+        )
+        stripes = (stripes + stripes[::-1]) / 2
+        config, _ = configured(written(tmp_path, lambda i: stripes + rng.integers(0, 50, (48, 48)), 60))
+        assert (config.augment.vertical_flip, config.augment.turns) == (True, False)
+
+
+class TestAveragedFlips:
+    def test_the_answer_is_the_mean_of_an_image_and_its_mirrors(self, rng):
+        images = tinymed.Tensor(rng.random((3, 2, 4, 5)).astype(np.float32))
+        weights = rng.random((2, 4, 5)).astype(np.float32)
+
+        def forward(x):
+            return tinymed.Tensor((x.array * weights).sum(axis=(2, 3)))
+
+        x, mirrors = images.array, mirrors_of(AugmentConfig(horizontal_flip=True, vertical_flip=True))
+        views = [x, x[..., ::-1], x[:, :, ::-1], x[:, :, ::-1, ::-1]]
+        expected = np.mean([(view * weights).sum(axis=(2, 3)) for view in views], axis=0)
+        assert np.allclose(averaged(forward, mirrors)(images).array, expected, atol=1e-5)
+        assert averaged(forward, mirrors_of(AugmentConfig())) is forward
+
+    def test_train_evaluate_and_predict_say_the_same(self, cells, tmp_path, capsys):
+        """The mirror of an image gets its answer, which a network alone does not give it."""
+        run = tmp_path / "run"
+        small = ["--workers", 0, "--size", 46, "--epochs", 1, "--no-vertical-flip", "--no-turns"]
+        assert invoke(capsys, "train", "dcnn", "--data", cells, "--out", run, *small)[0] == 0
+        with (run / "predictions.csv").open(newline="") as file:
+            row = next(csv.DictReader(file))
+        picture = next(cells.rglob(row["path"].rpartition("/")[2]))
+        with Image.open(picture) as image:
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirror.png")
+        answers = []
+        for file in (picture, tmp_path / "mirror.png"):
+            found = json.loads(invoke(capsys, "predict", run, file, "--json")[1])
+            answers.append(next(iter(found[0]["scores"].values())))
+        listed = next(float(value) for name, value in row.items() if name.startswith("score "))
+        assert answers[0] == pytest.approx(listed, abs=1e-5)
+        assert answers[1] == pytest.approx(answers[0], abs=1e-5)
+
+    def test_it_is_the_steady_recipes_alone_and_older_runs_go_on_without(self, cells):
+        assert configured(cells)[0].average_flips
+        assert not configured(cells, recipe="paper")[0].average_flips
+        assert not configured(cells, average_flips=False)[0].average_flips
+        content = configured(cells)[0].model_dump(mode="json")
+        del content["average_flips"]
+        assert not parse_config(ClassificationConfig, content).average_flips
+
+    def test_is_refused_where_training_shows_no_mirrors(self, cells):
+        with pytest.raises(UserError, match=r"--average-flips: has no effect here: .*--flip"):
+            configured(cells, average_flips=True, flip=False)
 
 
 class TestTheSplitIsSaid:

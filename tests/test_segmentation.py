@@ -362,6 +362,21 @@ class TestMaskHead:
         hit, t, f = (p * (labels == 1))[counted].sum(), (labels == 1).sum(), p[counted].sum()
         assert ours == pytest.approx(1 - (2 * hit + 1) / (t + f + 1), rel=1e-5)
 
+    def test_the_background_can_be_one_of_the_classes_that_overlap(self):
+        """Three classes: the mean of all three Dice losses, and answers of a rare class everywhere are worse."""
+        head, without = MaskHead(3, "dice", background=True), MaskHead(3, "dice")
+        outputs, labels = outputs_for(head)
+        p = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+        counted, losses = labels != IGNORED, []
+        for k in range(3):
+            hit, t, f = (p[:, k] * (labels == k))[counted].sum(), (labels == k).sum(), p[:, k][counted].sum()
+            losses.append(1 - (2 * hit + 1) / (t + f + 1))
+        targets = tinymed.Tensor(head.targets(labels))
+        assert head(tinymed.Tensor(outputs), targets).item() == pytest.approx(np.mean(losses), rel=1e-5)
+        assert without(tinymed.Tensor(outputs), targets).item() == pytest.approx(np.mean(losses[1:]), rel=1e-5)
+        assert head.unweighted().background
+        assert not without.unweighted().background
+
     def test_weights_of_pixels_and_further_outputs(self):
         head = MaskHead(2, auxiliary=0.5)
         outputs, labels = outputs_for(head)

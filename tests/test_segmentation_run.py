@@ -12,10 +12,13 @@ from masks import blob, mask_tree
 from PIL import Image
 
 import tinymed
-from tinymed import Tensor
+from tinymed import Tensor, tasks
 from tinymed.cli import main
+from tinymed.cli.start_run import config_from_options
 from tinymed.nn import functional as F
+from tinymed.tasks.base.config import parse_config
 from tinymed.tasks.inference.class_scores import forward_pass
+from tinymed.tasks.segmentation import SegmentationConfig
 from tinymed.train.checkpoint import NEWEST, digest, load_checkpoint
 from tinymed.train.run import Run
 
@@ -36,6 +39,46 @@ def finished(tmp_path_factory, blobs) -> Path:
     labels = ["--labels", "0=ground,255=blob", "--lr", "0.01"]
     assert main(["train", *SMALL, "--data", str(blobs), "--out", str(out), "--epochs", "6", "--flip", *labels]) == 0
     return out
+
+
+class TestTheBackground:
+    @pytest.mark.parametrize(
+        ("options", "counted"),
+        [
+            ({}, False),
+            ({"loss": "dice"}, True),
+            ({"loss": "jaccard"}, True),
+            ({"loss": "tversky"}, True),
+            ({"loss": "dice", "head": "sigmoid"}, False),
+            ({"loss": "dice", "include_background": False}, False),
+            ({"loss": "dice_cross_entropy", "include_background": True}, True),
+        ],
+    )
+    def test_counts_where_an_overlap_is_all_that_is_minimised(self, options, counted, blobs):
+        given = {"task": "segmentation", "model": "unet_bn", "size": 16, "data": str(blobs), "backend": "numpy"}
+        config = config_from_options(given | options)
+        assert config.mask.include_background is counted
+        known = config.model_copy(update={"data": config.data.model_copy(update={"classes": ["ground", "blob"]})})
+        assert tasks.find("segmentation").head(known, None).background is counted
+
+    def test_an_older_run_goes_on_without_it(self, finished):
+        content = json.loads((finished / "config.json").read_text())
+        content["mask"] |= {"loss": "dice"}
+        del content["mask"]["include_background"]
+        assert not parse_config(SegmentationConfig, content).mask.include_background
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--loss", "focal"], "--loss focal takes no overlap of classes"),
+            (["--loss", "dice", "--head", "sigmoid"], "--head sigmoid has no score of the background"),
+        ],
+    )
+    def test_is_refused_where_it_means_nothing(self, options, said, blobs, tmp_path, capsys):
+        where = ["--data", blobs, "--out", tmp_path / "run"]
+        code, _, err = invoke(capsys, "train", *SMALL, *where, *options, "--include-background")
+        assert code == 2
+        assert "--include-background: has no effect here: " + said in " ".join(err.split())
 
 
 class TestTrain:

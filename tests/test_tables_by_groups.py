@@ -1,5 +1,6 @@
 """Tables of an evaluation, such as that of each class: their intervals count patients where the averages' do."""
 
+import json
 import math
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,11 +14,11 @@ from tinymed.cli import main
 from tinymed.metrics.classification import evaluate_scores
 from tinymed.metrics.findings import evaluate_findings
 from tinymed.metrics.mask_cases import measure_case, summarise
-from tinymed.metrics.measures import tables_by_groups
+from tinymed.metrics.measures import intervals_by_groups, tables_by_groups
 from tinymed.metrics.retrieval import evaluate_ranking, query_measures
 from tinymed.tasks.results.class_results import class_rows
 from tinymed.tasks.results.finding_results import finding_rows
-from tinymed.tasks.results.mask_results import mask_rows
+from tinymed.tasks.results.mask_results import mask_figures, mask_rows
 from tinymed.tasks.results.retrieval_results import query_rows
 from tinymed.tasks.results.rows import as_cases
 from tinymed.train.run import Run
@@ -112,3 +113,38 @@ def test_a_run_counts_patients_in_both(tmp_path):
     found, _ = run.measure(run.load_model(), replace(images, groups=numbers))
     assert found["groups"] == len(set(numbers))
     assert found["per_class"]["blob"]["dice_interval"] == found["dice_interval"] != alone["dice_interval"]
+
+
+def test_compare_shows_the_intervals_that_the_run_has(tmp_path, capsys):
+    """Of a segmentation without patients: metrics.json and the comparison of runs say the same of every measure."""
+    network = ["--model", "unet_bn", "--option", "base=4", "--option", "depth=1", "--backend", "numpy"]
+    options = ["--size", "16", "--batch", "4", "--workers", "0", "--epochs", "1", "--labels", "0=ground,255=blob"]
+    run = str(tmp_path / "run")
+    data = ["--data", str(mask_tree(tmp_path / "data", 24)), "--out", run]
+    assert main(["train", "--task", "segmentation", *network, *options, *data]) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    part = metrics.get("test", metrics["val"])
+    capsys.readouterr()
+    assert main(["compare", run, run, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["measures"]
+    assert {"dice", "accuracy"} <= set(shown)
+    for name, row in shown.items():
+        assert row["first"]["interval"] == pytest.approx(part[f"{name}_interval"], abs=1e-9), name
+
+
+def test_a_classification_without_patients_has_one_interval_of_each_measure():
+    config, result, rows = of_classes()
+    task, cases = tasks.find("classification"), as_cases(rows)
+    figures, said = task.figures(config, cases), []
+    result |= intervals_by_groups(result, figures, None)
+    for name in ("accuracy", "balanced_accuracy", "sensitivity", "auc", "precision", "npv", "f1"):
+        assert list(figures[name].figure(None, warn=said.append).interval) == pytest.approx(
+            list(result[f"{name}_interval"])
+        ), name
+
+
+def test_an_error_of_volume_is_signed():
+    rows = [{"path": str(i), "accuracy": 1.0, "mean volume_error": -0.5 + 0.01 * i} for i in range(8)]
+    said: list[str] = []
+    low, high = mask_figures(None, as_cases(rows))["volume_error"].figure(None, warn=said.append).interval
+    assert -0.5 < low < high < -0.4

@@ -241,7 +241,8 @@ def collect(plan: Plan) -> dict[str, Any]:
     pooled = Cases(columns)
     alone = plan.whole.groups is None and plan.repeats == 1
     report = measure_folds(runs[0], pooled, None if alone else pooled["group"])
-    report |= {"division": division_text(plan), "model": plan.config.model, "task": plan.config.task}
+    trained = " or ".join(dict.fromkeys(run.config.model for run in runs))  # the recipe may choose by the train part
+    report |= {"division": division_text(plan), "model": trained, "task": plan.config.task}
     report |= {"folds": plan.folds, "repeats": plan.repeats, "seed": plan.config.seed, "data": plan.config.data.path}
     report["level"] = 0.95
     if plan.grid:

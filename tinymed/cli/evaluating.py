@@ -179,7 +179,8 @@ def column_values(run: Run, dataset: Any, data: str | None, column: str) -> np.n
     place = Path(data or "")
     path = place / "splits.csv" if place.is_dir() else place
     if path.suffix.lower() not in (".csv", ".tsv") or not path.is_file():
-        raise UserError(f"--subgroup {column}: {data or 'the synthetic set'} is no list with columns, and has none")
+        remedy = f"; write one: tinymed data list {data} --out list.csv, then train on it" if place.is_dir() else ""
+        raise UserError(f"--subgroup {column}: {data or 'the synthetic set'} is no list with columns{remedy}")
     listed = read_table(path)
     if column not in listed.header:
         raise UserError(f"--subgroup {column}: {path} has no such column; it has {', '.join(listed.header)}")

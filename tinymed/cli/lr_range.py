@@ -23,6 +23,7 @@ from .start_run import config_from_options, display, open_sets, report_stopped, 
 OWN = ("low", "high", "range_steps", "out", "as_json")
 MEMORY = 0.9  # of the smoothed loss for what was before
 TOO_HIGH = 4.0  # times the lowest smoothed loss, where the test ends
+REACH = 1 / 15  # of the steps, to either side of one, over which the fall of the loss is taken
 FEWEST = 10  # steps that a suggestion needs
 RULE = "the rate where the smoothed loss falls most steeply against the logarithm of the rate, before it is lowest"
 
@@ -68,11 +69,22 @@ def suggest(rates: np.ndarray, smooth: np.ndarray) -> float:
     """Return the rate that RULE names.  Raises UserError: too few steps, or the loss never falls."""
     if rates.size < FEWEST:
         raise UserError(f"lr-find: the loss was lost after {rates.size} steps; begin lower with --low, or give --high")
-    end = int(smooth.argmin())
-    slope = np.gradient(smooth, np.log(rates))[: end + 1]
-    if end < 2 or slope.min() >= 0:
+    end, reach = int(smooth.argmin()), max(1, round(rates.size * REACH))
+    slope = slopes(np.log(rates), smooth, reach)[: max(end + 1 - reach, 0)]
+    if end < 2 or not slope.size or slope.min() >= 0:
         raise UserError(f"lr-find: the loss does not fall between {rates[0]:g} and {rates[-1]:g}; try a wider range")
-    return float(rates[int(slope.argmin())])
+    return float(rates[int(slope.argmin()) + reach])
+
+
+def slopes(x: np.ndarray, y: np.ndarray, reach: int) -> np.ndarray:
+    """Return the slope of the line that fits y best about each x, `reach` points to either side; none at the ends.
+
+    One step's losses tell chance: at the beginning, where the mean is of few, it falls by chance as steeply as ever.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(np.stack([x, y]), 2 * reach + 1, axis=1)
+    apart = windows - windows.mean(axis=2, keepdims=True)
+    found: np.ndarray = (apart[0] * apart[1]).sum(axis=1) / (apart[0] ** 2).sum(axis=1)
+    return found
 
 
 def lr_find_command(given: Given) -> int:

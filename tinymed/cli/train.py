@@ -31,7 +31,11 @@ def networks(incomplete: str) -> list[str]:
 
 NETWORK: Any = Annotated[
     str | None,
-    typer.Argument(help="The network, see `tinymed models` (dcnn).", show_default=False, autocompletion=networks),
+    typer.Argument(
+        help="The network, see `tinymed models` (the recipe's, or the task's).",
+        show_default=False,
+        autocompletion=networks,
+    ),
 ]
 OPTIONS = all_options()
 PATHS = {

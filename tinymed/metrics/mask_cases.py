@@ -1,7 +1,7 @@
 """Measures of segmented images: one row per case, and their averages over cases with intervals.
 
 A case is an image, or a patient's volume.  Averages are over the cases where a measure is defined, as the papers of
-segmentation report them; intervals are percentiles of a bootstrap over cases (Efron and Tibshirani 1993, chapter 13).
+segmentation report them; intervals are those of `mean_interval_by_groups`, as everywhere in tinymed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from ..data.labels import IGNORED
-from .intervals import bootstrap_values, percentile_interval
+from .measures import Mean, ignore
 from .segmentation import METRICS, label_metrics, mean_over_labels
 
 __all__ = ["averages", "measure_case", "paired_difference", "summarise"]
 
 Row = dict[str, Any]
+SHARES = ("accuracy", "aji", "dice", "jaccard")  # of 1
 
 
 def measure_case(
@@ -101,13 +102,12 @@ def averages(rows: Sequence[Row]) -> dict[str, Any]:
     return result | {"dice": float(np.mean(dice)) if dice else None}
 
 
-def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level: float = 0.95) -> dict[str, Any]:
+def summarise(rows: Sequence[Row], classes: Sequence[str], level: float = 0.95) -> dict[str, Any]:
     """Summarise cases: means with intervals, medians, by class and over the classes but the background; ready for JSON.
 
     Args:
         rows: What `measure_case` returns, one per case.
         classes: Names in class order.
-        seed: Seed of the bootstrap over cases.
         level: Confidence level, above 0 and below 1.
 
     Returns:
@@ -122,46 +122,53 @@ def summarise(rows: Sequence[Row], classes: Sequence[str], seed: int = 0, level:
         (0.5, 2, 6)
 
     Reference:
-        Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+        Hall, Journal of the Royal Statistical Society B 54, 1992.
     """
     notes: list[str] = []
     result: dict[str, Any] = {"n": len(rows), "classes": list(classes), "level": level}
     for name in ("loss", "accuracy", *(["aji"] if "aji" in rows[0] else [])):
-        result |= with_interval(name, [row[name] for row in rows], seed, level, notes)
+        result |= with_interval(name, [row[name] for row in rows], level, notes)
     per_class: dict[str, Any] = {}
     measures = [name for name in METRICS if name in rows[0]]
     for k, label in enumerate(classes):
         per_class[label] = {"pixels": sum(row["pixels"][k] for row in rows)}
         for name in measures:
-            per_class[label] |= with_interval(name, [row[name][k] for row in rows], seed, level, notes, label)
+            per_class[label] |= with_interval(name, [row[name][k] for row in rows], level, notes, label)
     for name in measures:  # of a case: the mean over its classes
-        result |= with_interval(name, [mean_over_labels(row[name]) for row in rows], seed, level, notes)
+        result |= with_interval(name, [mean_over_labels(row[name]) for row in rows], level, notes)
     regions = {
-        region: with_intervals([row["regions"][region] for row in rows], measures, seed, level, notes, region)
+        region: with_intervals([row["regions"][region] for row in rows], measures, level, notes, region)
         for region in rows[0].get("regions", {})
     }
     result |= {"per_region": regions} if regions else {}
     return result | {"per_class": per_class, "warnings": list(dict.fromkeys(notes))}
 
 
+def bounds_of(name: str) -> tuple[float, float]:
+    """Return the least and largest value of a measure: of shares 0 and 1; an error of volume is signed.
+
+    Example:
+        >>> bounds_of("dice"), bounds_of("hd95"), bounds_of("volume_error")
+        ((0, 1), (0, inf), (-1, inf))
+    """
+    return -1 if name == "volume_error" else 0, 1 if name in SHARES else np.inf
+
+
 def with_intervals(
-    rows: Sequence[Row], names: Sequence[str], seed: int, level: float, notes: list[str], label: str
+    rows: Sequence[Row], names: Sequence[str], level: float, notes: list[str], label: str
 ) -> dict[str, Any]:
     """Return the mean of each measure over cases, with what `with_interval` gives beside it."""
     found: dict[str, Any] = {}
     for name in names:
-        found |= with_interval(name, [row[name] for row in rows], seed, level, notes, label)
+        found |= with_interval(name, [row[name] for row in rows], level, notes, label)
     return found
 
 
-def paired_difference(
-    pairs: Sequence[tuple[float | None, float | None]], seed: int = 0, level: float = 0.95
-) -> dict[str, Any]:
-    """Compute the mean difference of two measures of the same cases, with an interval of a bootstrap over cases.
+def paired_difference(pairs: Sequence[tuple[float | None, float | None]], level: float = 0.95) -> dict[str, Any]:
+    """Compute the mean difference of two measures of the same cases, with the interval that `compare RUN RUN` shows.
 
     Args:
         pairs: (with, without) of each case; None where it is undefined, which leaves the case out.
-        seed: Seed of the bootstrap.
         level: Confidence level, above 0 and below 1.
 
     Returns:
@@ -172,12 +179,19 @@ def paired_difference(
         >>> found["difference"], found["difference_n"]
         (0.125, 2)
     """
-    values = [None if a is None or b is None else a - b for a, b in pairs]
-    return with_interval("difference", values, seed, level, [])
+    one, two = np.array([(np.nan if a is None else a, np.nan if b is None else b) for a, b in pairs], float).T
+    apart = Mean(one).against(Mean(two), None, level, ignore)
+    known = (one - two)[np.isfinite(one - two)]
+    return {
+        "difference": apart.value,
+        "difference_interval": None if apart.interval is None else list(apart.interval),
+        "difference_median": float(np.median(known)) if known.size else None,
+        "difference_n": apart.n,
+    }
 
 
 def with_interval(
-    name: str, values: Sequence[float | None], seed: int, level: float, notes: list[str], label: str = ""
+    name: str, values: Sequence[float | None], level: float, notes: list[str], label: str = ""
 ) -> dict[str, Any]:
     """Return {name: mean, name_interval, name_median, name_n} over the cases where it is defined."""
     kept = np.array([v for v in values if v is not None], np.float64)
@@ -186,11 +200,10 @@ def with_interval(
         notes.append(f"{label} {name}: no value in {left}, where a mask is empty; left out".strip())
     if not kept.size:
         return {name: None, f"{name}_interval": None, f"{name}_median": None, f"{name}_n": 0}
-    drawn = bootstrap_values({"mean": lambda index: kept[index].mean(axis=1)}, kept.size, seed=seed)["mean"]
-    low, high = percentile_interval(name, drawn, level, notes.append)
+    shown = Mean(kept, bounds_of(name)).figure(None, level, notes.append)
     return {
-        name: float(kept.mean()),
-        f"{name}_interval": [low, high],
+        name: shown.value,
+        f"{name}_interval": None if shown.interval is None else list(shown.interval),
         f"{name}_median": float(np.median(kept)),
         f"{name}_n": int(kept.size),
     }

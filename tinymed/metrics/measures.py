@@ -93,6 +93,11 @@ class Measure:
         """Return this measure less another of the same images, with the interval of the difference."""
         raise NotImplementedError
 
+    @property
+    def in_closed_form(self) -> bool:
+        """Say whether the interval is a formula where every image is a group of its own: nothing is drawn for it."""
+        return True
+
     def groups_of(self, groups: npt.ArrayLike | None) -> npt.NDArray[np.int64]:
         """Return the groups of the images that are counted."""
         return group_numbers(None if groups is None else np.asarray(groups)[self.counted], int(self.counted.sum()))
@@ -284,6 +289,8 @@ class Weighted(Measure):
         counted: Booleans (n,).
         lower_is_better: Whether it is an error.
         seed: Of the bootstrap.
+        formula: From booleans (n,), which images count, and a level to the interval of a measure that has one in closed
+            form where every image is a group of its own, such as Wilson's of a precision; then nothing is drawn.
 
     Example:
         >>> values = np.array([1.0, 2.0, 6.0])
@@ -295,6 +302,11 @@ class Weighted(Measure):
     counted: Mask
     lower_is_better: bool = False
     seed: int = 0
+    formula: Callable[[Mask, float], Interval] | None = None
+
+    @property
+    def in_closed_form(self) -> bool:
+        return self.formula is not None
 
     def value(self) -> float:
         return float(self.function(self.counted.astype(np.float64)[None])[0]) if self.counted.any() else math.nan
@@ -311,13 +323,16 @@ class Weighted(Measure):
 
     def figure(self, groups: npt.ArrayLike | None, level: float = 0.95, warn: Warn = warn_undefined) -> Figure:
         value, n = self.value(), int(self.counted.sum())
+        count = int(self.groups_of(groups).max()) + 1 if n else 0
         if n:
-            warn_few(int(self.groups_of(groups).max()) + 1, n, warn)
+            warn_few(count, n, warn)
+        if n and count == n and self.formula is not None:
+            return figure(value, self.formula(self.counted, level), n)
         ends = UNDEFINED if math.isnan(value) else percentile_interval("measure", self.drawn(groups), level, ignore)
         return figure(value, ends, n)
 
     def within(self, chosen: Mask) -> "Weighted":
-        return Weighted(self.function, self.counted & chosen, self.lower_is_better, self.seed)
+        return Weighted(self.function, self.counted & chosen, self.lower_is_better, self.seed, self.formula)
 
     def against(
         self, other: Any, groups: npt.ArrayLike | None, level: float = 0.95, warn: Warn = warn_undefined
@@ -331,14 +346,16 @@ def ignore(message: str) -> None:
 
 
 def intervals_by_groups(
-    result: Mapping[str, Any], measures: Mapping[str, Measure], groups: npt.ArrayLike
+    result: Mapping[str, Any], measures: Mapping[str, Measure], groups: npt.ArrayLike | None
 ) -> dict[str, Any]:
     """Return the intervals of an evaluation anew, from its groups, with what is to be said of them.
+
+    Without groups only those that have a formula: an evaluation has drawn the others already.
 
     Args:
         result: An evaluation with "n", "warnings" and `<name>_interval`.
         measures: Measures of the same images by name; those that the evaluation has no interval of are left out.
-        groups: Group of each image (n,).
+        groups: Group of each image (n,), or None.
 
     Returns:
         What is to be replaced in the evaluation.
@@ -349,6 +366,8 @@ def intervals_by_groups(
         >>> found["groups"], found["warnings"][0]
         (2, 'intervals count patients or other groups, 2 in 4 images')
     """
+    if groups is None:
+        return anew(result, measures, None, result.get("level", 0.95), ignore)
     count = len(np.unique(np.asarray(groups)))
     notes = [f"intervals count patients or other groups, {count} in {result['n']} images"]
     found = {"groups": count} | anew(result, measures, groups, result.get("level", 0.95), notes.append)
@@ -356,14 +375,14 @@ def intervals_by_groups(
 
 
 def tables_by_groups(
-    result: Mapping[str, Any], tables: Mapping[str, Mapping[str, Mapping[str, Measure]]], groups: npt.ArrayLike
+    result: Mapping[str, Any], tables: Mapping[str, Mapping[str, Mapping[str, Measure]]], groups: npt.ArrayLike | None
 ) -> dict[str, Any]:
     """Return the tables of an evaluation, such as that of each class, with their intervals anew from its groups.
 
     Args:
         result: An evaluation with tables {row: {measure: ..., measure_interval: ...}}.
         tables: Table -> row -> measures of the same images by name; what the evaluation has not is left out.
-        groups: Group of each image (n,).
+        groups: Group of each image (n,), or None.
 
     Returns:
         The tables that are to be replaced in the evaluation.
@@ -388,12 +407,12 @@ def tables_by_groups(
 
 
 def anew(
-    row: Mapping[str, Any], measures: Mapping[str, Measure], groups: npt.ArrayLike, level: float, warn: Warn
+    row: Mapping[str, Any], measures: Mapping[str, Measure], groups: npt.ArrayLike | None, level: float, warn: Warn
 ) -> dict[str, Any]:
-    """Return the intervals that a row has, from groups."""
+    """Return the intervals that a row has, from groups; without groups those that have a formula."""
     ends = {
         name: measure.figure(groups, level, warn).interval
         for name, measure in measures.items()
-        if row.get(f"{name}_interval") is not None
+        if row.get(f"{name}_interval") is not None and (groups is not None or measure.in_closed_form)
     }
     return {f"{name}_interval": None if each is None else list(each) for name, each in ends.items()}

@@ -38,13 +38,12 @@ from .base.rare_classes import rare_lines
 from .base.recipes import (
     RECIPES,
     Recipe,
-    mirrored,
-    planned_epochs,
     recipe_line,
     recipe_model_options,
+    recipe_network,
     recipe_options,
-    unequal,
 )
+from .base.steady import steady_values, upright_line
 from .base.task import (
     Ask,
     Batches,
@@ -58,6 +57,7 @@ from .base.training import training_rules
 from .heads.class_heads import SigmoidHead, SoftmaxHead, make_head
 from .heads.class_weights import parse_weights
 from .inference.class_scores import predict_scores
+from .inference.mirrors import Axes, averaged, mirrors_of
 from .inference.views import read_picture
 from .results.class_results import class_figures, class_rows, class_text, save_class_pictures
 from .results.rows import Cases, Row
@@ -127,23 +127,20 @@ class ClassificationConfig(RunConfig):
     focal: float = setting(
         0.0, "Gamma of the focal loss, which counts easy images less; 0: cross-entropy.", ge=0, allow_inf_nan=False
     )
+    average_flips: bool = setting(
+        False,
+        "Answer with the mean of an image and the mirrors that training shows",
+        switch="--average-flips/--no-average-flips",
+        shown="done by --recipe steady",
+    )
     monitor: Literal["val_loss", "val_accuracy", "val_auc", "val_sensitivity", "val_specificity"] = setting(
         "val_loss", "What improves."
     )
 
 
-def steady_values(config: ClassificationConfig, train: Dataset, given: Options) -> dict[str, Any]:
-    """Return what the steady recipe decides by the training set: epochs, sampling, and flips that are left out."""
-    values: dict[str, Any] = {}
-    if "epochs" not in given and "steps" not in given:
-        values["epochs"] = planned_epochs(len(train))
-    counts = train.counts()
-    if unequal(counts) and not {"sampling", "balanced", "class_weights"} & given.keys():
-        values["sampling"] = "balanced"
-    if unequal(counts) and len(counts) == 2 and "monitor" not in given:
-        values["monitor"] = "val_auc"  # always answering the frequent class has a high accuracy
-    exchanged = {name: False for name in mirrored(train.classes) if not {name, "flip", "augment"} & given.keys()}
-    return values | {"augment": config.augment.model_dump() | exchanged}
+def averaged_mirrors(config: ClassificationConfig) -> list[Axes]:
+    """Return the mirrors whose answers are averaged with an image's."""
+    return mirrors_of(config.augment) if config.average_flips and not config.data.whole else []
 
 
 COLUMNS = ("path_column", "label_column", "split_column", "group_column", "suffix")
@@ -214,20 +211,21 @@ class Classification(Task[ClassificationConfig, Dataset]):
     def config_from_options(self, given: Options) -> ClassificationConfig:
         options = self.options
         refuse_foreign(given, options, self.name, options)
-        model, last = given.get("model", "dcnn"), given.get("split") == "last"
-        whole = sees_volumes(model)
-        self.refuse_useless(given, model, whole)
-        recipe = given.get("recipe", "steady" if "data" in given else "quick")
+        recipe, last = given.get("recipe", "steady" if "data" in given else "quick"), given.get("split") == "last"
         if recipe not in RECIPES:
             raise UserError(f"--recipe {recipe!r}: choose {', '.join(RECIPES)}")
+        model, sized, own = recipe_network(recipe, given, self.name)
+        whole = sees_volumes(model)
+        self.refuse_useless(given, model, whole)
         wanted = recipe_options(recipe, given) | {"recipe": recipe}
         wanted = {"val_fraction": 0.3 if last else 0.15, "test_fraction": 0.0 if last else 0.15} | wanted
-        wanted |= {"model": model, "size": given.get("size", default_size(model)), "data": data_folder(given)}
+        wanted |= {"model": model, "size": default_size(model)} | sized | {"data": data_folder(given)}
+        wanted |= {"size": given["size"]} if "size" in given else {}
         if "steps" in given and "epochs" not in given:
             wanted["epochs"] = None
         if "early_stop" in given:
             wanted.setdefault("keep", "best")
-        chosen = recipe_model_options(recipe, model, entry(model).options) | model_options(given)
+        chosen = recipe_model_options(recipe, model, entry(model).options) | own | model_options(given)
         grey = given.get("grey")
         channels = default_channels(model) if grey is None else 1 if grey else 3
         channels = 3 if given.get("planes") else 1 if whole else channels
@@ -315,7 +313,10 @@ class Classification(Task[ClassificationConfig, Dataset]):
         result = self.try_model(checked(lambda: ClassificationConfig.model_validate(content)))
         parts = {name: part.counts() for name, part in sets.items()}
         counts = parts.pop("train")
-        return result, [*self.describe(result, sets), *rare_lines(counts, parts, result, given)]
+        if given.get("average_flips") and not averaged_mirrors(result):
+            raise UserError("--average-flips: has no effect here: training shows no mirrors of images; give --flip")
+        lines = [*self.describe(result, sets), *rare_lines(counts, parts, result, given)]
+        return result, [*lines, *upright_line(config, result)]
 
     def describe(self, config: ClassificationConfig, sets: Sets) -> list[str]:
         """Return lines that say what will be learnt, and which files were left out."""
@@ -378,7 +379,8 @@ class Classification(Task[ClassificationConfig, Dataset]):
         return make_loader(dataset, config), None
 
     def measure(self, config: ClassificationConfig, model: Any, dataset: Dataset) -> tuple[dict[str, Any], np.ndarray]:
-        scores, labels, loss = predict_scores(model, make_loader(dataset, config), self.head(config, model))
+        head, mirrors = self.head(config, model), averaged_mirrors(config)
+        scores, labels, loss = predict_scores(model, make_loader(dataset, config), head, mirrors=mirrors)
         chosen = config.data.classes, config.positive, config.seed
         metrics = evaluate_scores(scores, labels, *chosen)
         if is_archive(config.data.path):
@@ -423,10 +425,11 @@ class Classification(Task[ClassificationConfig, Dataset]):
     def scores_of(self, config: ClassificationConfig, model: Any, images: Sequence[str | Path]) -> np.ndarray:
         """Return scores [n, classes] of image files: read, resized, /255 (Senthil Kumar et al. 2022)."""
         data, head, rows = config.data, self.head(config, model), []
+        answer = averaged(model, averaged_mirrors(config))
         with no_grad():
             for path in images:
                 picture = as_tensors(read_picture(Path(path), data), device_of(model))
-                rows.append(head.scores(as_array(model(picture))))
+                rows.append(head.scores(as_array(answer(picture))))
         return np.concatenate(rows)
 
     def predict(
@@ -468,7 +471,9 @@ class Classification(Task[ClassificationConfig, Dataset]):
         return config.data.classes
 
     def export_metadata(self, config: ClassificationConfig) -> dict[str, Any]:
-        return {"positive": config.positive, "preparation": picture_preparation(config), "scores": MEANING[config.head]}
+        caveat = "; the run averages outputs over mirrors, this file does not" if averaged_mirrors(config) else ""
+        meaning = MEANING[config.head] + caveat
+        return {"positive": config.positive, "preparation": picture_preparation(config), "scores": meaning}
 
 
 MEANING = {

@@ -40,7 +40,7 @@ from .base.task import Ask, Batches, Fitted, Predictions, Task, Validate, finger
 from .base.training import training_rules
 from .heads.class_weights import parse_weights
 from .heads.contour_head import ContourHead
-from .heads.mask_head import MaskHead
+from .heads.mask_head import OVERLAPS, MaskHead, takes_background
 from .heads.slice_head import SliceHead
 from .inference.case_scores import ScoredCase, measure_scored, recorded, scored_cases
 from .inference.mask_files import predict_masks, read_seen
@@ -135,6 +135,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         mask["regions"] = dict(first.meaning.regions)
         if outlined:
             wanted.setdefault("contour", CONTOUR)
+        if wanted["loss"] in OVERLAPS and wanted.get("head") != "sigmoid":
+            wanted.setdefault("include_background", True)  # nothing else holds several classes off it
         if center:
             wanted.setdefault("per_image", 64)
             mask["planes"] = 3 if model == "triplanar" else 1
@@ -183,6 +185,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
                     f"{model} learns other than a map of pixels' classes",
                 ),
                 **dict.fromkeys(("boundary", "inside"), (not sliced, f"{model} answers for whole slices")),
+                "include_background": takes_background(given.get("loss", DEFAULTS["loss"]), given.get("head")),
                 "border_sigma": (borders, "it is of --border-weight"),
                 "border_class": (borders, "it is of --border-weight"),
                 "auxiliary": ("auxiliary" in entry(model).options, f"{model} has one output"),
@@ -303,12 +306,12 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         """Return loss and scores; with a map of border weights the class weights are in the map."""
         weights = config.class_weights if weighted and not config.mask.border_weight else None
         sigmoid = config.head == "sigmoid"
-        mask, classes = config.mask, len(config.data.classes)
+        mask, classes, background = config.mask, len(config.data.classes), config.mask.include_background
         if mask.contour is not None:
-            return ContourHead(classes, mask.loss, weights, sigmoid, mask.auxiliary, mask.contour)
+            return ContourHead(classes, mask.loss, weights, sigmoid, mask.auxiliary, mask.contour, background)
         if mask.slices and mask.patch is not None:
-            return SliceHead(mask.patch, mask.loss, weights, sigmoid)
-        return MaskHead(classes, mask.loss, weights, sigmoid, mask.auxiliary)
+            return SliceHead(mask.patch, mask.loss, weights, sigmoid, background)
+        return MaskHead(classes, mask.loss, weights, sigmoid, mask.auxiliary, background)
 
     def scored(self, config: SegmentationConfig, model: Any) -> tuple[int, ...]:
         """Return the sides of what the network scores of what it sees; () where that is the middle alone."""
@@ -378,7 +381,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
 
     def measure(self, config: SegmentationConfig, model: Any, dataset: MaskDataset) -> tuple[dict[str, Any], list[Row]]:
         rows = list(self.cases(config, model, dataset, distances=True, forward=recorded(model, dataset)))
-        return summarise(rows, measured_classes(config), config.seed), rows
+        return summarise(rows, measured_classes(config)), rows
 
     def measure_refined(
         self,
@@ -402,7 +405,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             save_choice(folder, choice)
         cases, classes = scored_cases(predict, dataset), measured_classes(config)
         regions = region_numbers(config.mask.values, config.mask.regions)
-        return measure_beside(choice, cases, head, classes, config.seed, boundary, regions)
+        return measure_beside(choice, cases, head, classes, boundary, regions)
 
     # ---------------------------------------------------------------------------------------------- results
 

@@ -156,14 +156,14 @@ class Run:
     def measure(self, model: Any, dataset: Any) -> tuple[dict[str, Any], Any]:
         """Return (metrics with intervals, what they were computed from) of a model on a whole set.
 
-        Where images come in groups, such as patients, the intervals count groups.
+        Where images come in groups, such as patients, the intervals count them, as wherever these figures are shown.
         """
         result, details = self.task.measure(self.config, model, dataset)
         groups = self.task.groups_of(dataset)
-        if groups is not None and 1 < len(set(groups.tolist())) < len(dataset):
-            cases = self.cases(dataset, details)
-            result |= intervals_by_groups(result, self.task.figures(self.config, cases), groups)
-            result |= tables_by_groups(result, self.task.tables(self.config, cases), groups)
+        groups = groups if groups is not None and 1 < len(set(groups.tolist())) < len(dataset) else None
+        cases = self.cases(dataset, details)
+        result |= intervals_by_groups(result, self.task.figures(self.config, cases), groups)
+        result |= tables_by_groups(result, self.task.tables(self.config, cases), groups)
         return result, details
 
     def cases(self, dataset: Any, details: Any) -> Cases:

@@ -101,7 +101,11 @@ class DataConfig(Strict):
     val_fraction: float = setting(..., "Part for validation.", shown="0.15; last: 0.3", gt=0, lt=1)
     test_fraction: float = setting(..., "Part for the test.", shown="0.15; last: 0", ge=0, lt=1)
     size: int = setting(
-        ..., "Side that images are resized to, in pixels.", shown="the model's own, or the task's", ge=1, le=4096
+        ...,
+        "Side that images are resized to, in pixels.",
+        shown="the model's own; of the recipe's or the task's network, theirs",
+        ge=1,
+        le=4096,
     )
     fold: FoldConfig | None = None
     channels: int = Field(default=3, ge=1, le=64)  # 1 or 3 of pictures, any number where files are put together
@@ -157,7 +161,9 @@ class AugmentConfig(Strict):
     elastic_grid: int = setting(3, "Points a side of that grid.", ge=2, le=64)
     border: Literal["reflect", "edge", "constant"] = setting("reflect", "What lies outside an image.")
     fill: float = setting(0.0, "Value outside, with --border constant, images being 0 to 1.", allow_inf_nan=False)
-    turns: bool = setting(False, "Turn by 0, 90, 180 or 270 degrees; what is not square by 0 or 180.")
+    turns: bool = setting(
+        False, "Turn by 0, 90, 180 or 270 degrees; what is not square by 0 or 180.", switch="--turns/--no-turns"
+    )
     shear: float = setting(0.0, "Lean by up to so many degrees either way.", ge=0, le=89)
     crop: float = setting(1.0, "Cut out at least this share of each side, anywhere, and enlarge it.", gt=0, le=1)
     gamma: float = setting(
@@ -212,7 +218,12 @@ class RunConfig(Strict):
     panel: ClassVar[str] = "Training"
     schema_version: Literal[1, 2] = 2
     task: str = setting("classification", "What the network learns.", panel="Run")
-    model: str = setting("dcnn", "The network, instead of the argument.", panel="Model", shown="dcnn, or the task's")
+    model: str = setting(
+        "dcnn",
+        "The network, instead of the argument.",
+        panel="Model",
+        shown="the recipe's: steady resnet18 of a quarter's width, of few images dcnn; paper dcnn; or the task's",
+    )
     model_options: dict[str, Any] = {}
     head: str = setting("sigmoid", "What the outputs mean.", panel="Model")
     data: DataConfig

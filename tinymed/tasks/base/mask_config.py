@@ -29,6 +29,12 @@ class MaskConfig(Strict):
     loss: Literal["cross_entropy", "dice_cross_entropy", "focal", "dice", "jaccard", "tversky", "focal_tversky"] = (
         setting("cross_entropy", "What is minimised.", shown="dice_cross_entropy")
     )
+    include_background: bool = setting(
+        False,
+        "Count the background among the classes whose overlap --loss takes.",
+        switch="--include-background/--no-include-background",
+        shown="done where --loss is an overlap alone",
+    )
     auxiliary: float = setting(0.3, "Weight of the losses on further outputs of a network.", ge=0, allow_inf_nan=False)
     patch: Annotated[list[int] | None, BeforeValidator(parse_patch)] = setting(
         None, "Train on patches of this side, or sides: 48,64,48 (volumes always); None: whole images, resized."

@@ -11,9 +11,18 @@ Every value of a recipe is an option of `tinymed train`, and an option that is g
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
+from .config import read_run_config
+
 Recipe = Literal["steady", "paper", "quick"]
+# The network that a recipe trains where none is named, the side of its images and its options.
+NETWORKS: dict[str, tuple[str, int | None, dict[str, Any]]] = {
+    "steady": ("resnet18", 96, {"width": 0.25}),
+    "paper": ("dcnn", None, {}),
+    "quick": ("dcnn", None, {}),
+}
 STEADY: dict[str, Any] = {
     "batch": 32,
     "head": "softmax",
@@ -22,6 +31,7 @@ STEADY: dict[str, Any] = {
     "schedule": "cosine",
     "warmup": 0.05,
     "augment": True,
+    "average_flips": True,
     "normalise": True,
     "keep": "best",
     "monitor": "val_accuracy",
@@ -32,7 +42,7 @@ MOMENTUM = {"bn_momentum": 0.1}  # running statistics that follow sooner than Ke
 # No dropout before a batch norm, which would measure other activations in training than it meets in evaluation (X. Li
 # et al., "Understanding the disharmony between dropout and batch normalization by variance shift", 2019).
 LAYERS: dict[str, dict[str, Any]] = {"dcnn": {"dropout": [0.0, 0.5]}}
-SHOWN, FEWEST, MOST = 60_000, 10, 100  # images that "steady" shows in all, and its epochs
+SHOWN, FEWEST, MOST = 45_000, 10, 100  # images that "steady" shows in all, and its epochs
 UNEQUAL = 3.0  # the most frequent class over the rarest, from which on "steady" shows rare ones more often
 # Names of classes that a mirror would exchange.
 MIRRORED = {
@@ -64,6 +74,26 @@ def recipe_options(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return options | dict(given)
 
 
+def recipe_network(recipe: str, given: Mapping[str, Any], kind: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Return the network that is named, or the recipe's, with the options and those of the network that go with it.
+
+    Without a name, weights of another run bring their network.
+
+    Args:
+        recipe: its name.
+        given: the options that the user gave.
+        kind: the name of the task; a run of another one brings weights alone.
+    """
+    if "model" in given:
+        return given["model"], {}, {}
+    if "init" in given and (Path(given["init"]) / "config.json").is_file():
+        before = read_run_config(Path(given["init"]) / "config.json")
+        if before.get("task", kind) == kind:
+            return before["model"], {"size": before["data"]["size"]}, dict(before.get("model_options", {}))
+    model, size, options = NETWORKS[recipe]
+    return model, {} if size is None else {"size": size}, dict(options)
+
+
 def recipe_model_options(recipe: str, model: str, taken: Sequence[str]) -> dict[str, Any]:
     """Return the options of a network that a recipe sets.
 
@@ -79,11 +109,11 @@ def recipe_model_options(recipe: str, model: str, taken: Sequence[str]) -> dict[
 
 
 def planned_epochs(images: int) -> int:
-    """Return how many epochs the steady recipe trains: about 60,000 images in all, from 10 to 100 epochs.
+    """Return how many epochs the steady recipe trains: about 45,000 images in all, from 10 to 100 epochs.
 
     Example:
         >>> [planned_epochs(n) for n in (100, 2_000, 50_000)]
-        [100, 30, 10]
+        [100, 22, 10]
     """
     return min(MOST, max(FEWEST, round(SHOWN / max(images, 1))))
 

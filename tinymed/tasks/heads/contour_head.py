@@ -33,15 +33,16 @@ class ContourHead(MaskHead):
         sigmoid: bool = False,
         auxiliary: float = 0.0,
         radius: int = 2,
+        background: bool = False,
     ):
         if classes != 2 or sigmoid:
             raise UserError(
                 f"a contour head tells objects of one class from the background, there are {classes} classes; name two "
                 "with --labels, and leave --head out"
             )
-        super().__init__(classes, loss, class_weights, sigmoid, auxiliary)
+        super().__init__(classes, loss, class_weights, sigmoid, auxiliary, background)
         self.radius = radius
-        self.outline = MaskHead(2, loss)
+        self.outline = MaskHead(2, loss, background=background)
 
     def targets(self, labels: Any) -> Any:
         """Return (class numbers, contours), int64 [n, *space] each."""
@@ -73,4 +74,4 @@ class ContourHead(MaskHead):
 
     def unweighted(self) -> "ContourHead":
         """Return the same without class weights, for validation."""
-        return ContourHead(self.classes, self.loss, None, self.sigmoid, self.auxiliary, self.radius)
+        return ContourHead(self.classes, self.loss, None, self.sigmoid, self.auxiliary, self.radius, self.background)

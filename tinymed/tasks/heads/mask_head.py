@@ -30,11 +30,20 @@ LOSSES = ("cross_entropy", "dice_cross_entropy", "focal", *OVERLAPS)
 SMALLEST = 1e-7  # a probability, before its logarithm
 
 
+def takes_background(loss: Any, head: Any) -> tuple[bool, str]:
+    """Return whether a loss can count the background among the classes that overlap, and why it cannot."""
+    if head == "sigmoid":
+        return False, "--head sigmoid has no score of the background"
+    return loss in (*OVERLAPS, "dice_cross_entropy"), f"--loss {loss} takes no overlap of classes"
+
+
 class MaskHead:
     """Loss, scores and accuracy of outputs (N, outputs, *space) against class numbers (N, *space).
 
-    loss: one of LOSSES.  Overlaps are those of the classes but the background, over the whole batch, smoothed by 1;
-    Tversky's weighs false negatives .7.  class_weights: in the cross-entropy and the focal loss, in class order.
+    loss: one of LOSSES.  Overlaps are means over the classes, of the whole batch, smoothed by 1; Tversky's weighs false
+    negatives .7.  class_weights: in the cross-entropy and the focal loss, in class order.  background: whether it is
+    one of the classes that overlap; beside a cross-entropy it need not be, but where an overlap is all that is
+    minimised, nothing else keeps the answers of several classes off the background.
     """
 
     def __init__(
@@ -44,13 +53,14 @@ class MaskHead:
         class_weights: Sequence[float] | None = None,
         sigmoid: bool = False,
         auxiliary: float = 0.0,
+        background: bool = False,
     ):
         if sigmoid and classes != 2:
             raise UserError(f"the head sigmoid is for two classes of pixels, there are {classes}; use --head softmax")
         if loss not in LOSSES:
             raise UserError(f"loss {loss!r} is unknown; choose one of {', '.join(LOSSES)}")
         self.classes, self.loss, self.weights = classes, loss, check_weights(class_weights, classes)
-        self.sigmoid, self.auxiliary = sigmoid, auxiliary
+        self.sigmoid, self.auxiliary, self.background = sigmoid, auxiliary, background
         self.outputs = 1 if sigmoid else classes
         self.module = nn.DeepSupervision(self.make_loss(), auxiliary=auxiliary)
 
@@ -59,8 +69,9 @@ class MaskHead:
         weight = None
         if self.weights is not None:
             weight = Tensor(self.weights[1:] / self.weights[:1] if self.sigmoid else self.weights)
-        foreground = None if self.sigmoid else Tensor(np.array([0, *[1] * (self.classes - 1)], np.float32))
-        overlap: dict[str, Any] = {"weight": foreground, "ignore_index": IGNORED, "smooth": 1.0, "batch": True}
+        every = self.sigmoid or self.background
+        counted = None if every else Tensor(np.array([0, *[1] * (self.classes - 1)], np.float32))
+        overlap: dict[str, Any] = {"weight": counted, "ignore_index": IGNORED, "smooth": 1.0, "batch": True}
         entropy = nn.PixelCrossEntropyLoss(weight=weight, ignore_index=IGNORED)
         if self.loss == "cross_entropy":
             return entropy
@@ -114,4 +125,4 @@ class MaskHead:
 
     def unweighted(self) -> "MaskHead":
         """Return the same without class weights, for validation."""
-        return MaskHead(self.classes, self.loss, None, self.sigmoid, self.auxiliary)
+        return MaskHead(self.classes, self.loss, None, self.sigmoid, self.auxiliary, self.background)

@@ -26,8 +26,9 @@ class SliceHead(MaskHead):
         loss: str = "cross_entropy",
         class_weights: Sequence[float] | None = None,
         sigmoid: bool = False,
+        background: bool = False,
     ):
-        super().__init__(2, loss, class_weights, sigmoid)
+        super().__init__(2, loss, class_weights, sigmoid, background=background)
         self.sides = tuple(sides)
 
     def targets(self, labels: Any) -> Any:
@@ -50,4 +51,4 @@ class SliceHead(MaskHead):
 
     def unweighted(self) -> "SliceHead":
         """Return the same without class weights, for validation."""
-        return SliceHead(self.sides, self.loss, None, self.sigmoid)
+        return SliceHead(self.sides, self.loss, None, self.sigmoid, self.background)

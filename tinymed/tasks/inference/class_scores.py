@@ -1,6 +1,6 @@
 """A classifier over a whole set: its scores, its loss, and what an epoch's validation says of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from ...program import capture
 from ...tape import no_grad
 from ...tensor import Tensor
 from ..heads.head import Head
+from .mirrors import Axes, averaged
 
 EPOCH_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
 
@@ -42,6 +43,7 @@ def predict_scores(
     stop: Callable[[], bool] = lambda: False,
     forward: Any = None,
     empty: tuple[int, ...] | None = None,
+    mirrors: Sequence[Axes] = (),
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return (scores [n, classes], labels [n, ...], mean loss) of a whole set in evaluation mode, in its order.
 
@@ -53,10 +55,11 @@ def predict_scores(
         forward: the model, captured; by default that which is shared, or a new one, after batch norm has compared its
             statistics with a batch.
         empty: shape of the scores of no image; by default (0, classes).
+        mirrors: axes of the mirrors of an image that are averaged with it, see `mirrors_of`.
     """
     model.eval()
     compared = forward is not None or not any(getattr(module, "unchecked", False) for module in model.modules())
-    forward = forward or shared.get(id(model)) or capture(forward_pass(model), fallback=True)
+    forward = averaged(forward or shared.get(id(model)) or capture(forward_pass(model), fallback=True), mirrors)
     loss, total, place = head.unweighted(), 0.0, device_of(model)
     scores, labels = [np.zeros(empty or (0, head.classes))], []
 

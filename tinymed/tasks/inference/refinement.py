@@ -140,7 +140,6 @@ def measure_beside(
     cases: Iterable[ScoredCase],
     head: MaskHead,
     classes: Sequence[str],
-    seed: int,
     boundary: bool = False,
     regions: Mapping[str, Sequence[int]] | None = None,
 ) -> dict[str, Any]:
@@ -152,12 +151,10 @@ def measure_beside(
     for case in cases:
         rows.append(measure_scored(case, head, refine, boundary, distances=True, regions=regions))
         without.append(measure_scored(case, head, plain, boundary, distances=True, regions=regions))
-    result, before = summarise(rows, classes, seed), summarise(without, classes, seed)
+    result, before = summarise(rows, classes), summarise(without, classes)
     names = [name for name in ("dice", "hd95", "aji") if name in result]
     differences = {
-        name: paired_difference(
-            [(overall(a, name), overall(b, name)) for a, b in zip(rows, without, strict=True)], seed
-        )
+        name: paired_difference([(overall(a, name), overall(b, name)) for a, b in zip(rows, without, strict=True)])
         for name in names
     }
     result["refinement"] = {

@@ -9,6 +9,7 @@ import numpy as np
 from ...data.dataset import Dataset
 from ...metrics.classification import class_scores, kappa_of
 from ...metrics.confusion_metrics import kappa_weights
+from ...metrics.intervals import Interval, f1_interval, mean_interval, wilson_interval
 from ...metrics.measures import Area, Measure, Share, Weighted
 from ...metrics.patients import KEPT
 from ...report.plots import save_confusion, save_roc
@@ -16,6 +17,7 @@ from ...report.tables import interval, number, table
 from .rows import Cases, Row
 
 Statistic = Callable[[np.ndarray], np.ndarray]  # from how often each image counts, [r, n], to a value a row
+Formula = Callable[[np.ndarray, float], Interval]  # from which images count, and a level, to an interval
 RATES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "auc", "pr_auc")
 
 
@@ -85,22 +87,49 @@ def class_figures(cases: Cases, classes: Sequence[str], positive: str, seed: int
     pairs = [((labels == i).astype(np.float64), class_scores(scores, i)) for i in range(len(classes))]
     figures: dict[str, Measure] = {
         "accuracy": Share(found == labels),
-        "balanced_accuracy": Weighted(lambda w: mean_recall(confusions(w)), everyone, seed=seed),
         "sensitivity": Share(found == k, labels == k),
         "specificity": Share(found != k, labels != k),
         "auc": Area([pairs[k]], cases.folds),
     }
     if several:
         figures["macro_auc"] = Area(pairs, cases.folds)
+    yes, no, is_k, is_not = found == k, found != k, labels == k, labels != k
+
+    def recalls(kept: np.ndarray, level: float) -> Interval:
+        matrix = confusions(kept[None].astype(np.float64))[0]
+        return mean_interval(matrix.diagonal(), matrix.sum(axis=1), level)
+
+    formulas: dict[str, Formula] = {
+        "balanced_accuracy": recalls,
+        "precision": lambda kept, level: share_of(kept & yes, is_k, level),
+        "npv": lambda kept, level: share_of(kept & no, is_not, level),
+        "f1": lambda kept, level: f1_interval(
+            count(kept & yes & is_k), count(kept & yes & is_not), count(kept & no & is_k), level
+        ),
+    }
     kappa = kappa_of(kappa_weights(len(classes), "none"))
     resampled = {
+        "balanced_accuracy": lambda w: mean_recall(confusions(w)),
         "precision": ratio((found == k) & (labels == k), found == k),
         "npv": ratio((found != k) & (labels != k), found != k),
         "f1": ratio(2.0 * ((found == k) & (labels == k)), 1.0 * (found == k) + (labels == k)),
         "pr_auc": weighted_precision(pairs[k][0], pairs[k][1], cases.folds),
         "kappa": lambda w: kappa(confusions(w)),
     }
-    return figures | {name: Weighted(each, everyone, seed=seed) for name, each in resampled.items()}
+    figures |= {
+        name: Weighted(each, everyone, seed=seed, formula=formulas.get(name)) for name, each in resampled.items()
+    }
+    return {name: figures[name] for name in dict.fromkeys(["accuracy", "balanced_accuracy", *figures])}
+
+
+def count(chosen: np.ndarray) -> int:
+    """Return how many are chosen."""
+    return int(np.count_nonzero(chosen))
+
+
+def share_of(chosen: np.ndarray, right: np.ndarray, level: float) -> Interval:
+    """Return Wilson's interval of the share of the chosen that are right."""
+    return wilson_interval(count(chosen & right), count(chosen), level)
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> Statistic:

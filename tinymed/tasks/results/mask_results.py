@@ -15,6 +15,7 @@ from ...data.tiff import is_stack, stack_bytes
 from ...data.volumes import as_stored, case_name, picture_bytes, read_volume, stem, volume_bytes
 from ...errors import UserError
 from ...files import write_atomic
+from ...metrics.mask_cases import SHARES, bounds_of
 from ...metrics.measures import Mean, Measure
 from ...metrics.segmentation import METRICS, mean_over_labels
 from ...report.overlays import Example, save_overlays
@@ -244,8 +245,8 @@ def mask_tables(config: Any, cases: Cases) -> dict[str, dict[str, dict[str, Meas
 
 def mean_of(cases: Cases, column: str) -> Mean:
     """Return the mean of a column that begins with the name of a measure."""
-    share = column.removeprefix("mean ").partition(" ")[0] in ("dice", "jaccard")
-    return Mean(cases.numbers(column), (0, 1 if share else np.inf), lower_is_better=not share)
+    name = column.removeprefix("mean ").partition(" ")[0]
+    return Mean(cases.numbers(column), bounds_of(name), lower_is_better=name not in SHARES)
 
 
 def mask_errors(config: Any, cases: Cases) -> np.ndarray:
