@@ -19,7 +19,7 @@ from covered import CoveredTests
 from datasets import SHARED
 from hypothesis import HealthCheck, settings
 
-from tinymed import dispatch
+from tinymed import dispatch, precision
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""  # the system's, for the pages
 
@@ -104,10 +104,12 @@ def backend_name(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def backend_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin each test with the default backend: what a command chose before, in a test or in a fixture that several
-    share, is forgotten.  With `--backend numpy` left in use, later tests would try no kernel.
+def backend_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin each test with the default backend and precision: what a command chose before, in a test or in a fixture
+    that several share, is forgotten.  With `--backend numpy` left in use, later tests would try no kernel.
     """
+    monkeypatch.setattr(precision, "default", precision.INITIAL)
+    monkeypatch.setattr(precision.chosen, "name", None)
     monkeypatch.setattr(dispatch.tables, "default", None)
     monkeypatch.setattr(dispatch.tables.chosen, "table", None)
 

@@ -80,6 +80,7 @@ VALUES = {
     "labels": "0=ground,255=blob",
     "ignore": 7,
     "loss": "focal",
+    "precision": "bf16",
     "include_background": True,
     "average_flips": True,
     "auxiliary": 0.7,

@@ -10,11 +10,10 @@ from test_compare import SMALL
 
 from tinymed import baselines
 from tinymed.cli import compare
-from tinymed.cli.comparing_baselines import SCORES
+from tinymed.cli.comparing_baselines import SCORES, evaluated
 from tinymed.cli.comparison_rows import METRICS
 from tinymed.cli.features import features
 from tinymed.features import available
-from tinymed.metrics.classification import evaluate_scores
 from tinymed.metrics.paired_differences import paired_differences
 from tinymed.train.run import Run
 
@@ -42,7 +41,7 @@ def test_beside_a_network_on_the_same_images(cells, tmp_path, capsys):
         with np.load(out / folder / SCORES) as file:
             scores[name] = file["scores"]
     for row in found["rows"]:
-        metrics = evaluate_scores(scores[row["model"]], test.labels, test.classes, "parasite", run.config.seed)
+        metrics = evaluated(scores[row["model"]], test, run.config)
         for name in METRICS:
             assert row[name] == metrics[name]
             assert row[f"{name}_interval"] == metrics[f"{name}_interval"]

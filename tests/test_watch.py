@@ -265,7 +265,7 @@ def test_an_array_that_is_kept_is_refused():
             self.last = x * 2
             return x + 1
 
-    with pytest.raises(CaptureError, match="the result of mul is held"):
+    with pytest.raises(CaptureError, match="the result of mul_flat is held"):
         capture(Remembers())(tinymed.ones(2))
 
 

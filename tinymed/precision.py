@@ -89,7 +89,8 @@ def checked(name: str) -> str:
 
 
 with one_line_for_commands():
-    default = checked(os.environ.get("TINYMED_PRECISION") or "tf32")  # of threads that have chosen none
+    INITIAL = checked(os.environ.get("TINYMED_PRECISION") or "tf32")
+default = INITIAL  # of threads that have chosen none
 
 
 class Chosen(threading.local):
@@ -102,8 +103,8 @@ chosen = Chosen()
 
 
 def default_name() -> str:
-    """Return the precision of threads that have chosen none."""
-    return default
+    """Return the precision of a run that names none, whatever was chosen since: TINYMED_PRECISION, or tf32."""
+    return INITIAL
 
 
 def in_use() -> str:

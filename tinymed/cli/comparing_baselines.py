@@ -22,6 +22,9 @@ from ..errors import UserError
 from ..features.sources import Sources
 from ..files import json_value, refuse_occupied, write_atomic, write_json
 from ..metrics.classification import evaluate_scores
+from ..metrics.measures import intervals_by_groups
+from ..tasks.results.class_results import class_figures, class_rows
+from ..tasks.results.rows import as_cases
 from .app import say
 from .comparison_rows import common_fields, figures
 from .options import Given
@@ -218,7 +221,7 @@ def fit(baseline: Baseline, rows: dict[str, np.ndarray], sets: Sets) -> tuple[di
     seconds, cpu = time.perf_counter() - started, time.process_time() - used
     part = parts[sets.measured]
     scores = fitted.scores(rows[sets.measured])
-    metrics = evaluate_scores(scores, part.labels, config.data.classes, config.positive, config.seed)
+    metrics = evaluated(scores, part, config)
     row = {"model": baseline.label, "options": fitted.options, "parameters": None, **figures(metrics)}
     row |= {"training_seconds": round(seconds, 3), "epochs": None, "steps": None}
     row |= {"cpu_seconds": round(cpu, 3), "peak_bytes": None}
@@ -227,3 +230,12 @@ def fit(baseline: Baseline, rows: dict[str, np.ndarray], sets: Sets) -> tuple[di
     row |= {"tried": [t._asdict() for t in fitted.tried]}
     row["notes"] = [note for note in (fitted.text(),) if note]
     return row, scores
+
+
+def evaluated(scores: np.ndarray, part: Any, config: Any) -> dict[str, Any]:
+    """Return what an evaluation of these scores is: its measures, with the intervals that a run's have."""
+    chosen = config.data.classes, config.positive, config.seed
+    metrics = evaluate_scores(scores, part.labels, *chosen)
+    cases = as_cases(class_rows([str(i) for i in range(len(part))], part.labels, scores, config.data.classes))
+    groups = part.groups if part.groups is not None and 1 < len(set(part.groups.tolist())) < len(part) else None
+    return metrics | intervals_by_groups(metrics, class_figures(cases, *chosen), groups)
