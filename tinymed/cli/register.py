@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..registration.config import RegisterConfig
-from ..tasks.base.config import checked
+from ..schema import checked
 from ..tasks.base.options import read_fields, refuse_idle
 from .app import Computing, app, examples
 from .options import Given, keyword, parameter, path_option, required, with_options
