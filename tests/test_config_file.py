@@ -8,7 +8,7 @@ import pytest
 from commands import NETWORK, invoke
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_options import SMALL
+from test_options import SMALL, VALUES
 from test_options import data as sets_of_tasks  # noqa: F401  (a fixture)
 
 from tinymed import tasks
@@ -233,6 +233,7 @@ class TestOfARun:
             **SMALL[task],
             "seed": 3,
             "lr": 0.5,
+            **({"labels": VALUES["labels"]} if "labels" in tasks.find(task).options else {}),
         }
         config = config_from_options(given)
         config, _ = with_data_fields(config, open_sets(config, given), given)

@@ -46,7 +46,7 @@ def run_table(folder: Path) -> str:
         values.pop("size", None)
     if "recipe" in options:
         values["recipe"] = "paper"
-    values |= of_data(content)
+    values |= {name: value for name, value in of_data(content).items() if name in options}
     if config.model_options:
         values["option"] = [f"{name}={json.dumps(value)}" for name, value in config.model_options.items()]
     if content.get("class_weights"):
@@ -84,11 +84,14 @@ def as_option(option: Option, value: Any) -> Any:
 
 
 def of_data(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the data decided as options: colours and the training set's statistics."""
+    """Return what the data decided as options: colours, the training set's statistics, what masks' values mean."""
     data = content["data"]
     values: dict[str, Any] = {}
     if data["channels"] in (1, 3):
         values["grey"] = data["channels"] == 1
     if data.get("mean") is not None:
         values["normalise"] = True
+    for part in (content.get("mask", {}), content.get("field", {})):
+        if (labels := part.get("values")) and not part.get("regions"):  # regions are of a dataset.json, which says both
+            values["labels"] = ",".join(f"{value}={name}" for value, name in labels)
     return values
