@@ -57,7 +57,19 @@ DEFAULTS: dict[str, Any] = {
 }
 COLUMNS = ("path_column", "mask_column", "split_column", "group_column", "suffix")
 UNUSED = frozenset(  # options of other tasks: images are shown as they are, each at its own size
-    [*AugmentConfig.model_fields, "size", "grey", "normalise", "preprocess", "class_weights", "white", "window", "page"]
+    [
+        *AugmentConfig.model_fields,
+        "augment",
+        "flip",
+        "size",
+        "grey",
+        "normalise",
+        "preprocess",
+        "class_weights",
+        "white",
+        "window",
+        "page",
+    ]
 )
 Sets = dict[str, MaskDataset]
 
