@@ -60,6 +60,7 @@ def predict(
 
     check_weights_name(weights)
     opened = Run.open(run)
+    opened.task.check_answers(run)
     choose_backend(backend or opened.config.backend, opened.config.precision)
     volumes = len(opened.task.sees(opened.config)) > 3 or getattr(opened.config.data, "planes", False)
     model, given = opened.load_model(weights), (expand(images, volumes), out, overlays)

@@ -71,6 +71,7 @@ class Task(Generic[C, Data]):
     wants: ClassVar[str]  # what it asks of a network, for messages
     marks: ClassVar[tuple[str, ...]] = ()  # columns of a list, or names in a folder, that speak for this task
     embeds: ClassVar[bool] = False  # whether the outputs are an embedding, to be compared by the cosine
+    instead: ClassVar[str] = ""  # of a task without an answer about one image: what is done instead, {run} the folder
     pictures: ClassVar[bool] = False  # whether the outputs are a picture, not scores
     Config: type[C]
     Shortcuts: type[Shortcuts]
@@ -277,6 +278,11 @@ class Task(Generic[C, Data]):
         A file that cannot be read is named in the errors; the others are predicted.
         """
         raise NotImplementedError
+
+    def check_answers(self, folder: Path) -> None:
+        """Raise UserError where a run of this task has no answer about one image: before `predict` and `serve`."""
+        if self.instead:
+            raise UserError(f"{folder}: {self.instead.format(run=folder)}")
 
     def measure_refined(
         self, folder: Path, config: C, model: Any, dataset: Data, val: Callable[[], Data], wanted: Asked
