@@ -80,6 +80,15 @@ class TestWhatItMeans:
         one, two = ((tmp_path / name / "metrics.json").read_text() for name in ("one", "two"))
         assert {**json.loads(one), "training_seconds": 0} == {**json.loads(two), "training_seconds": 0}
 
+    def test_a_value_may_follow_a_short_option(self, tmp_path, capsys):
+        """A macro written as compilers take it is kept, not dropped."""
+        (tmp_path / "k.cu").write_text("int main() { return 0; }")
+        path = tmp_path / "kept.toml"
+        words = ["-DN=4", "-D", "M=2", "-DK", f"-I{tmp_path}"]
+        assert invoke(capsys, "emulate", tmp_path / "k.cu", *words, "--save-config", path)[0] == 0
+        kept = read_config_file(path)["emulate"]
+        assert (kept["define"], kept["include"]) == (["N=4", "M=2", "K"], [str(tmp_path)])
+
     @given(st.data())
     @settings(max_examples=80, deadline=None)
     def test_what_is_saved_is_what_was_given(self, tmp_path_factory, drawn):
