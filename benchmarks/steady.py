@@ -160,7 +160,7 @@ def look(data: Path, runs: Path, name: str) -> dict[str, Any]:
     path = runs / f"{name}-test.csv"
     if not path.exists():
         tinymed("evaluate", runs / name, "--data", data / name, "--split", "test", "--json", "--predictions", path)
-        note(name, "the steady recipe as it is published")
+        note(name, recipe_text(runs / name))
     classes = json.loads((runs / name / "config.json").read_text())["data"]["classes"]
     with path.open(newline="") as file:
         answers = list(csv.DictReader(file))
@@ -171,6 +171,15 @@ def look(data: Path, runs: Path, name: str) -> dict[str, Any]:
     truth, found = (np.array([classes.index(row[key]) for row in listed]) for key in ("true", "predicted"))
     groups = np.array([rows[str(data.absolute() / name / each)].get("patient") or each for each in order])
     return compared(measure, truth, found, groups, floors(data / name, classes)) | {"readme floor": published}
+
+
+def recipe_text(run: Path) -> str:
+    """Return which steady recipe a run was trained by: the day, the network and what is told of it in its folder."""
+    config = json.loads((run / "config.json").read_text())
+    day = datetime.date.fromtimestamp((run / "metrics.json").stat().st_mtime).isoformat()
+    mirrors = "answers averaged over mirrors" if config["average_flips"] else "answers of the image alone"
+    network = f"{config['model']} at {config['data']['size']} pixels, {config['epochs']} epochs of {config['batch']}"
+    return f"the steady recipe of {day}: {network}, {mirrors}"
 
 
 def compared(
