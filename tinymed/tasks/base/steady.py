@@ -12,6 +12,7 @@ FEW = 1_000  # images, below which the network is a shallower one, where none is
 SHALLOW = "dcnn"
 CHOSEN = ("model", "size", "option", "padding", "statistics", "init")  # options that speak of a network
 UPRIGHT = 0.01  # share that pictures have in common of what tells them from their upside-down mirrors
+CHANCE = 2.0  # over the number of pictures: what few pictures share by chance, of which a few may differ most
 BY_THE_USER = {"flip", "augment"}  # options that say which flips are meant
 
 
@@ -44,7 +45,7 @@ def orientation(config: Any, train: Dataset) -> dict[str, bool]:
     if found or getattr(config.data, "whole", False) or not config.augment.vertical_flip:
         return found
     seen = train, config.data.size, config.data.channels
-    if shared_by_all(*seen) >= UPRIGHT:
+    if shared_by_all(*seen) >= max(UPRIGHT, CHANCE / len(train)):
         return {"vertical_flip": False}
     return {"turns": True} if shared_by_all(*seen, across) < UPRIGHT else {}
 
