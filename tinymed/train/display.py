@@ -8,20 +8,25 @@ from typing import Any
 from ..debug import to_stderr
 from .trainer import Callback, Trainer
 
+WARM = 3  # steps of a process that tell nothing of the pace
 SOON = 3.0  # seconds of training after which the time that is left is first said
 SHOWN = 3  # values of a validation that the line of an epoch has: the first that the task measures
 
 
 class Pace:
-    """Images a second and the time that is left, over the steps of this process but its first, which loads kernels."""
+    """Images a second and the time that is left, over the steps of this process but its first ones.
+
+    These load kernels, and are recorded to be replayed; of a run that ends soon only the first is left out.
+    """
 
     def __init__(self) -> None:
         self.origin: tuple[int, int, float] | None = None  # step, images, seconds
+        self.taken = 0
 
     def step(self, trainer: Trainer) -> None:
         """Note the end of a step."""
-        p = trainer.progress
-        if self.origin is None:
+        p, self.taken = trainer.progress, self.taken + 1
+        if self.taken <= min(WARM, max(1, total_steps(trainer) // 4)):
             self.origin = p.step, p.images, p.seconds
 
     def passed(self, trainer: Trainer) -> tuple[int, int, float]:
