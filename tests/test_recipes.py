@@ -402,6 +402,9 @@ class TestAdvice:
         assert "in every epoch" in line
         assert "by heart" not in line
 
+    def test_the_first_of_equal_epochs_says_nothing(self):
+        assert advice("run", Settings(), epochs(1, 0.5, 0.6, 0.5, 0.6, 0.5), {}) == []
+
     def test_learning_by_heart(self):
         (line,) = advice("runs/a", Settings(), epochs(1, 0.5, 0.6, 0.7, 0.8, 0.9), {})
         assert "epoch 2 of 6" in line
