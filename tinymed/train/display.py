@@ -9,6 +9,7 @@ from ..debug import to_stderr
 from .trainer import Callback, Trainer
 
 WARM = 3  # steps of a process that tell nothing of the pace
+SLOW = 10  # images a second, below which tenths are said
 SOON = 3.0  # seconds of training after which the time that is left is first said
 SHOWN = 3  # values of a validation that the line of an epoch has: the first that the task measures
 
@@ -50,7 +51,8 @@ class Pace:
         left = self.left(trainer)
         if not math.isfinite(left):
             return "measuring the pace"
-        return f"{self.rate(trainer):.0f} images/s, {clock(left)} left"
+        rate = self.rate(trainer)
+        return f"{rate:.{int(rate < SLOW)}f} images/s, {clock(left)} left"
 
 
 def total_steps(trainer: Trainer) -> float:
