@@ -3,8 +3,7 @@
 import shutil
 from dataclasses import replace
 
-from commands import invoke
-
+from tinymed.cli.decision import store
 from tinymed.cli.reports.results import calibration_section, note_texts, threshold_section
 from tinymed.cli.reports.source import open_source
 
@@ -17,11 +16,12 @@ def test_notes_that_differ_in_numbers_alone_are_one_line():
     ]
 
 
-def test_what_val_chose_and_is_measured_on_says_so(finished_run, tmp_path, capsys):
+def test_what_val_chose_and_is_measured_on_says_so(finished_run, tmp_path):
     """Of a run without a test part the figures of val stand once, and are said to flatter."""
     folder = shutil.copytree(finished_run, tmp_path / "run")
-    assert invoke(capsys, "evaluate", folder, "--calibrate", "--threshold", "youden")[0] == 0
     source = open_source(folder)
+    store(source.run, None, "temperature", {"temperature": 1.5, "part": "val", "n": 6})
+    store(source.run, None, "threshold", {"threshold": 0.4, "rule": "youden", "n": 6})
     alone = replace(source, part="val")
     for make in (threshold_section, calibration_section):
         assert not any("flatters" in getattr(block, "text", "") for block in make(source).blocks)
