@@ -23,7 +23,7 @@ from tinymed.train import trainer as loop
 from tinymed.train.averaging import WeightAverage
 from tinymed.train.callbacks import Checkpoints, EarlyStopping, Interrupt, JsonLog, Schedule
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint
-from tinymed.train.display import Lines, SlowStart
+from tinymed.train.display import Lines, LongRun, SlowStart
 from tinymed.train.trainer import Callback, Diverged, Trainer
 
 STEPS = 4  # of an epoch
@@ -298,7 +298,7 @@ def test_on_the_cpu_a_loss_is_read_at_once():
 
 def test_who_can_be_told_late(tmp_path):
     """Displays and logs; not who saves at this step, who ends the training by the loss, or who does not say."""
-    display = [Dashboard.late, TensorBoard.late, Lines.late, SlowStart.late, JsonLog.late]
+    display = [Dashboard.late, TensorBoard.late, Lines.late, SlowStart.late, LongRun.late, JsonLog.late]
     assert all(late(None, 1) for late in display)
     without = Interrupt, EarlyStopping, Schedule, WeightAverage
     assert all(cls.on_step is Callback.on_step for cls in without)

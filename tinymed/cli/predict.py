@@ -17,8 +17,8 @@ from .options import CRF_HELP, STEPS_HELP
         "tinymed predict runs/dcnn-001 *.png --json",
         "tinymed predict runs/dcnn-001 DIR --csv predictions.csv",
         "tinymed predict runs/dcnn-001 *.png --calibrated --threshold",
-        "tinymed predict runs/unet_small-001 *.png --out masks --overlays",
-        "tinymed predict runs/unet_small-001 *.png --out masks --postprocess auto",
+        "tinymed predict runs/unet_bn-001 *.png --out masks --overlays",
+        "tinymed predict runs/unet_bn-001 *.png --out masks --postprocess auto",
         "tinymed predict runs/unet3d-001 SERIES_FOLDER --out masks --masks dicom-seg",
     ),
 )

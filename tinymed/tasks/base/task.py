@@ -349,6 +349,15 @@ class Task(Generic[C, Data]):
         pixels = read_pixels(path, config.data)
         return [whole_view(pixels, config.data, lambda image: self.explained(config, model, image))]
 
+    def exported(self, config: C, model: Any, averaged: bool | None) -> tuple[Any, dict[str, Any]]:
+        """Return (the network as an exported file has it, what the file's metadata say of that).
+
+        averaged: whether outputs are averaged over mirrors; None: as the run answers.  Raises UserError.
+        """
+        if averaged is not None:
+            raise UserError(f"--average-flips: has no effect here: a run of {self.name} averages nothing over mirrors")
+        return model, {}
+
     def export_metadata(self, config: C) -> dict[str, Any]:
         """Return what a program must know to use the exported network: {"preparation": ..., "scores": text, ...}."""
         raise NotImplementedError
