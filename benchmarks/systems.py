@@ -57,6 +57,13 @@ SHAPE = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
     "--batch 32 --loss dice --flip --rotate 15 --normalise"
 )
+STREAMS = (
+    "--data DATA/skin_lesion_isic/splits.csv --label-column label --positive melanoma --recipe paper --head softmax "
+    "--flip --lr 5e-4"
+)
+CENTRES = (
+    f"--task segmentation --data DATA/hippocampus_3d {PARTS} --option width=0.25 --per-image 32 --batch 64 --epochs 4"
+)
 ROWS = {  # name of the run -> command
     "alexnet": f"train alexnet {MALARIA} --size 64 --option width=0.25 --epochs 12",
     "vgg16": f"train vgg16 {MALARIA} --size 64 --option width=0.25 --option pooled=2 --epochs 6 --lr 5e-4",
@@ -135,6 +142,25 @@ ROWS = {  # name of the run -> command
     "cls-swa": f"{SAMPLED} --average swa",
     "cls-under": f"{SAMPLED} --sampling under",
     "cls-effective": f"{SAMPLED} --sampling effective --effective-beta 0.99",
+    "cls-over": f"{SAMPLED} --sampling over",
+    "cls-balanced": f"{SAMPLED} --sampling balanced",
+    "multistream": f"train multistream {STREAMS} --size 224 --batch 32 --epochs 20",
+    "multistream-malaria": (
+        f"train multistream {MALARIA} --size 128 --recipe paper --head softmax --flip --batch 32 --lr 5e-4 --epochs 6"
+    ),
+    "zhang": f"train zhang2015 {CENTRES.replace('DATA/hippocampus_3d', 'RUNS/modalities')}",
+    "zhang-alone": f"train zhang2015 {CENTRES}",
+    "deepmedic": (
+        f"train deepmedic --task segmentation --data DATA/hippocampus_3d {PARTS} --patch 57 --batch 8 --per-image 4 "
+        "--option widths=[8,8,10,10,10,10,12,12] --option hidden=38 --lr 0.003 --epochs 4"
+    ),
+    "transunet": f"train transunet {TUMOUR} --size 224 --batch 4 --steps 24 --lr 0.0003",
+    "vox": f"train voxresnet {VOLUME} {PARTS} {WARPED} --option base=4 --epochs 3 --lr 0.003",
+    "vox-context": (
+        f"train voxresnet {VOLUME.replace('DATA/hippocampus_3d', 'RUNS/context')} {PARTS} {WARPED} --option base=4 "
+        "--epochs 3 --lr 0.003"
+    ),
+    "vox-gain": "compare RUNS/vox-context RUNS/vox",
 }
 FIGURES = (
     *(
