@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import derived_volumes
 import restoration
 from peers import machine, save
 from PIL import Image
@@ -221,7 +222,11 @@ def write_list(path: Path, rows: Iterable[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-WRITTEN: dict[str, Callable[[Path, Path], None]] = {"middles": write_middles}  # what rows need in RUNS
+WRITTEN: dict[str, Callable[[Path, Path], None]] = {  # what rows need in RUNS
+    "middles": write_middles,
+    "modalities": derived_volumes.write_modalities,
+    "context": derived_volumes.write_context,
+}
 
 
 def result(folder: Path) -> Path:

@@ -13,6 +13,7 @@ from ...data.organs import nothing_outside
 from ...data.volumes import stem
 from ...metrics.instances import aggregated_jaccard
 from ...metrics.mask_cases import Row, measure_case
+from ...metrics.membranes import rand_error, warping_error
 from ...postprocess.steps import Refinement
 from ...program import capture
 from ...tape import no_grad
@@ -87,7 +88,10 @@ def measure_scored(
     more: Row = {}
     if refine.separates:
         real = components((truth > 0) & (truth != IGNORED))
-        more["aji"] = aggregated_jaccard(real, np.where(truth == IGNORED, 0, refine.objects(labels, scores)))
+        found = np.where(truth == IGNORED, 0, refine.objects(labels, scores))
+        more |= {"aji": aggregated_jaccard(real, found), "rand_error": rand_error(real, found)}
+        if truth.ndim == 2:
+            more["warping_error"] = warping_error(real, found)
     if boundary:
         labels, truth, classes = merge_boundary(labels), merge_boundary(truth), 2
     spacing = case.spacing if distances else None
