@@ -10,12 +10,12 @@ import peers
 RESULTS = peers.HERE / "results"
 
 
-def mean_figure(values: np.ndarray, seed: int = 0) -> dict[str, Any]:
+def mean_figure(values: np.ndarray, seed: int = 0, digits: int = 4) -> dict[str, Any]:
     """Return {"mean", "interval"}: of values, one a case, with the 95 % interval of the bootstrap over cases."""
     values = np.asarray(values, np.float64)
     drawn = np.random.default_rng(seed).integers(0, len(values), (2000, len(values)))
     low, high = np.percentile(values[drawn].mean(1), [2.5, 97.5])
-    return {"mean": round(float(values.mean()), 4), "interval": [round(float(low), 4), round(float(high), 4)]}
+    return {"mean": round(float(values.mean()), digits), "interval": [round(float(v), digits) for v in (low, high)]}
 
 
 def figures(values: dict[str, np.ndarray], first: str) -> dict[str, Any]:

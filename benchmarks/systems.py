@@ -65,6 +65,7 @@ STREAMS = (
 CENTRES = (
     f"--task segmentation --data DATA/hippocampus_3d {PARTS} --option width=0.25 --per-image 32 --batch 64 --epochs 4"
 )
+CELLS = f"{MEMBRANE} --labels 0=membrane,255=cell --flip --normalise --foreground 0"
 ROWS = {  # name of the run -> command
     "alexnet": f"train alexnet {MALARIA} --size 64 --option width=0.25 --epochs 12",
     "vgg16": f"train vgg16 {MALARIA} --size 64 --option width=0.25 --option pooled=2 --epochs 6 --lr 5e-4",
@@ -156,6 +157,14 @@ ROWS = {  # name of the run -> command
         "--option widths=[8,8,10,10,10,10,12,12] --option hidden=38 --lr 0.003 --epochs 4"
     ),
     "transunet": f"train transunet {TUMOUR} --size 224 --batch 4 --steps 24 --lr 0.0003",
+    "unet-cells": (
+        f"train unet {CELLS} --border-class cell --rotate 180 --elastic 10 --contrast 0.2 --option base=8 "
+        "--option dropout=0.2 --patch 284 --per-image 4 --batch 2 --epochs 12 --border-weight 10 --overlap 0 "
+        "--blend uniform --lr 0.002"
+    ),
+    "unet-cells-objects": "evaluate RUNS/unet-cells --postprocess auto-objects --json",
+    "n4-cells": f"train ciresan_n4 {CELLS} --option width=0.25 --batch 32 --per-image 192 --epochs 3",
+    "n4-cells-objects": "evaluate RUNS/n4-cells --postprocess auto-objects --json",
     "vox": f"train voxresnet {VOLUME} {PARTS} {WARPED} --option base=4 --epochs 3 --lr 0.003",
     "vox-context": (
         f"train voxresnet {VOLUME.replace('DATA/hippocampus_3d', 'RUNS/context')} {PARTS} {WARPED} --option base=4 "
@@ -171,6 +180,8 @@ FIGURES = (
         "auc",
         "dice",
         "aji",
+        "rand_error",
+        "warping_error",
         "map",
         "precision@1",
         "psnr",
