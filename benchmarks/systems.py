@@ -58,10 +58,7 @@ SHAPE = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
     "--batch 32 --loss dice --flip --rotate 15 --normalise"
 )
-STREAMS = (
-    "--data DATA/skin_lesion_isic/splits.csv --label-column label --positive melanoma --recipe paper --head softmax "
-    "--flip --lr 5e-4"
-)
+STREAMS = "--data DATA/skin_lesion_isic/splits.csv --label-column label --positive melanoma"
 CENTRES = (
     f"--task segmentation --data DATA/hippocampus_3d {PARTS} --option width=0.25 --per-image 32 --batch 64 --epochs 4"
 )
@@ -146,10 +143,8 @@ ROWS = {  # name of the run -> command
     "cls-effective": f"{SAMPLED} --sampling effective --effective-beta 0.99",
     "cls-over": f"{SAMPLED} --sampling over",
     "cls-balanced": f"{SAMPLED} --sampling balanced",
-    "multistream": f"train multistream {STREAMS} --size 224 --batch 32 --epochs 20",
-    "multistream-malaria": (
-        f"train multistream {MALARIA} --size 128 --recipe paper --head softmax --flip --batch 32 --lr 5e-4 --epochs 6"
-    ),
+    "multistream": f"train multistream {STREAMS} --size 224 --epochs 40",
+    "multistream-malaria": f"train multistream {MALARIA} --size 128 --epochs 16",
     "zhang": f"train zhang2015 {CENTRES.replace('DATA/hippocampus_3d', 'RUNS/modalities')}",
     "zhang-alone": f"train zhang2015 {CENTRES}",
     "deepmedic": (
