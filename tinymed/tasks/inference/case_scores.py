@@ -78,7 +78,8 @@ def measure_scored(
         head: Of the network; its loss is that of the refined scores.
         refine: What is done before a pixel is given its class, and to the classes.
         boundary: Whether class 2 is the boundary of class 1; the two are measured as one.
-        distances: Measure distances between surfaces too, in the unit of the spacing.
+        distances: Measure what takes time too: distances between surfaces, in the unit of the spacing, and of pictures
+            of objects the warping error.
         regions: See `measure_case`.
     """
     scores = refine.scores(case.scores, case.image, case.spacing)
@@ -90,7 +91,7 @@ def measure_scored(
         real = components((truth > 0) & (truth != IGNORED))
         found = np.where(truth == IGNORED, 0, refine.objects(labels, scores))
         more |= {"aji": aggregated_jaccard(real, found), "rand_error": rand_error(real, found)}
-        if truth.ndim == 2:
+        if truth.ndim == 2 and distances:
             more["warping_error"] = warping_error(real, found)
     if boundary:
         labels, truth, classes = merge_boundary(labels), merge_boundary(truth), 2
