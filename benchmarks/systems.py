@@ -143,13 +143,14 @@ ROWS = {  # name of the run -> command
     "cls-effective": f"{SAMPLED} --sampling effective --effective-beta 0.99",
     "cls-over": f"{SAMPLED} --sampling over",
     "cls-balanced": f"{SAMPLED} --sampling balanced",
-    "multistream": f"train multistream {STREAMS} --size 224 --epochs 40",
-    "multistream-malaria": f"train multistream {MALARIA} --size 128 --epochs 16",
+    "multistream": f"train multistream {STREAMS} --size 224 --option auxiliary=true --epochs 40",
+    "multistream-malaria": f"train multistream {MALARIA} --size 128 --option auxiliary=true --epochs 16",
     "zhang": f"train zhang2015 {CENTRES.replace('DATA/hippocampus_3d', 'RUNS/modalities')}",
     "zhang-alone": f"train zhang2015 {CENTRES}",
     "deepmedic": (
         f"train deepmedic --task segmentation --data DATA/hippocampus_3d {PARTS} --patch 57 --batch 8 --per-image 4 "
-        "--option widths=[8,8,10,10,10,10,12,12] --option hidden=38 --lr 0.003 --epochs 4"
+        "--option widths=[8,8,10,10,10,10,12,12] --option hidden=38 --optimizer rmsprop_nesterov --l1 1e-6 "
+        "--weight-decay 1e-4 --epochs 4"
     ),
     "transunet": f"train transunet {TUMOUR} --size 224 --batch 4 --steps 24 --lr 0.0003",
     "unet-cells": (

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import invoke
+from datasets import class_folders
 
 import tinymed
 from tinymed import Tensor, models, nn, optim
 from tinymed.models.vgg import he_normal
+from tinymed.tasks.heads.class_heads import AUXILIARY, make_head
 
 S, T = 1 / 8, 1 / 16
 PLAIN = {"num_classes": 2, "dropout": 0.0}
@@ -108,3 +111,29 @@ def test_mtann_learns_a_gaussian_over_a_lesion(tmp_path: Path) -> None:
     peaks = [np.unravel_index(m[0].argmax(), (24, 24)) for m in maps]
     assert max(abs(np.array(p) + 4 - c).max() for p, c in zip(peaks, centres, strict=True)) <= 2
     check_round_trip(model, models.create("mtann"), x, tmp_path / "weights.safetensors")
+
+
+class TestFurtherOutputs:
+    """multistream --option auxiliary=true gives (scores, scores of each tract) in training."""
+
+    @pytest.mark.parametrize("name", ["softmax", "sigmoid"])
+    def test_each_has_the_same_loss_and_the_first_answers(self, name):
+        head = make_head(name, 3, [1.0, 2.0, 0.5])
+        rng = np.random.default_rng(0)
+        outputs = [tinymed.tensor(rng.normal(size=(4, 3)).astype(np.float32)) for _ in range(3)]
+        labels = np.array([0, 2, 1, 1])
+        targets = tinymed.tensor(head.targets(labels))
+        alone = [head(each, targets).item() for each in outputs]
+        wanted = alone[0] + AUXILIARY * (alone[1] + alone[2])
+        assert head(tuple(outputs), targets).item() == pytest.approx(wanted, rel=1e-6)
+        assert head.correct(tuple(outputs), labels) == head.correct(outputs[0], labels)
+
+    def test_the_command_learns_from_them(self, tmp_path, capsys):
+        data = class_folders(tmp_path / "data", {"a": 12, "b": 12})
+        small = ["--size", 126, "--option", "width=0.03125", "--option", "hidden=8", "--steps", 2, "--batch", 4]
+        options = ["--positive", "a", "--option", "auxiliary=true", "--backend", "numpy", "--workers", 0]
+        code, _, err = invoke(
+            capsys, "train", "multistream", "--data", data, *small, *options, "--out", tmp_path / "run"
+        )
+        assert code == 0, err
+        assert (tmp_path / "run" / "metrics.json").exists()
