@@ -143,8 +143,8 @@ ROWS = {  # name of the run -> command
     "cls-effective": f"{SAMPLED} --sampling effective --effective-beta 0.99",
     "cls-over": f"{SAMPLED} --sampling over",
     "cls-balanced": f"{SAMPLED} --sampling balanced",
-    "multistream": f"train multistream {STREAMS} --size 224 --option auxiliary=true --epochs 40",
-    "multistream-malaria": f"train multistream {MALARIA} --size 128 --option auxiliary=true --epochs 16",
+    "multistream": f"train multistream {STREAMS} --size 224 --option auxiliary=true --epochs 20",
+    "multistream-malaria": f"train multistream {MALARIA} --size 128 --option auxiliary=true --epochs 12",
     "zhang": f"train zhang2015 {CENTRES.replace('DATA/hippocampus_3d', 'RUNS/modalities')}",
     "zhang-alone": f"train zhang2015 {CENTRES}",
     "deepmedic": (
@@ -152,7 +152,7 @@ ROWS = {  # name of the run -> command
         "--option widths=[8,8,10,10,10,10,12,12] --option hidden=38 --optimizer rmsprop_nesterov --l1 1e-6 "
         "--weight-decay 1e-4 --epochs 4"
     ),
-    "transunet": f"train transunet {TUMOUR} --size 224 --batch 4 --steps 24 --lr 0.0003",
+    "transunet": f"train transunet {TUMOUR} --size 224 --batch 4 --steps 8 --lr 0.0003",
     "unet-cells": (
         f"train unet {CELLS} --border-class cell --rotate 180 --elastic 10 --contrast 0.2 --option base=8 "
         "--option dropout=0.2 --patch 284 --per-image 4 --batch 2 --epochs 12 --border-weight 10 --overlap 0 "
