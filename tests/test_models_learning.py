@@ -36,6 +36,9 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], int, float]] = {
     "triplanar": ("triplanar", {"width": 0.5}, 28, 3e-3),
     "ciresan_n4": ("ciresan_n4", {"width": 0.25, "in_channels": 3, "size": 63}, 63, 3e-3),
     "kumar_cnn3": ("kumar_cnn3", PLAIN | {"width": 0.25}, 51, 3e-3),
+    "transunet_tiny": ("transunet_tiny", {"size": 32, "dropout": 0.0}, 32, 3e-3),
+    "axial_unet": ("axial_unet", {"size": 32}, 32, 1e-2),
+    "gated_axial_unet": ("gated_axial_unet", {"size": 32}, 32, 1e-2),
     "bonet": ("bonet", PLAIN | {"width": 0.25, "in_channels": 3, "size": 32}, 32, 3e-3),
 }
 
@@ -82,10 +85,36 @@ def test_learns_8_samples_and_reloads(case: str, tmp_path: Path) -> None:
     model = models.create(name, **options).train()
     if case == "alexnet_2012":
         model.apply(he_normal)  # from the paper's N(0, 0.01^2) it takes thousands of steps to leave the start
-    x, target = samples(side, maps=name.startswith("fc"))
+    x, target = samples(side, maps=name.startswith("fc") or "unet" in name)
     first, last = learn(model, x, target, lr)
     assert last < 0.25 * first, f"loss {first:.3g} to {last:.3g}"
     check_round_trip(model, models.create(name, **options), x, tmp_path / "weights.safetensors")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["logo", "medt"])
+@pytest.mark.filterwarnings("ignore::tinymed.nn.StatisticsWarning")
+def test_networks_of_patches_learn_and_reload(name: str, tmp_path: Path) -> None:
+    """As above, at 128 pixels, the least that their sixteen patches of a quarter's side take."""
+    tinymed.manual_seed(1)
+    model = models.create(name, size=128).train()
+    x, target = samples(128, maps=True)
+    x, target = Tensor(x.array[:2]), Tensor(target.array[:2])
+    first, last = learn(model, x, target, 1e-2, most=30)
+    assert last < 0.5 * first, f"loss {first:.3g} to {last:.3g}"
+    check_round_trip(model, models.create(name, size=128), x, tmp_path / "weights.safetensors")
+
+
+def test_slices_along_z_learn_and_reload(tmp_path: Path) -> None:
+    tinymed.manual_seed(1)
+    options: dict[str, Any] = {"base": 4, "hidden": 4, "depth": 2}
+    model = models.create("unet_convlstm", **options).train()
+    pictures, masks = samples(16, maps=True)
+    x = Tensor(np.ascontiguousarray(pictures.array.mean(1, keepdims=True)[:, :, None].repeat(3, 2)))
+    target = Tensor(np.ascontiguousarray(masks.array[:, None].repeat(3, 1)))
+    first, last = learn(model, x, target, 2e-2)
+    assert last < 0.25 * first, f"loss {first:.3g} to {last:.3g}"
+    check_round_trip(model, models.create("unet_convlstm", **options), x, tmp_path / "weights.safetensors")
 
 
 @pytest.mark.parametrize("name", ["fcn32s", "fcn16s", "fcn8s", "fcrn50"])
