@@ -37,8 +37,8 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], int, float]] = {
     "ciresan_n4": ("ciresan_n4", {"width": 0.25, "in_channels": 3, "size": 63}, 63, 3e-3),
     "kumar_cnn3": ("kumar_cnn3", PLAIN | {"width": 0.25}, 51, 3e-3),
     "transunet_tiny": ("transunet_tiny", {"size": 32, "dropout": 0.0}, 32, 3e-3),
-    "axial_unet": ("axial_unet", {"size": 32}, 32, 1e-2),
-    "gated_axial_unet": ("gated_axial_unet", {"size": 32}, 32, 1e-2),
+    "axial_unet": ("axial_unet", {"size": 32}, 32, 2e-2),
+    "gated_axial_unet": ("gated_axial_unet", {"size": 32}, 32, 2e-2),
     "bonet": ("bonet", PLAIN | {"width": 0.25, "in_channels": 3, "size": 32}, 32, 3e-3),
 }
 
