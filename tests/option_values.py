@@ -122,6 +122,7 @@ VALUES = {
     "sparsity": 0.2,
     "sparsity_weight": 0.5,
 }
+VALUES |= {"smoothness": 2.0, "ncc_window": 5, "begin": "mass"}
 VALUES |= {"window": "100,50", "page": 1, "suffix": ".png", "planes": True}
 # What an option is of, and where its value depends on the task.
 NEEDS = {
@@ -143,6 +144,7 @@ NEEDS = {
     "blend": {"patch": "16"},
     "size": {},
     "corrupted": {"corrupt": "mask"},
+    "ncc_window": {"loss": "local-ncc"},
     "sparsity": {"sparsity_weight": 1.0},
 }
 # Tasks whose network sees a whole picture, besides classification.
@@ -188,6 +190,10 @@ OWN = {
     ("denoising", "monitor"): "val_psnr",
     ("denoising", "loss"): "l1",
     ("denoising", "grey"): False,
+    ("registration", "model"): "unet_small",
+    ("registration", "loss"): "ssd",
+    ("registration", "keep"): "last",
+    ("registration", "split"): "stratified",
     ("generation", "model"): "unet_small",
     ("generation", "option"): ["latent=16"],
     ("generation", "keep"): "last",
@@ -209,6 +215,7 @@ SMALL = {
     "retrieval": {"model": "dcnn", "size": 46},
     "denoising": {"model": "dncnn", "option": ["base=4", "depth=3"]},
     "generation": {"model": "dcgan", "size": 16, "option": ["base=4"]},
+    "registration": {"option": ["base=2", "depth=2"]},
 }
 # Options that these data and networks leave without effect, for the reason that the refusal must give.
 REFUSED = {
@@ -239,6 +246,11 @@ REFUSED = {
     ("denoising", "padding"): "does not take padding",
     ("denoising", "freeze"): "nothing to learn",
     ("denoising", "freeze_statistics"): "--freeze",
+    ("registration", "model"): "is no network for registration",
+    ("registration", "monitor"): "val_loss",
+    **{("registration", name): "does not take" for name in ("padding", "statistics")},
+    ("registration", "freeze"): "nothing to learn",
+    ("registration", "freeze_statistics"): "--freeze",
     ("generation", "model"): "is no network for generation",
     ("generation", "monitor"): "val_frechet",
     ("generation", "features"): "no run",
@@ -261,7 +273,10 @@ REFUSED = {
     ("detection", "shear"): "a turned box",
     ("detection", "split_column"): "NoSuch",
     ("detection", "group_column"): "NoSuch",
-    **{("segmentation", f"{kind}_column"): "list with columns" for kind in ("path", "mask", "split")},
-    ("segmentation", "group_column"): "no list with such columns",
-    ("segmentation", "suffix"): "list with columns",
+    **{
+        (task, name): "list with columns"
+        for task in ("segmentation", "registration")
+        for name in ("path_column", "mask_column", "split_column", "suffix")
+    },
+    **{(task, "group_column"): "no list with such columns" for task in ("segmentation", "registration")},
 }

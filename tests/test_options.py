@@ -85,7 +85,7 @@ def data(tmp_path_factory):
         "generation": cells / "list.csv",
         **{task: label_list(cells, files, task, columns) for task, columns in LABELS.items()},
         "reconstruction": cells / "list.csv",
-        "segmentation": mask_tree(root / "masks", 10, (32, 32)),
+        **dict.fromkeys(("segmentation", "registration"), mask_tree(root / "masks", 10, (32, 32))),
         "detection": box_tree(root / "boxes", 10, split=False),
     }
 

@@ -279,3 +279,17 @@ def test_onnx(kind, options, tmp_path, reference):
     operators = [n.op_type for n in __import__("onnx").load(path).graph.node]
     assert operators.count(kind) == options.get("num_layers", 1) * (1 + options.get("bidirectional", False))
     assert "MatMul" not in operators, "the input's product belongs to the node"
+
+
+@pytest.mark.parametrize("options", FORMS, ids=str)
+def test_answers_without_gradients_are_those_with_them(options):
+    """Without gradients a kernel of its own keeps no gates; a batch that no tile divides, and packed lengths."""
+    layer = nn.LSTM(I, H, **options)
+    x = tinymed.tensor(np.random.default_rng(0).normal(size=(N, T, I) if options.get("batch_first") else (T, N, I)))
+    for given in (x.float(), rnn.pack_padded_sequence(x.float(), LENGTHS, options.get("batch_first", False), False)):
+        kept = layer(given)
+        with tinymed.no_grad():
+            answered = layer(given)
+        for a, b in zip((kept[0], *kept[1]), (answered[0], *answered[1]), strict=True):
+            a, b = (v.data if isinstance(v, rnn.PackedSequence) else v for v in (a, b))
+            np.testing.assert_array_equal(a.numpy(), b.numpy())

@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..files import read_json, refuse_occupied, write_json
 from ..models import create, default_size, entry
 from ..report.samples import save_samples
-from ..tasks.base.config import checked
+from ..schema import checked
 from ..tasks.base.options import model_options, refuse_idle
 from ..train.checkpoint import load_checkpoint, save_checkpoint
 from ..train.run import choose_backend

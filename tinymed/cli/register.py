@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..registration.config import RegisterConfig
-from ..tasks.base.config import checked
+from ..schema import checked
 from ..tasks.base.options import read_fields, refuse_idle
 from .app import Computing, app, examples
 from .options import Given, keyword, parameter, path_option, required, with_options
@@ -16,6 +16,11 @@ FIXED: Any = Annotated[Path, typer.Argument(help="The image that stays.", show_d
 MOVING: Any = Annotated[Path, typer.Argument(help="The image that is brought onto it.", show_default=False)]
 OPTIONS = {option.name: option for option in read_fields(RegisterConfig)}
 OUT = path_option("Registration", "Folder of the results, new or empty (registration).")
+NETWORK = path_option(
+    "Registration",
+    "A run of `tinymed train --task registration`, whose network says the map at once; nothing is searched.",
+)
+SEARCH = ("transform", "init", "levels", "steps", "lr", "field_lr", "smoothness")
 JSON: Any = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -41,12 +46,14 @@ def register(given: Given) -> int:
             "bins": (config.metric == "mi", "it is of --metric mi"),
         },
     )
+    if "network" in given:
+        refuse_idle(given, dict.fromkeys(SEARCH, (False, "--network searches nothing")))
     if config.backend:
         choose_backend(config.backend)
     fixed, moving = read_image(given["fixed"]), read_image(given["moving"])
     check_pair(fixed, moving)
     folder = new_folder(given.get("out", Path("registration")))
-    found = search(fixed, moving, config)
+    found = by_network(given["network"], fixed, moving, config) if "network" in given else search(fixed, moving, config)
     report = save(found, fixed, moving, config, folder)
     if given.get("json"):
         print(json.dumps(report))
@@ -62,6 +69,30 @@ def register(given: Given) -> int:
     return 0
 
 
+def by_network(folder: Path, fixed: Any, moving: Any, config: RegisterConfig) -> Any:
+    """Return what the network of a run says of two images.
+
+    Raises:
+        UserError: The folder is no run that registers, or one of pictures where these are volumes.
+    """
+    from ..errors import UserError
+    from ..registration.fields import FieldPredictor
+    from ..registration.optimise import registered_by
+    from ..train.run import Run
+
+    run = Run.open(folder)
+    if run.config.task != "registration":
+        raise UserError(
+            f"--network {folder}: is a run of {run.config.task}; give one of `tinymed train --task registration`"
+        )
+    part, kinds = run.config.field, {2: "pictures", 3: "volumes"}
+    if fixed.space.rank != len(part.sides):
+        raise UserError(
+            f"--network {folder}: registers {kinds[len(part.sides)]}; {fixed.path} is one of {kinds[fixed.space.rank]}"
+        )
+    return registered_by(FieldPredictor(run.load_model()), fixed, moving, config.model_copy(update={"init": part.init}))
+
+
 command = with_options(
     register,
     {},
@@ -69,6 +100,7 @@ command = with_options(
         required("fixed", FIXED),
         required("moving", MOVING),
         *(parameter(option) for option in OPTIONS.values()),
+        keyword("network", NETWORK),
         keyword("out", OUT),
         keyword("json", JSON),
     ],
@@ -79,6 +111,7 @@ app.command(
     epilog=examples(
         "tinymed register fixed.png moving.png --transform rigid",
         "tinymed register fixed.nii.gz moving.nii.gz --transform dense --smoothness 2 --out runs/pair",
+        "tinymed register fixed.nii.gz moving.nii.gz --network runs/registration",
         "tinymed register ct.nii.gz mri.nii.gz --metric mi --json",
     ),
 )(command)

@@ -4,6 +4,6 @@ A backend's package imports this; the numpy backend, which has the references, d
 declared before those of a backend, which may then take a ReLU and a pooling together.
 """
 
-from . import batch_norm, elementwise, imaging, join, loss, mixed, pool, reduce, softmax
+from . import batch_norm, elementwise, imaging, join, loss, mixed, pool, recurrent, reduce, softmax
 
-__all__ = ["batch_norm", "elementwise", "imaging", "join", "loss", "mixed", "pool", "reduce", "softmax"]
+__all__ = ["batch_norm", "elementwise", "imaging", "join", "loss", "mixed", "pool", "recurrent", "reduce", "softmax"]

@@ -21,6 +21,7 @@ from .dncnn import DnCNN
 from .efficientnet import EfficientNetB0
 from .fcn import FCN
 from .fcrn import FCRN50
+from .field_unet import FieldUNet
 from .kumar_cnn3 import KumarCNN3
 from .lenet5 import LeNet5, LeNet5Modern
 from .medt import MedT, logo, medt
@@ -75,6 +76,7 @@ __all__ = [
     "DenseNet121",
     "DnCNN",
     "EfficientNetB0",
+    "FieldUNet",
     "KumarCNN3",
     "LeNet5",
     "LeNet5Modern",

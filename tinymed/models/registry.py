@@ -38,7 +38,7 @@ class Entry(NamedTuple):
 registry: dict[str, Entry] = {}
 
 
-GIVES = ("", "scores", "map", "picture")
+GIVES = ("", "scores", "map", "picture", "field")
 
 
 def register(name: str, source: str, input: Shapes, gives: str = "") -> Callable[[Any], Any]:
@@ -49,7 +49,8 @@ def register(name: str, source: str, input: Shapes, gives: str = "") -> Callable
         source: The publication.
         input: Shape (channels, *space) of one image by default, or one such shape for each input.
         gives: What it gives for such an image: "scores" of num_classes classes, a "map" of such scores at each pixel of
-            the image, or a "picture" of the image's shape; "" for another shape, which is found by making the network.
+            the image, a "picture" of the image's shape, or a "field" with a number for each axis of space at each
+            pixel; "" for another shape, which is found by making the network.
 
     Returns:
         A decorator that gives back what it decorates.

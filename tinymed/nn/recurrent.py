@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import devices
+from .. import devices, precision
 from ..ops.lstm_gates import LSTMGates
+from ..ops.lstm_layer import LSTMLayer
 from ..ops.recurrent import GRUSequence, LSTMSequence, RNNSequence
 from ..tensor import Tensor
 from . import functional as F
@@ -156,6 +157,8 @@ class Recurrent(Module):
                 outputs.append(y)
                 last.append(after)
             x = F.cat(outputs, 2) if len(outputs) > 1 else outputs[0]
+        if len(last) == 1:
+            return x, [F.unsqueeze(part, 0) for part in last[0]]
         return x, [F.stack(parts, 0) for parts in zip(*last, strict=True)]
 
     def direction(self, x: Any, place: str, first: list[Any], lengths: Any, reverse: bool) -> Any:
@@ -335,8 +338,10 @@ class LSTM(Recurrent):
         lengths: Any,
         reverse: bool,
     ) -> Any:
-        sums = F.linear(x, weight_ih, joined(bias_ih, bias_hh))
-        return LSTMSequence.apply(sums, weight_hh, *first, lengths, reverse)
+        bias = joined(bias_ih, bias_hh)
+        if precision.in_use() == "bf16":  # whose products are ops of their own
+            return LSTMSequence.apply(F.linear(x, weight_ih, bias), weight_hh, *first, lengths, reverse)
+        return LSTMLayer.apply(x, weight_ih, bias, weight_hh, *first, lengths, reverse)
 
 
 class GRU(Recurrent):

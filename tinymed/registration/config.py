@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import field_validator
 
 from ..errors import UserError
-from ..tasks.base.config import PositiveRate, Strict, setting
+from ..schema import PositiveRate, Strict, setting
 
 Kind = Literal["rigid", "affine", "dense"]
 

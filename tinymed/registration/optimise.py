@@ -103,16 +103,34 @@ def register(fixed: Image, moving: Image, config: RegisterConfig | None = None) 
         for factor in factors(fixed, config.levels):
             transform.refine(reduced(fixed.space.size, factor))
             stages.append(descend(transform, "dense", loss, pair, factor, config))
+    return finished(transform, before, value(loss, pair, transform), stages, fixed, moving)
+
+
+def finished(
+    transform: Any, before: float, after: float, stages: list[Stage], fixed: Image, moving: Image
+) -> Registration:
+    """Return a transform that was found with what it does to the images and to space."""
     by = displacement_in_world(transform, fixed.space)
-    return Registration(
-        transform,
-        before,
-        value(loss, pair, transform),
-        stages,
-        warp(moving.values, transform, fixed.space.size),
-        jacobian_determinant(by, fixed.space),
-        by,
-    )
+    moved, change = warp(moving.values, transform, fixed.space.size), jacobian_determinant(by, fixed.space)
+    return Registration(transform, before, after, stages, moved, change, by)
+
+
+def registered_by(ask: Any, fixed: Image, moving: Image, config: RegisterConfig) -> Registration:
+    """Return what a network that was trained to register finds, without a search.
+
+    Args:
+        ask: A `FieldPredictor`.
+        fixed, moving: Two pictures or two volumes.
+        config: Its metric is reported, its init is the shift that the network was trained behind.
+
+    Raises:
+        UserError: One is a picture, the other a volume.
+    """
+    check_pair(fixed, moving)
+    loss, pair = loss_of(config), [tensor_of(image) for image in (fixed, moving)]
+    before = value(loss, pair, Rigid(fixed.space, moving.space, np.zeros(fixed.space.rank)))
+    transform = ask(fixed, moving, first_offset(fixed, moving, config.init))
+    return finished(transform, before, value(loss, pair, transform), [], fixed, moving)
 
 
 def loss_of(config: RegisterConfig) -> Loss:

@@ -26,9 +26,10 @@ from ..metrics.positive_class import choose_positive
 from ..models import default_size, entry
 from ..nn.init import no_weights
 from ..report.paths import below
+from ..schema import checked, setting
 from ..tape import no_grad
 from .base.augmentation import augmentation_rules
-from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, checked, named_columns, setting
+from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, named_columns
 from .base.division import divide, share_skipped
 from .base.network import Outputs, default_channels, default_outputs, sees_volumes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle

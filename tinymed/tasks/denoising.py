@@ -25,8 +25,9 @@ from ..metrics.restoration import evaluate_restoration, psnr, ssim
 from ..nn.init import no_weights
 from ..program import capture
 from ..report.paths import below
+from ..schema import Strict, checked, setting
 from .base.augmentation import augmentation_rules
-from .base.config import DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
+from .base.config import DataConfig, RunConfig, Shortcuts, named_columns
 from .base.division import divide, share_skipped
 from .base.network import Outputs, default_channels
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle

@@ -30,10 +30,11 @@ from ..metrics.measures import Measure
 from ..nn.init import no_weights
 from ..report.boxes import Boxes, BoxExample, save_boxes
 from ..report.paths import below
+from ..schema import Strict, checked, setting
 from ..tape import no_grad
 from ..tensor import Tensor
 from .base.augmentation import augmentation_rules
-from .base.config import DataConfig, RunConfig, Shortcuts, Strict, checked, named_columns, setting
+from .base.config import DataConfig, RunConfig, Shortcuts, named_columns
 from .base.network import Outputs
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.preprocess import statistics

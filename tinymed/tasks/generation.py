@@ -19,8 +19,8 @@ from ..errors import UserError
 from ..metrics.frechet import compare_samplers, frechet_distance
 from ..metrics.measures import Measure
 from ..metrics.neighbours import memorising
+from ..schema import Strict, checked, setting
 from ..tape import no_grad
-from .base.config import Strict, checked, setting
 from .base.network import Outputs, default_channels
 from .base.options import Options, refuse_idle
 from .base.picture import DEFAULTS, PictureConfig, UnlabelledData, picture_loader

@@ -17,7 +17,8 @@ from ..errors import UserError
 from ..metrics.findings import evaluate_findings
 from ..metrics.measures import Measure
 from ..metrics.medmnist import evaluator_figures, evaluator_line
-from .base.config import checked, named_columns, parse_names, setting
+from ..schema import checked, setting
+from .base.config import named_columns, parse_names
 from .base.options import Options
 from .base.picture import PictureConfig, PictureData, PictureTask
 from .base.task import Ask

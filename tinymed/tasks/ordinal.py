@@ -17,7 +17,8 @@ from ..data.readers import open_dataset, with_classes
 from ..errors import UserError
 from ..metrics.grades import decide, evaluate_grades
 from ..metrics.measures import Measure
-from .base.config import checked, named_columns, parse_names, setting
+from ..schema import checked, setting
+from .base.config import named_columns, parse_names
 from .base.options import Options
 from .base.picture import PictureConfig, PictureData, PictureTask
 from .base.task import Ask

@@ -19,8 +19,8 @@ from ..errors import UserError, printable
 from ..metrics.measures import Measure
 from ..metrics.reconstruction import evaluate_reconstruction, mean_squared_errors, peak_signal_to_noise
 from ..report.samples import save_samples
+from ..schema import Strict, checked, setting
 from ..tape import no_grad
-from .base.config import Strict, checked, setting
 from .base.network import Outputs
 from .base.options import Options, refuse_idle
 from .base.picture import DEFAULTS, PictureConfig, UnlabelledData, picture_loader

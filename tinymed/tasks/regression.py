@@ -13,7 +13,8 @@ from ..data.values import ValueDataset, open_values
 from ..errors import UserError
 from ..metrics.agreement import evaluate_values
 from ..metrics.measures import Measure
-from .base.config import Strict, checked, named_columns, setting
+from ..schema import Strict, checked, setting
+from .base.config import named_columns
 from .base.options import Options, refuse_idle
 from .base.picture import DEFAULTS, PictureConfig, PictureData, PictureTask
 from .base.task import Ask

@@ -17,9 +17,10 @@ from ..data.readers import open_dataset
 from ..errors import UserError
 from ..metrics.measures import Measure
 from ..metrics.retrieval import cosine, evaluate_ranking, excluded_pairs, query_measures
+from ..schema import Strict, checked, setting
 from ..tape import no_grad
 from ..tensor import Tensor
-from .base.config import Strict, checked, named_columns, setting
+from .base.config import named_columns
 from .base.options import Options, refuse_idle
 from .base.picture import DEFAULTS, PictureConfig, PictureData, PictureTask, picture_loader
 from .base.task import Ask, Batches, Fitted, Validate

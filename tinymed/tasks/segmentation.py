@@ -29,8 +29,9 @@ from ..metrics.mask_cases import Row, averages, summarise
 from ..models import default_size, entry
 from ..nn.init import no_weights
 from ..postprocess.steps import Refinement
+from ..schema import checked, setting
 from .base.augmentation import augmentation_rules
-from .base.config import DataConfig, RunConfig, Shortcuts, checked, named_columns, parse_window, setting
+from .base.config import DataConfig, RunConfig, Shortcuts, named_columns, parse_window
 from .base.mask_config import MaskConfig, mask_lines, region_numbers, why_no_maps, with_settings
 from .base.network import Outputs, answers_slices, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from ..errors import UserError
-from ..tasks.base.config import PositiveRate, Strict, setting
+from ..schema import PositiveRate, Strict, setting
 
 
 class PretrainConfig(Strict):

@@ -8,6 +8,7 @@ import math
 from numba import njit, prange
 
 from ...dispatch import LOOPS, kernel
+from ...ops.matmul import rows
 from .smooth import logistic
 
 
@@ -120,6 +121,25 @@ def lstm_backward(dx, dh0, dc0, dy, dh, dc, gates, cells, weight, lengths, rever
                     dc0[n, j], dh0[n, j] = dc_t * f, 0
             if t < lengths[n]:
                 back(dh0, n, dx, t, weight)
+
+
+def sums_of(k, x, weight, bias):
+    """Return W x_t + b of every step."""
+    return k.linear_forward(rows(k, x), weight, bias).reshape(*x.shape[:2], -1)
+
+
+@kernel(backend=LOOPS, composite=True)
+def lstm_layer_forward(k, x, weight, bias, *rest):
+    """Walk over the sums that one product made for all steps."""
+    return k.lstm_forward(sums_of(k, x, weight, bias), *rest)
+
+
+@kernel(backend=LOOPS, composite=True)
+def lstm_layer_answer(k, x, weight, bias, *rest):
+    """Walk over the sums that one product made for all steps; keep the outputs and the last state and cell."""
+    y, states, cells, _ = k.lstm_forward(sums_of(k, x, weight, bias), *rest)
+    last = 0 if rest[-1] else x.shape[0]
+    return y, k.copy(states[last]), k.copy(cells[last])
 
 
 @kernel(backend=LOOPS)

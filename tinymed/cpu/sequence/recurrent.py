@@ -14,7 +14,7 @@ from ...dispatch import kernel
 from ...ops.recurrent import gru_gradient_shapes, gru_shapes, lstm_shapes, products, rnn_shapes
 from ..arguments import all_float32
 from ..compiler.jit import serial
-from ..simd.elementary import sigmoid, tanh
+from ..simd.elementary import sigmoid, sigmoid_and_tanh, tanh
 from ..simd.tile import ACCUMULATE, sweep
 from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
 
@@ -201,16 +201,15 @@ def lstm_row(state: Any, cell: Any, gates: Any, cell_before: Any) -> None:
     """Make gates of the sums that stand in their place, then the cell and the state."""
     hidden = cell.size
     i, f, g, o = gates[:hidden], gates[hidden : 2 * hidden], gates[2 * hidden : 3 * hidden], gates[3 * hidden :]
-    for j in range(2 * hidden):  # LLVM vectorises a loop that begins at 0
-        gates[j] = sigmoid(gates[j])
+    for j in range(hidden):  # LLVM vectorises a loop that begins at 0
+        i[j], g[j] = sigmoid_and_tanh(i[j], g[j])
     for j in range(hidden):
-        g[j] = tanh(g[j])
-    for j in range(hidden):
-        o[j] = sigmoid(o[j])
+        f[j] = sigmoid(f[j])
     for j in range(hidden):
         cell[j] = f[j] * cell_before[j] + i[j] * g[j]
     for j in range(hidden):
-        state[j] = o[j] * tanh(cell[j])
+        o[j], bounded = sigmoid_and_tanh(o[j], cell[j])
+        state[j] = o[j] * bounded
 
 
 @kernel(

@@ -19,8 +19,14 @@ def rnn(w: Writer, call: Call) -> None:
 
 @emits("LSTMSequence")
 def lstm(w: Writer, call: Call) -> None:
-    """LSTM."""
+    """LSTM of sums."""
     recurrent(w, call, "LSTM", None, (call.h0, call.c0))
+
+
+@emits("LSTMLayer")
+def lstm_layer(w: Writer, call: Call) -> None:
+    """LSTM."""
+    node(w, call, "LSTM", (call.x, call.weight, call.bias), call.recurrent, None, (call.h0, call.c0))
 
 
 @emits("GRUSequence")
@@ -50,12 +56,26 @@ def lstm_gates(w: Writer, call: Call) -> None:
 
 def recurrent(w: Writer, call: Call, operator: str, own: Any, states: tuple[Any, ...], **attributes: Any) -> None:
     """Write a node of one direction; the Linear that made its sums becomes the node's W and first bias."""
-    rows, hidden = call.weight.shape
-    order = np.concatenate([np.arange(k * hidden, (k + 1) * hidden) for k in ORDER[operator]])[None]
-    x, weight, bias = call.x, np.eye(rows, dtype=call.x.dtype), None
+    product = (call.x, np.eye(len(call.weight), dtype=call.x.dtype), None)
     maker = w.makers.get(id(call.x))
     if maker is not None and maker.op == "Linear":
-        x, weight, bias = maker.x, maker.weight, maker.bias
+        product = (maker.x, maker.weight, maker.bias)
+    node(w, call, operator, product, call.weight, own, states, **attributes)
+
+
+def node(
+    w: Writer,
+    call: Call,
+    operator: str,
+    product: tuple[Any, ...],
+    weight: Any,
+    own: Any,
+    states: tuple[Any, ...],
+    **attributes: Any,
+) -> None:
+    """Write a node of one direction from the product with its input, (x, W, bias), and the weight of its states."""
+    (x, matrix, bias), (rows, hidden) = product, weight.shape
+    order = np.concatenate([np.arange(k * hidden, (k + 1) * hidden) for k in ORDER[operator]])[None]
     biases = None
     if bias is not None or own is not None:
         zeros = np.zeros((1, rows), call.x.dtype)
@@ -67,8 +87,8 @@ def recurrent(w: Writer, call: Call, operator: str, own: Any, states: tuple[Any,
     w.add(
         operator,
         x,
+        w.add("Gather", matrix, order, axis=0),
         w.add("Gather", weight, order, axis=0),
-        w.add("Gather", call.weight, order, axis=0),
         biases,
         lengths,
         *first,

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from ...data.masks import MaskDataset, by, with_boundary
 from ...data.organs import Organs
 from ...data.slices import with_slices
-from .config import Strict, setting
+from ...schema import Strict, setting
 from .patches import parse_patch
 
 

@@ -113,6 +113,8 @@ def default_shapes(known: "Entry") -> tuple[tuple[int, ...], Outputs] | None:
         return made_shapes(known)
     if known.gives == "picture":
         return image, [(1, *image)]
+    if known.gives == "field":
+        return image, [(1, len(image) - 1, *image[1:])]
     space = image[1:] if known.gives == "map" else ()
     return image, [(1, default_outputs(known.name), *space)]
 
@@ -151,8 +153,11 @@ def takes_several(model: str) -> bool:
 
 
 def gives_picture(name: str) -> bool:
-    """Say whether a network gives a picture of its input's shape back, and so has no scores of classes."""
+    """Say whether a network gives a picture of its input's shape, or a field, and so has no scores of classes."""
     from ... import models
+
+    if models.entry(name).gives == "field":
+        return True
 
     if "num_classes" in models.entry(name).options:
         return False

@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic.fields import FieldInfo
 
 from ...errors import UserError
+from ...schema import Strict, checked
 from .augmentation import augmentation
-from .config import RunConfig, Shortcuts, Strict, checked
+from .config import RunConfig, Shortcuts
 
 Options = Mapping[str, Any]  # what was given, by option name
 

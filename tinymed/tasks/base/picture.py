@@ -19,11 +19,12 @@ from ...errors import UserError, printable
 from ...models import default_size
 from ...nn.init import no_weights
 from ...report.paths import below
+from ...schema import setting
 from ...tape import no_grad
 from ..inference.class_scores import predict_scores
 from ..inference.views import read_picture
 from .augmentation import augmentation_rules
-from .config import DataConfig, RunConfig, Shortcuts, setting
+from .config import DataConfig, RunConfig, Shortcuts
 from .division import divide, share_skipped
 from .network import Outputs, default_channels
 from .options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle

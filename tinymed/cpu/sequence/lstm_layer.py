@@ -1,0 +1,163 @@
+"""A layer of long short-term memory on the CPU, the product with its input within the walk.
+
+The sums of all steps need not be written and read again: before a step a sequence's x_t and h_(t-1) lie side by side,
+so that one product with both weights, packed one below the other, gives its gates from the bias on.  Without gradients
+the gates stay in the cache, and of states and cells the last ones alone are kept.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ...dispatch import kernel
+from ...ops.lstm_layer import answer_shapes, layer_products, layer_shapes
+from ..arguments import ABSENT, all_float32
+from ..compiler.jit import serial
+from ..simd.pack import pack_columns
+from ..simd.tile import ZERO, sweep
+from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
+from .recurrent import copy_row, fill_row, fill_table, lstm_row, places, tables
+
+f4 = np.float32
+
+
+@kernel(backend="numba", composite=True, when=all_float32)
+def lstm_layer_forward(k: Any, x: Any, weight: Any, bias: Any, recurrent: Any, *rest: Any) -> Any:
+    """Call lstm_layer_walk with both weights packed together."""
+    return k.lstm_layer_walk(x, k.pack_below(weight, recurrent), ABSENT if bias is None else bias, *rest)
+
+
+@kernel(backend="numba", composite=True, when=all_float32)
+def lstm_layer_answer(k: Any, x: Any, weight: Any, bias: Any, recurrent: Any, *rest: Any) -> Any:
+    """Call lstm_layer_run with both weights packed together."""
+    return k.lstm_layer_run(x, k.pack_below(weight, recurrent), ABSENT if bias is None else bias, *rest)
+
+
+def packed_shape(weight: Any, recurrent: Any) -> list[Any]:
+    """Return the shape of two packed weights: panels of TILE_COLUMNS columns, and what one holds."""
+    depth = weight.shape[1] + recurrent.shape[1]
+    return [(-(-weight.shape[0] // TILE_COLUMNS), depth * TILE_COLUMNS)]
+
+
+@kernel(backend="numba", out=packed_shape)
+def pack_below(packed: Any, weight: Any, recurrent: Any) -> None:
+    """Pack the transposes of two matrices of as many rows: of each panel the first one's terms, then the second's."""
+    rows, depth = weight.shape
+    for p in prange(packed.shape[0]):
+        first, size = p * TILE_COLUMNS, min(TILE_COLUMNS, rows - p * TILE_COLUMNS)
+        pack_columns(packed[p], weight, first, size, 0, depth)
+        pack_columns(packed[p, depth * TILE_COLUMNS :], recurrent, first, size, 0, recurrent.shape[1])
+
+
+@serial
+def sums_of_step(gates: Any, joined: Any, packed: Any, bias: Any, columns: Any, table: Any) -> None:
+    """Set gates to bias + joined (the packed weights), for the rows of a task."""
+    depth = joined.shape[1]
+    loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * TILE_COLUMNS)
+    start = address(bias) if bias.size else ZERO
+    panels, step = ceil_div(columns, TILE_COLUMNS), 4 * TILE_COLUMNS * depth
+    sweep(table, 1, address(joined), address(gates), address(packed), step, start, columns, 0, panels, loops)
+
+
+def walk_scratch(x: Any, packed: Any, bias: Any, h0: Any, *_: Any) -> list[Any]:
+    """Return the scratch: a task's tables, and x_t and h_(t-1) side by side."""
+    (tasks, *table), kind = tables(len(h0))
+    return [((tasks, *table), kind), ((tasks, TILE_ROWS, x.shape[2] + h0.shape[1]), np.float32)]
+
+
+def run_scratch(x: Any, packed: Any, bias: Any, h0: Any, *_: Any) -> list[Any]:
+    """Return the scratch: that of the walk, and the gates and cells of one step."""
+    table, joined = walk_scratch(x, packed, bias, h0)
+    tasks, hidden = joined[0][0], h0.shape[1]
+    gates, cells = ((tasks, TILE_ROWS, 4 * hidden), np.float32), ((tasks, TILE_ROWS, hidden), np.float32)
+    return [table, joined, gates, cells]
+
+
+@kernel(backend="numba", work=walk_scratch, out=layer_shapes, flops=layer_products)
+def lstm_layer_walk(
+    y: Any,
+    states: Any,
+    cells: Any,
+    gates: Any,
+    table: Any,
+    joined: Any,
+    x: Any,
+    packed: Any,
+    bias: Any,
+    h0: Any,
+    c0: Any,
+    lengths: Any,
+    reverse: Any,
+) -> None:
+    """i, f, g, o = W x_t + b + U h_(t-1); c_t = s(f) c_(t-1) + s(i) tanh(g), h_t = s(o) tanh(c_t)."""
+    (steps, batch, inputs), hidden = x.shape, h0.shape[1]
+    start = steps if reverse else 0
+    for task in prange(table.shape[0]):
+        first, last = task * TILE_ROWS, min((task + 1) * TILE_ROWS, batch)
+        side = joined[task]
+        fill_table(table[task], first, last, 0, 4 * hidden)
+        for i in range(TILE_ROWS):
+            table[task, 0, i] = 4 * i * (inputs + hidden)
+        for n in range(first, last):
+            copy_row(states[start, n], h0[n])
+            copy_row(cells[start, n], c0[n])
+        for step in range(steps):
+            t, before, after = places(step, steps, reverse)
+            for i in range(TILE_ROWS):
+                n = min(first + i, last - 1)
+                copy_row(side[i, :inputs], x[t, n])
+                copy_row(side[i, inputs:], states[before, n])
+            sums_of_step(gates[t], side, packed, bias, 4 * hidden, table[task])
+            for n in range(first, last):
+                if t < lengths[n]:
+                    lstm_row(states[after, n], cells[after, n], gates[t, n], cells[before, n])
+                    copy_row(y[t, n], states[after, n])
+                else:
+                    fill_row(y[t, n], f4(0))
+                    fill_row(gates[t, n], f4(0))
+                    copy_row(states[after, n], states[before, n])
+                    copy_row(cells[after, n], cells[before, n])
+
+
+@kernel(backend="numba", work=run_scratch, out=answer_shapes, flops=layer_products)
+def lstm_layer_run(
+    y: Any,
+    h: Any,
+    c: Any,
+    table: Any,
+    joined: Any,
+    gates: Any,
+    cells: Any,
+    x: Any,
+    packed: Any,
+    bias: Any,
+    h0: Any,
+    c0: Any,
+    lengths: Any,
+    reverse: Any,
+) -> None:
+    """Walk as lstm_layer_walk does, and keep y and the last state and cell."""
+    (steps, batch, inputs), hidden = x.shape, h0.shape[1]
+    for task in prange(table.shape[0]):
+        first, last = task * TILE_ROWS, min((task + 1) * TILE_ROWS, batch)
+        side, gate, cell = joined[task], gates[task], cells[task]
+        for i in range(TILE_ROWS):
+            table[task, 0, i], table[task, 1, i] = 4 * i * (inputs + hidden), 16 * i * hidden
+        for n in range(first, last):
+            copy_row(h[n], h0[n])
+            copy_row(c[n], c0[n])
+        for step in range(steps):
+            t, _, _ = places(step, steps, reverse)
+            for i in range(TILE_ROWS):
+                n = min(first + i, last - 1)
+                copy_row(side[i, :inputs], x[t, n])
+                copy_row(side[i, inputs:], h[n])
+            sums_of_step(gate, side, packed, bias, 4 * hidden, table[task])
+            for n in range(first, last):
+                if t < lengths[n]:
+                    copy_row(cell[n - first], c[n])
+                    lstm_row(h[n], c[n], gate[n - first], cell[n - first])
+                    copy_row(y[t, n], h[n])
+                else:
+                    fill_row(y[t, n], f4(0))
