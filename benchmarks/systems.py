@@ -58,9 +58,10 @@ SHAPE = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
     "--batch 32 --loss dice --flip --rotate 15 --normalise"
 )
+FEW = TUMOUR.replace("DATA/busi_ultrasound", "RUNS/few")
 STREAMS = "--data DATA/skin_lesion_isic/splits.csv --label-column label --positive melanoma"
 CENTRES = (
-    f"--task segmentation --data DATA/hippocampus_3d {PARTS} --option width=0.25 --per-image 32 --batch 64 --epochs 4"
+    f"--task segmentation --data DATA/hippocampus_3d {PARTS} --option width=0.25 --per-image 32 --batch 64 --epochs 2"
 )
 CELLS = f"{MEMBRANE} --labels 0=membrane,255=cell --flip --normalise --foreground 0"
 ROWS = {  # name of the run -> command
@@ -152,7 +153,7 @@ ROWS = {  # name of the run -> command
         "--option widths=[8,8,10,10,10,10,12,12] --option hidden=38 --optimizer rmsprop_nesterov --l1 1e-6 "
         "--weight-decay 1e-4 --epochs 4"
     ),
-    "transunet": f"train transunet {TUMOUR} --size 224 --batch 4 --steps 8 --lr 0.0003",
+    "transunet": f"train transunet {FEW} --size 224 --batch 4 --epochs 1 --lr 0.0003",
     "unet-cells": (
         f"train unet {CELLS} --border-class cell --rotate 180 --elastic 10 --contrast 0.2 --option base=8 "
         "--option dropout=0.2 --patch 284 --per-image 4 --batch 2 --epochs 12 --border-weight 10 --overlap 0 "
@@ -161,10 +162,10 @@ ROWS = {  # name of the run -> command
     "unet-cells-objects": "evaluate RUNS/unet-cells --postprocess auto-objects --json",
     "n4-cells": f"train ciresan_n4 {CELLS} --option width=0.25 --batch 32 --per-image 192 --epochs 3",
     "n4-cells-objects": "evaluate RUNS/n4-cells --postprocess auto-objects --json",
-    "vox": f"train voxresnet {VOLUME} {PARTS} {WARPED} --option base=4 --epochs 3 --lr 0.003",
+    "vox": f"train voxresnet {VOLUME} {PARTS} {WARPED} --option base=4 --epochs 2 --lr 0.003",
     "vox-context": (
         f"train voxresnet {VOLUME.replace('DATA/hippocampus_3d', 'RUNS/context')} {PARTS} {WARPED} --option base=4 "
-        "--epochs 3 --lr 0.003"
+        "--epochs 2 --lr 0.003"
     ),
     "vox-gain": "compare RUNS/vox-context RUNS/vox",
 }
@@ -229,8 +230,18 @@ def write_list(path: Path, rows: Iterable[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
+def write_few(data: Path, folder: Path) -> None:
+    """Write a list of some images of busi_ultrasound: each 12th to learn from, each 8th of val, each 4th of test."""
+    rows = listed(data.absolute() / "busi_ultrasound")
+    chosen = [
+        [row for row in rows if row["split"] == part][::n] for part, n in (("train", 12), ("val", 8), ("test", 4))
+    ]
+    write_list(folder / "splits.csv", [row for part in chosen for row in part])
+
+
 WRITTEN: dict[str, Callable[[Path, Path], None]] = {  # what rows need in RUNS
     "middles": write_middles,
+    "few": write_few,
     "modalities": derived_volumes.write_modalities,
     "context": derived_volumes.write_context,
 }
