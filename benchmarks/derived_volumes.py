@@ -29,12 +29,17 @@ def modalities(values: np.ndarray) -> list[np.ndarray]:
 
 
 def write(data: Path, folder: Path, derive: Callable[[Any], Sequence[np.ndarray]]) -> None:
-    """Write what is derived from each volume, and a list of all; "a;b" are two modalities of a case."""
+    """Write each volume, what is derived from it, and a list of all; "a;b" are two modalities of a case.
+
+    The first is named in the list as in the data set's own, so that runs on both can be compared case by case.
+    """
     root, rows = data.absolute() / "hippocampus_3d", []
     (folder / "more").mkdir(parents=True, exist_ok=True)
     with (root / "splits.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            volume, files = read_volume(root / row["path"]), [str(root / row["path"])]
+            volume, files = read_volume(root / row["path"]), [row["path"]]
+            (folder / row["path"]).parent.mkdir(parents=True, exist_ok=True)
+            (folder / row["path"]).write_bytes((root / row["path"]).read_bytes())
             for number, values in enumerate(derive(volume.values)):
                 files.append(f"more/{number}-{Path(row['path']).name}")
                 content = volume_bytes(values.astype(np.float32), volume, compressed=True)

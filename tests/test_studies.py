@@ -145,7 +145,8 @@ def test_derived_volumes_lie_beside_the_first_in_the_list(tmp_path):
     with (tmp_path / "out" / "splits.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     first, *more = row["path"].split(";")
-    assert first == str(root / "a.nii.gz")
+    assert first == "a.nii.gz"
+    assert (tmp_path / "out" / first).read_bytes() == (root / first).read_bytes()
     smooth = nib.load(tmp_path / "out" / more[0]).get_fdata()
     assert len(more) == 2
     assert smooth.argmax() == values.argmax()
