@@ -168,6 +168,8 @@ ROWS = {  # name of the run -> command
         "--epochs 2 --lr 0.003"
     ),
     "vox-gain": "compare RUNS/vox-context RUNS/vox",
+    "vox-longer": f"train voxresnet {VOLUME} {PARTS} {WARPED} --option base=4 --epochs 4 --lr 0.003",
+    "vox-longer-gain": "compare RUNS/vox-context RUNS/vox-longer",
 }
 FIGURES = (
     *(
