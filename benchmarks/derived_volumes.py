@@ -56,10 +56,10 @@ def write_modalities(data: Path, folder: Path) -> None:
     write(data, folder, lambda values: modalities(np.asarray(values[..., 0], np.float64)))
 
 
-def write_context(data: Path, folder: Path) -> None:
-    """Write the probabilities of the classes but the background that the run `vox` beside the folder gives."""
+def write_context(data: Path, folder: Path, name: str = "vox") -> None:
+    """Write the probabilities of the classes but the background that the named run beside the folder gives."""
     from tinymed.train.run import Run
 
-    run = Run.open(folder.parent / "vox")
+    run = Run.open(folder.parent / name)
     predict = run.task.predictor(run.config, run.load_model())
     write(data, folder, lambda values: list(predict(values, "volume")[1:]))

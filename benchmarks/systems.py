@@ -11,6 +11,7 @@ the test part was looked at, one seed.  A row of which RUNS holds no run stays i
 
 import argparse
 import csv
+import functools
 import json
 import os
 import shlex
@@ -170,6 +171,11 @@ ROWS = {  # name of the run -> command
     "vox-gain": "compare RUNS/vox-context RUNS/vox",
     "vox-longer": f"train voxresnet {VOLUME} {PARTS} {WARPED} --option base=4 --epochs 4 --lr 0.003",
     "vox-longer-gain": "compare RUNS/vox-context RUNS/vox-longer",
+    "vox-context-longer": (
+        f"train voxresnet {VOLUME.replace('DATA/hippocampus_3d', 'RUNS/context-longer')} {PARTS} {WARPED} "
+        "--option base=4 --epochs 4 --lr 0.003"
+    ),
+    "vox-context-longer-gain": "compare RUNS/vox-context-longer RUNS/vox-longer",
 }
 FIGURES = (
     *(
@@ -246,6 +252,7 @@ WRITTEN: dict[str, Callable[[Path, Path], None]] = {  # what rows need in RUNS
     "few": write_few,
     "modalities": derived_volumes.write_modalities,
     "context": derived_volumes.write_context,
+    "context-longer": functools.partial(derived_volumes.write_context, name="vox-longer"),
 }
 
 
