@@ -11,6 +11,7 @@ the test part was looked at, one seed.  A row of which RUNS holds no run stays i
 
 import argparse
 import csv
+import functools
 import json
 import os
 import shlex
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import derived_volumes
 import restoration
 from peers import machine, save
 from PIL import Image
@@ -57,6 +59,12 @@ SHAPE = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --size 64 --head sigmoid --grey "
     "--batch 32 --loss dice --flip --rotate 15 --normalise"
 )
+FEW = TUMOUR.replace("DATA/busi_ultrasound", "RUNS/few")
+STREAMS = "--data DATA/skin_lesion_isic/splits.csv --label-column label --positive melanoma"
+CENTRES = (
+    f"--task segmentation --data DATA/hippocampus_3d {PARTS} --option width=0.25 --per-image 32 --batch 64 --epochs 2"
+)
+CELLS = f"{MEMBRANE} --labels 0=membrane,255=cell --flip --normalise --foreground 0"
 ROWS = {  # name of the run -> command
     "alexnet": f"train alexnet {MALARIA} --size 64 --option width=0.25 --epochs 12",
     "vgg16": f"train vgg16 {MALARIA} --size 64 --option width=0.25 --option pooled=2 --epochs 6 --lr 5e-4",
@@ -135,6 +143,39 @@ ROWS = {  # name of the run -> command
     "cls-swa": f"{SAMPLED} --average swa",
     "cls-under": f"{SAMPLED} --sampling under",
     "cls-effective": f"{SAMPLED} --sampling effective --effective-beta 0.99",
+    "cls-over": f"{SAMPLED} --sampling over",
+    "cls-balanced": f"{SAMPLED} --sampling balanced",
+    "multistream": f"train multistream {STREAMS} --size 224 --option auxiliary=true --epochs 20",
+    "multistream-malaria": f"train multistream {MALARIA} --size 128 --option auxiliary=true --epochs 12",
+    "zhang": f"train zhang2015 {CENTRES.replace('DATA/hippocampus_3d', 'RUNS/modalities')}",
+    "zhang-alone": f"train zhang2015 {CENTRES}",
+    "deepmedic": (
+        f"train deepmedic --task segmentation --data DATA/hippocampus_3d {PARTS} --patch 57 --batch 8 --per-image 4 "
+        "--option widths=[8,8,10,10,10,10,12,12] --option hidden=38 --optimizer rmsprop_nesterov --l1 1e-6 "
+        "--weight-decay 1e-4 --epochs 4"
+    ),
+    "transunet": f"train transunet {FEW} --size 224 --batch 4 --epochs 1 --lr 0.0003",
+    "unet-cells": (
+        f"train unet {CELLS} --border-class cell --rotate 180 --elastic 10 --contrast 0.2 --option base=8 "
+        "--option dropout=0.2 --patch 284 --per-image 4 --batch 2 --epochs 12 --border-weight 10 --overlap 0 "
+        "--blend uniform --lr 0.002"
+    ),
+    "unet-cells-objects": "evaluate RUNS/unet-cells --postprocess auto-objects --json",
+    "n4-cells": f"train ciresan_n4 {CELLS} --option width=0.25 --batch 32 --per-image 192 --epochs 3",
+    "n4-cells-objects": "evaluate RUNS/n4-cells --postprocess auto-objects --json",
+    "vox": f"train voxresnet {VOLUME} {PARTS} {WARPED} --option base=4 --epochs 2 --lr 0.003",
+    "vox-context": (
+        f"train voxresnet {VOLUME.replace('DATA/hippocampus_3d', 'RUNS/context')} {PARTS} {WARPED} --option base=4 "
+        "--epochs 2 --lr 0.003"
+    ),
+    "vox-gain": "compare RUNS/vox-context RUNS/vox",
+    "vox-longer": f"train voxresnet {VOLUME} {PARTS} {WARPED} --option base=4 --epochs 4 --lr 0.003",
+    "vox-longer-gain": "compare RUNS/vox-context RUNS/vox-longer",
+    "vox-context-longer": (
+        f"train voxresnet {VOLUME.replace('DATA/hippocampus_3d', 'RUNS/context-longer')} {PARTS} {WARPED} "
+        "--option base=4 --epochs 4 --lr 0.003"
+    ),
+    "vox-context-longer-gain": "compare RUNS/vox-context-longer RUNS/vox-longer",
 }
 FIGURES = (
     *(
@@ -144,6 +185,8 @@ FIGURES = (
         "auc",
         "dice",
         "aji",
+        "rand_error",
+        "warping_error",
         "map",
         "precision@1",
         "psnr",
@@ -195,7 +238,22 @@ def write_list(path: Path, rows: Iterable[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-WRITTEN: dict[str, Callable[[Path, Path], None]] = {"middles": write_middles}  # what rows need in RUNS
+def write_few(data: Path, folder: Path) -> None:
+    """Write a list of some images of busi_ultrasound: each 12th to learn from, each 8th of val, each 4th of test."""
+    rows = listed(data.absolute() / "busi_ultrasound")
+    chosen = [
+        [row for row in rows if row["split"] == part][::n] for part, n in (("train", 12), ("val", 8), ("test", 4))
+    ]
+    write_list(folder / "splits.csv", [row for part in chosen for row in part])
+
+
+WRITTEN: dict[str, Callable[[Path, Path], None]] = {  # what rows need in RUNS
+    "middles": write_middles,
+    "few": write_few,
+    "modalities": derived_volumes.write_modalities,
+    "context": derived_volumes.write_context,
+    "context-longer": functools.partial(derived_volumes.write_context, name="vox-longer"),
+}
 
 
 def result(folder: Path) -> Path:

@@ -233,6 +233,13 @@ class TestVolumes:
         assert "larger than every image; the largest are 32 x 40" in err
         assert not (tmp_path / "run").exists()
 
+    def test_the_margin_that_a_network_loses_may_lie_outside(self, tmp_path):
+        data = volume_tree(tmp_path, 3, (20, 20, 20))
+        given = {"task": "segmentation", "data": str(data), "backend": "numpy", "model": "deepmedic"}
+        assert config_from_options(given | {"patch": "57"}).mask.patch == [57, 57, 57]
+        with pytest.raises(UserError, match=r"the network scores 33 x 33 x 33 of it, larger than every image"):
+            config_from_options(given | {"patch": "81"})
+
 
 class TestFiles:
     def test_a_full_disk_names_the_file_and_the_way_on(self, cells, tmp_path, capsys, monkeypatch):

@@ -112,7 +112,11 @@ class TestCommand:
         assert json.loads((out / "metrics.json").read_text())["val"]["dice"] > 0.5
         code, text, err = invoke(capsys, "evaluate", out, "--postprocess", "objects,fill", "--json")
         assert code == 0, err
-        assert 0 <= json.loads(text)["aji"] <= 1
+        found = json.loads(text)
+        for name in ("aji", "rand_error", "warping_error"):
+            low, high = found[f"{name}_interval"]
+            assert 0 <= low <= found[name] <= high <= 1
+            assert name in found["refinement"]["difference"]
         code, _, err = invoke(capsys, "export", out)
         assert code == 0, err
         picture = sorted((data / "images").iterdir())[0]

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import invoke
+from datasets import class_folders
 
 import tinymed
 from tinymed import Tensor, models, nn, optim
 from tinymed.models.vgg import he_normal
+from tinymed.tasks.heads.class_heads import AUXILIARY, make_head
 
 S, T = 1 / 8, 1 / 16
 PLAIN = {"num_classes": 2, "dropout": 0.0}
@@ -33,6 +36,9 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], int, float]] = {
     "triplanar": ("triplanar", {"width": 0.5}, 28, 3e-3),
     "ciresan_n4": ("ciresan_n4", {"width": 0.25, "in_channels": 3, "size": 63}, 63, 3e-3),
     "kumar_cnn3": ("kumar_cnn3", PLAIN | {"width": 0.25}, 51, 3e-3),
+    "transunet_tiny": ("transunet_tiny", {"size": 32, "dropout": 0.0}, 32, 3e-3),
+    "axial_unet": ("axial_unet", {"size": 32}, 32, 2e-2),
+    "gated_axial_unet": ("gated_axial_unet", {"size": 32}, 32, 2e-2),
     "bonet": ("bonet", PLAIN | {"width": 0.25, "in_channels": 3, "size": 32}, 32, 3e-3),
 }
 
@@ -79,10 +85,36 @@ def test_learns_8_samples_and_reloads(case: str, tmp_path: Path) -> None:
     model = models.create(name, **options).train()
     if case == "alexnet_2012":
         model.apply(he_normal)  # from the paper's N(0, 0.01^2) it takes thousands of steps to leave the start
-    x, target = samples(side, maps=name.startswith("fc"))
+    x, target = samples(side, maps=name.startswith("fc") or "unet" in name)
     first, last = learn(model, x, target, lr)
     assert last < 0.25 * first, f"loss {first:.3g} to {last:.3g}"
     check_round_trip(model, models.create(name, **options), x, tmp_path / "weights.safetensors")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["logo", "medt"])
+@pytest.mark.filterwarnings("ignore::tinymed.nn.StatisticsWarning")
+def test_networks_of_patches_learn_and_reload(name: str, tmp_path: Path) -> None:
+    """As above, at 128 pixels, the least that their sixteen patches of a quarter's side take."""
+    tinymed.manual_seed(1)
+    model = models.create(name, size=128).train()
+    x, target = samples(128, maps=True)
+    x, target = Tensor(x.array[:2]), Tensor(target.array[:2])
+    first, last = learn(model, x, target, 1e-2, most=30)
+    assert last < 0.5 * first, f"loss {first:.3g} to {last:.3g}"
+    check_round_trip(model, models.create(name, size=128), x, tmp_path / "weights.safetensors")
+
+
+def test_slices_along_z_learn_and_reload(tmp_path: Path) -> None:
+    tinymed.manual_seed(1)
+    options: dict[str, Any] = {"base": 4, "hidden": 4, "depth": 2}
+    model = models.create("unet_convlstm", **options).train()
+    pictures, masks = samples(16, maps=True)
+    x = Tensor(np.ascontiguousarray(pictures.array.mean(1, keepdims=True)[:, :, None].repeat(3, 2)))
+    target = Tensor(np.ascontiguousarray(masks.array[:, None].repeat(3, 1)))
+    first, last = learn(model, x, target, 2e-2)
+    assert last < 0.25 * first, f"loss {first:.3g} to {last:.3g}"
+    check_round_trip(model, models.create("unet_convlstm", **options), x, tmp_path / "weights.safetensors")
 
 
 @pytest.mark.parametrize("name", ["fcn32s", "fcn16s", "fcn8s", "fcrn50"])
@@ -108,3 +140,29 @@ def test_mtann_learns_a_gaussian_over_a_lesion(tmp_path: Path) -> None:
     peaks = [np.unravel_index(m[0].argmax(), (24, 24)) for m in maps]
     assert max(abs(np.array(p) + 4 - c).max() for p, c in zip(peaks, centres, strict=True)) <= 2
     check_round_trip(model, models.create("mtann"), x, tmp_path / "weights.safetensors")
+
+
+class TestFurtherOutputs:
+    """multistream --option auxiliary=true gives (scores, scores of each tract) in training."""
+
+    @pytest.mark.parametrize("name", ["softmax", "sigmoid"])
+    def test_each_has_the_same_loss_and_the_first_answers(self, name):
+        head = make_head(name, 3, [1.0, 2.0, 0.5])
+        rng = np.random.default_rng(0)
+        outputs = [tinymed.tensor(rng.normal(size=(4, 3)).astype(np.float32)) for _ in range(3)]
+        labels = np.array([0, 2, 1, 1])
+        targets = tinymed.tensor(head.targets(labels))
+        alone = [head(each, targets).item() for each in outputs]
+        wanted = alone[0] + AUXILIARY * (alone[1] + alone[2])
+        assert head(tuple(outputs), targets).item() == pytest.approx(wanted, rel=1e-6)
+        assert head.correct(tuple(outputs), labels) == head.correct(outputs[0], labels)
+
+    def test_the_command_learns_from_them(self, tmp_path, capsys):
+        data = class_folders(tmp_path / "data", {"a": 12, "b": 12})
+        small = ["--size", 126, "--option", "width=0.03125", "--option", "hidden=8", "--steps", 2, "--batch", 4]
+        options = ["--positive", "a", "--option", "auxiliary=true", "--backend", "numpy", "--workers", 0]
+        code, _, err = invoke(
+            capsys, "train", "multistream", "--data", data, *small, *options, "--out", tmp_path / "run"
+        )
+        assert code == 0, err
+        assert (tmp_path / "run" / "metrics.json").exists()

@@ -266,6 +266,95 @@ class TestClipping:
         assert clip_grad_norm_([nn.Parameter(np.ones(2))], 1.0).item() == 0
 
 
+class TestRMSpropNesterov:
+    """PyTorch has no such rule; that of Sutskever et al. 2013 on RMSprop's steps, written out."""
+
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    def test_it_is_the_rule_written_out(self, dtype: Any) -> None:
+        rng = np.random.default_rng(1)
+        ours, _ = parameters(rng, dtype)
+        wanted = [p.array.astype(np.float64) for p in ours]
+        square, velocity = ([np.zeros(p.shape) for p in ours] for _ in range(2))
+        optimizer = optim.RMSprop(ours, lr=0.01, alpha=0.9, eps=1e-4, weight_decay=0.05, momentum=0.6, nesterov=True)
+        for step in range(30):
+            if step == 20:
+                optimizer.param_groups[0]["lr"] = 0.002
+            lr = optimizer.param_groups[0]["lr"]
+            for i, p in enumerate(ours):
+                g = gradient(rng, p, step)
+                p.grad = Tensor(g)
+                d = g.astype(np.float64) + 0.05 * wanted[i]
+                square[i] = 0.9 * square[i] + 0.1 * d * d
+                u = d / (np.sqrt(square[i]) + 1e-4)
+                velocity[i] = 0.6 * velocity[i] + u
+                wanted[i] = wanted[i] - lr * (0.6 * velocity[i] + u)
+            optimizer.step()
+        for p, w in zip(ours, wanted, strict=True):
+            np.testing.assert_allclose(p.array, w, rtol=0, atol=1e-12 if dtype == np.float64 else 2e-5)
+
+    def test_a_captured_step_follows_the_rate(self) -> None:
+        from tinymed import capture, full
+
+        def trained(wrap: Any) -> np.ndarray:
+            p = nn.Parameter(np.linspace(-1, 1, 6).reshape(2, 3).astype(np.float32))
+            optimizer = optim.RMSprop([p], lr=0.1, momentum=0.6, nesterov=True)
+            optimizer.penalise(0.01)
+
+            def step(x: Any) -> Any:
+                optimizer.zero_grad()
+                loss = (p * p * x).sum()
+                loss.backward()
+                optimizer.step()
+                return loss
+
+            run = wrap(step)
+            for rate in (0.1, 0.1, 0.1, 0.01, 0.01):
+                optimizer.param_groups[0]["lr"] = rate
+                run(full((2, 3), 2.0))
+            return np.array(p.array)
+
+        np.testing.assert_array_equal(trained(capture), trained(lambda step: step))
+
+    def test_it_needs_a_momentum_and_its_state_can_be_saved(self) -> None:
+        with pytest.raises(ValueError, match="give a momentum above 0"):
+            optim.RMSprop([nn.Parameter(np.ones(2))], nesterov=True)
+        made = [optim.RMSprop([nn.Parameter(np.ones(2))], momentum=0.5, nesterov=True) for _ in range(2)]
+        for o in made:
+            o.param_groups[0]["params"][0].grad = Tensor(np.array([1.0, -2.0]))
+        made[0].step()
+        made[1].load_state_dict(made[0].state_dict())
+        made[1].param_groups[0]["params"][0].array[...] = made[0].param_groups[0]["params"][0].array
+        for o in made:
+            o.step()
+        first, second = (o.param_groups[0]["params"][0].array for o in made)
+        np.testing.assert_array_equal(first, second)
+
+
+class TestL1:
+    @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adamax"])
+    def test_the_penalty_is_that_of_a_loss_with_the_sum_of_sizes(self, name: str) -> None:
+        """Biases are not penalised, and a group that maximises still shrinks its weights' sizes."""
+        rng = np.random.default_rng(2)
+        ours, theirs = parameters(rng, np.float64)
+        a, b = getattr(optim, name)(ours), getattr(torch.optim, name)(theirs)
+        a.penalise(0.03)
+        for step in range(20):
+            for p, q in zip(ours, theirs, strict=True):
+                g = gradient(rng, p, step)
+                p.grad = Tensor(g)
+                q.grad = torch.tensor(g) + (0.03 * torch.sign(q.detach()) if q.ndim > 1 else 0)
+            a.step()
+            b.step()
+        for p, q in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(p.array, q.detach().numpy(), rtol=0, atol=1e-10)
+
+    def test_what_is_no_weight_of_a_penalty_is_refused(self) -> None:
+        o = optim.SGD([nn.Parameter(np.ones(2))])
+        for l1 in (-0.1, np.nan, np.inf):
+            with pytest.raises(ValueError, match="finite number from 0 on"):
+                o.penalise(l1)
+
+
 class TestArguments:
     def test_what_picks_an_implementation_is_accepted(self) -> None:
         for options in ({"foreach": True}, {"fused": True}, {"capturable": True}):

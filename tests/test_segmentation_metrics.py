@@ -127,6 +127,8 @@ class TestOverlaps:
         a, b, _ = draw_masks(seed, empty=False)
         one, two = (set(map(tuple, np.argwhere(m))) for m in (a, b))
         assert metrics.dice(a, b, quietly) == pytest.approx(2 * len(one & two) / (len(one) + len(two)), rel=1e-15)
+        if one & two:
+            assert metrics.conformity(a, b, quietly) == pytest.approx(1 - len(one ^ two) / len(one & two), rel=1e-15)
         assert metrics.jaccard(a, b, quietly) == pytest.approx(len(one & two) / len(one | two), rel=1e-15)
         assert metrics.tanimoto(a, b, quietly) == pytest.approx(metrics.jaccard(a, b, quietly), rel=1e-15)
         assert metrics.volume_error(a, b) == pytest.approx(len(two) / len(one) - 1, abs=1e-15)

@@ -116,6 +116,7 @@ def parameters(f):
 
 
 # Arguments of PyTorch that are deprecated, that pick an implementation, or that no network here needs yet.
+OWN = {"RMSprop": ("nesterov",)}  # arguments that PyTorch's has not, by keyword alone
 LEFT_OUT = {"_stacklevel", "antialias", "recompute_scale_factor"}
 
 
@@ -127,7 +128,7 @@ LEFT_OUT = {"_stacklevel", "antialias", "recompute_scale_factor"}
 def test_optimizers_and_schedules_take_pytorchs_arguments(ours):
     home = torch.optim if issubclass(ours, tinymed.optim.Optimizer) else torch.optim.lr_scheduler
     theirs = {n: d for n, d in parameters(getattr(home, ours.__name__)).items() if n != "verbose"}
-    mine = parameters(ours)
+    mine = {n: d for n, d in parameters(ours).items() if n not in OWN.get(ours.__name__, ())}
     assert list(mine) == list(theirs)
     for n, default in theirs.items():
         assert mine[n] == default or (default == 0 and mine[n] in (0, None)), f"{n}: {mine[n]!r}, PyTorch {default!r}"

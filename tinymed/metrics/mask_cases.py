@@ -17,6 +17,7 @@ __all__ = ["averages", "measure_case", "paired_difference", "summarise"]
 
 Row = dict[str, Any]
 SHARES = ("accuracy", "aji", "dice", "jaccard")  # of 1
+OBJECTS = ("aji", "rand_error", "warping_error")  # of objects told apart
 
 
 def measure_case(
@@ -126,7 +127,7 @@ def summarise(rows: Sequence[Row], classes: Sequence[str], level: float = 0.95) 
     """
     notes: list[str] = []
     result: dict[str, Any] = {"n": len(rows), "classes": list(classes), "level": level}
-    for name in ("loss", "accuracy", *(["aji"] if "aji" in rows[0] else [])):
+    for name in ("loss", "accuracy", *(name for name in OBJECTS if name in rows[0])):
         result |= with_interval(name, [row[name] for row in rows], level, notes)
     per_class: dict[str, Any] = {}
     measures = [name for name in METRICS if name in rows[0]]
@@ -148,10 +149,11 @@ def bounds_of(name: str) -> tuple[float, float]:
     """Return the least and largest value of a measure: of shares 0 and 1; an error of volume is signed.
 
     Example:
-        >>> bounds_of("dice"), bounds_of("hd95"), bounds_of("volume_error")
-        ((0, 1), (0, inf), (-1, inf))
+        >>> bounds_of("dice"), bounds_of("hd95"), bounds_of("volume_error"), bounds_of("conformity")
+        ((0, 1), (0, inf), (-1.0, inf), (-inf, 1))
     """
-    return -1 if name == "volume_error" else 0, 1 if name in SHARES else np.inf
+    least = {"volume_error": -1.0, "conformity": -np.inf}.get(name, 0)
+    return least, 1 if name in (*SHARES, *OBJECTS, "conformity") else np.inf
 
 
 def with_intervals(
@@ -197,7 +199,8 @@ def with_interval(
     kept = np.array([v for v in values if v is not None], np.float64)
     if len(kept) < len(values):
         left = f"{len(values) - len(kept)} of {len(values)} cases"
-        notes.append(f"{label} {name}: no value in {left}, where a mask is empty; left out".strip())
+        why = "where the overlap is 0" if name == "conformity" else "where a mask is empty"
+        notes.append(f"{label} {name}: no value in {left}, {why}; left out".strip())
     if not kept.size:
         return {name: None, f"{name}_interval": None, f"{name}_median": None, f"{name}_n": 0}
     shown = Mean(kept, bounds_of(name)).figure(None, level, notes.append)

@@ -7,6 +7,8 @@ What they give for empty masks, always with a warning:
     empty    some         0                         inf                              inf
     some     empty        0                         inf                              -1
 
+Conformity is nan for two empty masks too, and -inf wherever Dice is 0.
+
 nan: there is nothing to find and nothing was found, which an average leaves out.  inf: no surface to be near to; an
 average over images leaves it out too and says how many, since the overlap of 0 already counts the miss.
 
@@ -25,6 +27,7 @@ from .distance_transform import check_spacing, distance_transform
 
 __all__ = [
     "average_surface_distance",
+    "conformity",
     "dice",
     "hausdorff",
     "jaccard",
@@ -130,6 +133,33 @@ def jaccard(truth: npt.ArrayLike, prediction: npt.ArrayLike, warn: Warn = warn_u
     """
     both, t, f = overlap("jaccard", truth, prediction, warn)
     return both / (t + f - both) if t + f else math.nan
+
+
+def conformity(truth: npt.ArrayLike, prediction: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
+    """Compute the conformity of two masks: 1 - (pixels of one alone) / (pixels of both) = (3 Dice - 2) / Dice.
+
+    Args:
+        truth: Mask of any shape, booleans or 0 and 1.
+        prediction: Predicted mask of the same shape.
+        warn: Called with a message where the metric is undefined; by default it issues UndefinedMetricWarning.
+
+    Returns:
+        A number up to 1, below 0 where fewer pixels are in both than in one alone; -inf where none is in both, with a
+        warning if a mask is empty; nan with a warning if both are (0/0).
+
+    Raises:
+        ValueError: The masks have different shapes, or values other than 0 and 1.
+
+    Example:
+        >>> conformity([1, 1, 1, 0], [1, 1, 0, 0])
+        0.5
+
+    Reference:
+        Chang, Zhuang, Valentino & Chu, "Performance measure characterization for evaluating neuroimage segmentation
+        algorithms", NeuroImage 47, 2009.
+    """
+    both, t, f = overlap("conformity", truth, prediction, warn)
+    return 1 - (t + f - 2 * both) / both if both else -math.inf if t or f else math.nan
 
 
 def tanimoto(truth: npt.ArrayLike, prediction: npt.ArrayLike, warn: Warn = warn_undefined) -> float:
@@ -354,7 +384,7 @@ def between(
 
 # ---------------------------------------------------------------------------------------------- label by label
 
-METRICS = ("dice", "jaccard", "hd95", "asd", "volume_error")
+METRICS = ("dice", "jaccard", "conformity", "hd95", "asd", "volume_error")
 
 
 def label_metrics(
@@ -396,7 +426,8 @@ def label_metrics(
     rows: dict[str, list[float | None]] = {name: [] for name in METRICS if distances or name not in ("hd95", "asd")}
     for label in range(classes):
         a, b = (t == label) & counted, (f == label) & counted
-        values = {"dice": dice(a, b, quiet), "jaccard": jaccard(a, b, quiet), "volume_error": volume_error(a, b, quiet)}
+        overlaps = (dice, jaccard, conformity, volume_error)
+        values = {measure.__name__: measure(a, b, quiet) for measure in overlaps}
         if distances:
             near = surface_distances(a, b, spacing)
             values |= (

@@ -70,6 +70,7 @@ class Optimizer(ABC):
         self.defaults = defaults
         self.param_groups: list[ParamGroup] = []
         self.memory: list[GroupMemory] = []
+        self.constants: dict[Any, Array] = {}
         if isinstance(params, Tensor):
             raise TypeError(f"{type(self).__name__}: params is an iterable of tensors or dicts, got one tensor")
         groups = list(params)
@@ -160,9 +161,52 @@ class Optimizer(ABC):
         return loss
 
     def descent(self, k: dispatch.Table, group: ParamGroup, slot: Slot) -> Array:
-        """Return a slot's gradient, of the other sign where the group maximises."""
+        """Return a slot's gradient, of the other sign where the group maximises; of weights with the slope of l1 |p|.
+
+        "l1" is an option of a group that is set after it is made, see `penalise`.
+        """
         g = slot.gradient(k)
-        return k.neg(g) if group["maximize"] else g
+        g = k.neg(g) if group["maximize"] else g
+        if group.get("l1") and slot.parameter.ndim > 1:
+            g = k.add(g, k.mul(k.sign_forward(slot.flat), self.constant([group["l1"]], slot)))
+        return g
+
+    def constant(self, values: list[float], slot: Slot) -> Array:
+        """Return an array of numbers that stay, of a slot's dtype and where it lies."""
+        place = devices.of(slot.flat)
+        key = (*values, slot.dtype, place)
+        if key not in self.constants:
+            self.constants[key] = devices.move(np.array(values, slot.dtype), place)
+        return self.constants[key]
+
+    def penalise(self, l1: float) -> None:
+        """Add l1 times the sum of all weights' sizes to what is minimised: the gradient of each gets l1 sign(p).
+
+        Weights are parameters of two axes or more; biases and the scales of norms are not penalised.
+
+        Args:
+            l1: weight of the penalty, at least 0; 0 takes it away.
+
+        Raises:
+            ValueError: l1 is negative or not finite.
+
+        Example:
+            >>> from tinymed import nn, ones, optim, zeros
+            >>> p = nn.Parameter(ones(1, 2))
+            >>> optimizer = optim.SGD([p], lr=0.5)
+            >>> optimizer.penalise(0.1)
+            >>> (p * zeros(1, 2)).sum().backward()
+            >>> optimizer.step()
+            >>> print(f"{p.numpy()[0, 0]:.2f}")
+            0.95
+
+        Reference:
+            Tibshirani, "Regression shrinkage and selection via the lasso", 1996; of networks, Kamnitsas et al. 2017.
+        """
+        if not 0 <= l1 < np.inf:
+            raise ValueError(f"{type(self).__name__}: l1 is a finite number from 0 on, got {l1}")
+        for group in self.param_groups:
+            group["l1"] = float(l1)
 
     @abstractmethod
     def update(self, k: dispatch.Table, group: ParamGroup, memory: GroupMemory, active: list[Slot]) -> None:

@@ -91,7 +91,7 @@ class Generation(UnlabelledTask[GenerationConfig]):
                 "preprocess": (False, DRAWN),
                 "optimizer": (given.get("optimizer") == "adam", ITS_OWN),
                 "lr_for": (False, ITS_OWN),
-                "weight_decay": (given.get("weight_decay") == 0, ITS_OWN),
+                **{name: (given.get(name) == 0, ITS_OWN) for name in ("weight_decay", "l1")},
                 "clip_norm": (False, ITS_OWN),
                 "accumulate": (
                     given.get("accumulate") == 1,

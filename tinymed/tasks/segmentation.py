@@ -35,7 +35,7 @@ from .base.config import DataConfig, RunConfig, Shortcuts, named_columns, parse_
 from .base.mask_config import MaskConfig, mask_lines, region_numbers, why_no_maps, with_settings
 from .base.network import Outputs, answers_slices, classifies_middle, default_networks, output_shapes
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
-from .base.patches import patch_sides, volume_patch, whole_slices
+from .base.patches import patch_sides, refuse_larger, volume_patch, whole_slices
 from .base.preprocess import statistics
 from .base.recipes import recipe_line
 from .base.steady_masks import PAPER, chosen_recipe, mask_defaults, mask_values, steady_lines
@@ -136,7 +136,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         elif sliced and volumes:
             mask["slices"], wanted["patch"] = True, whole_slices(given.get("patch"), found)
         elif "patch" in wanted:
-            wanted["patch"] = patch_sides(wanted["patch"], found)
+            wanted["patch"] = patch_sides(wanted["patch"], first.dimensions)
         elif volumes:
             mask["patch"] = volume_patch(found)
         chosen = (PADDED.get(model, {}) if "patch" in mask else {}) | own | model_options(given)
@@ -144,7 +144,10 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         wanted["detected"] = {"model_options": chosen, "data": {"channels": channels}, "mask": mask}
         config: SegmentationConfig = config_from_options(SegmentationConfig, self.options, wanted)
         with no_weights():
-            self.check_model(config, self.make_model(config))  # before images are read
+            model = self.make_model(config)
+            self.check_model(config, model)  # before images are read
+        if "patch" in given and config.mask.patch is not None:
+            refuse_larger(config.mask.patch, self.scored(config, model), found)
         return config
 
     def refuse_useless(self, given: Options, first: MaskDataset, model: str, center: bool, patches: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from .. import tasks
 from ..data.large_sets import is_pending
 from ..metrics import lower_is_better
+from ..optim.choice import choose_optimizer
 from .averaging import WeightAverage
 from .callbacks import EarlyStopping, PixelCheck, Schedule
 from .trainer import Callback, Trainer
@@ -19,7 +20,7 @@ def make_trainer(config: Any, sets: dict[str, Any], callbacks: list[Callback]) -
     train = task.training_batches(config, sets["train"], model)
     val, measure = task.validation(config, sets["val"])
     freeze(config, model)
-    optimizer = task.optimizer(config, model) or make_optimizer(config, model)
+    optimizer = task.optimizer(config, model) or choose_optimizer(config, parameter_rates(config, model))
     trainer = Trainer(
         model,
         optimizer,
@@ -41,22 +42,6 @@ def make_trainer(config: Any, sets: dict[str, Any], callbacks: list[Callback]) -
         own.append(PixelCheck(sets))
     trainer.callbacks = [*own, *callbacks]
     return trainer
-
-
-def make_optimizer(config: Any, model: Any) -> Any:
-    """Return the optimiser of a configuration; Adam with Keras's epsilon of 1e-7, as in the papers' recipe."""
-    from .. import optim
-
-    parameters, lr, decay = parameter_rates(config, model), config.lr, config.weight_decay
-    if config.optimizer in ("adam", "adamw"):
-        kind = optim.Adam if config.optimizer == "adam" else optim.AdamW
-        return kind(parameters, lr=lr, eps=1e-7, weight_decay=decay)
-    if config.optimizer in ("sgd", "momentum", "nesterov"):
-        momentum, nesterov = 0.0 if config.optimizer == "sgd" else 0.9, config.optimizer == "nesterov"
-        return optim.SGD(parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=decay)
-    if config.optimizer == "rmsprop":
-        return optim.RMSprop(parameters, lr=lr, weight_decay=decay)
-    return optim.Adagrad(parameters, lr=lr, weight_decay=decay)
 
 
 def make_average(config: Any, trainer: Trainer) -> WeightAverage:

@@ -222,13 +222,14 @@ class RunConfig(Strict):
     )
     steps: int | None = setting(None, "Optimiser steps, instead of epochs.", ge=1)
     batch: int = setting(128, "Images in a step.", shown="the recipe's: steady 32, paper 128", ge=1)
-    optimizer: Literal["adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "adagrad"] = setting(
-        "adam", "The optimiser.", shown="the recipe's: steady adamw, paper adam"
+    optimizer: Literal["adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "rmsprop_nesterov", "adagrad"] = (
+        setting("adam", "The optimiser.", shown="the recipe's: steady adamw, paper adam")
     )
     lr: float = setting(1e-3, "Learning rate.", gt=0, allow_inf_nan=False)
     weight_decay: float = setting(
         0.0, "L2 penalty; decoupled with adamw.", shown="the recipe's: steady 0.01", ge=0, allow_inf_nan=False
     )
+    l1: float = setting(0.0, "L1 penalty of weights, not of biases and norms.", ge=0, allow_inf_nan=False)
     schedule: Literal["constant", "cosine", "plateau"] = setting(
         "constant", "Of the learning rate.", shown="the recipe's: steady cosine, paper constant"
     )

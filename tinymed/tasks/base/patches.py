@@ -1,5 +1,6 @@
 """The option --patch of tasks that see parts of images: its text, and sides that fit the images."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,24 +21,28 @@ def parse_patch(value: Any) -> Any:
     return [int(side) for side in sides]
 
 
-def patch_sides(text: str, sets: dict[str, MaskDataset]) -> list[int]:
-    """Return --patch as one side for each axis.
-
-    Raises UserError where there are more or fewer, or where every image is smaller (a patch may reach beyond an image's
-    border, where it is mirrored, up to the next multiple of STEP).
-    """
-    first = next(iter(sets.values()))
+def patch_sides(text: str, dimensions: int) -> list[int]:
+    """Return --patch as one side for each axis.  Raises UserError where there are more or fewer."""
     sides: list[int] = parse_patch(text)
-    if len(sides) not in (1, first.dimensions):
+    if len(sides) not in (1, dimensions):
         raise UserError(f"--patch {text!r}: write a side, or one an axis such as 48,64,48")
-    sides = sides * (first.dimensions if len(sides) == 1 else 1)
-    largest = np.zeros(first.dimensions, np.int64)
+    return sides * (dimensions if len(sides) == 1 else 1)
+
+
+def refuse_larger(sides: Sequence[int], scored: Sequence[int], sets: dict[str, MaskDataset]) -> None:
+    """Raise UserError where what a network scores of a patch is larger than every image.
+
+    It may reach beyond an image's border, where the image is mirrored, up to the next multiple of STEP; the margin
+    that a network loses may lie outside altogether.
+    """
+    largest = np.zeros(len(sides), np.int64)
     for part in sets.values():
         for index in range(len(part)):
             largest = np.maximum(largest, part.mask(index).shape)
-            if (np.ceil(largest / STEP) * STEP >= sides).all():
-                return sides
-    raise UserError(f"--patch {by(sides)}: larger than every image; the largest are {by(largest.tolist())}")
+            if (np.ceil(largest / STEP) * STEP >= scored).all():
+                return
+    middle = "" if tuple(scored) == tuple(sides) else f"the network scores {by(scored)} of it, "
+    raise UserError(f"--patch {by(sides)}: {middle}larger than every image; the largest are {by(largest.tolist())}")
 
 
 def volume_patch(sets: dict[str, MaskDataset]) -> list[int]:
@@ -56,7 +61,8 @@ def whole_slices(text: str | None, sets: dict[str, MaskDataset]) -> list[int]:
     rows, columns = shapes.max(axis=0)[1:].tolist()
     if text is None:
         return [volume_patch(sets)[0], *(-(-side // STEP) * STEP for side in (rows, columns))]
-    sides = patch_sides(text, sets)
+    sides = patch_sides(text, shapes.shape[1])
+    refuse_larger(sides, sides, sets)
     if sides[1] < rows or sides[2] < columns:
         raise UserError(
             f"--patch {by(sides)}: slices across the first axis are seen whole, and the largest have "

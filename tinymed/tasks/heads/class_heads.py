@@ -5,11 +5,13 @@
     softmax    one distribution over the classes, cross-entropy or, with a gamma, the focal loss
     own        the loss that the model defines, on outputs of which the largest is the answer: LeNet-5's distances
 
-The first two take logits, for losses that do not overflow.  All predict the arg-max.
+The first two take logits, for losses that do not overflow.  All predict the arg-max.  A network that gives several
+outputs in training, of which the first is its answer, has the same loss of each; the further ones count AUXILIARY.
 """
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -20,11 +22,33 @@ from ...tensor import Tensor
 from .class_weights import check_weights
 
 HEADS = ("sigmoid", "softmax", "own")
+AUXILIARY = 0.3  # of the losses of further outputs
+
+
+Loss = TypeVar("Loss", bound=Callable[..., Tensor])
+
+
+def over_outputs(loss: Loss) -> Loss:
+    """Return a head's loss as one of several outputs: that of the first, and AUXILIARY times that of each other."""
+
+    @functools.wraps(loss)
+    def summed(head: Any, outputs: Any, targets: Tensor) -> Tensor:
+        first, *more = outputs if isinstance(outputs, tuple | list) else (outputs,)
+        total = loss(head, first, targets)
+        for output in more:
+            total = total + loss(head, output, targets) * AUXILIARY
+        return total
+
+    return cast(Loss, summed)
 
 
 def count_correct(outputs: Any, labels: np.ndarray) -> float:
-    """Count images whose largest output is at their label; of soft labels each counts by the share of that class."""
-    answers = as_array(outputs.array.argmax(axis=1))
+    """Count images whose largest output is at their label; of soft labels each counts by the share of that class.
+
+    Of several outputs the first is the answer.
+    """
+    first = outputs[0] if isinstance(outputs, tuple | list) else outputs
+    answers = as_array(first.array.argmax(axis=1))
     if is_soft(labels):
         return float(np.take_along_axis(labels, answers[:, None], axis=1).sum(dtype=np.float64))
     return int((answers == labels).sum())
@@ -51,14 +75,15 @@ class SigmoidHead:
         """Return float32 [n, classes], one-hot or the shares of soft labels."""
         return labels if is_soft(labels) else one_hot(labels, self.classes)
 
+    @over_outputs
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, a scalar tensor."""
-        from ...nn import functional
+        from ...nn import functional as F
 
         weight = None
         if self.weights is not None:  # [n, 1]: the weight of each image's class
-            weight = functional.matmul(targets, self.weights.beside(targets).to(targets.dtype))
-        loss: Tensor = functional.binary_cross_entropy_with_logits(outputs, targets, weight)
+            weight = F.matmul(targets, self.weights.beside(targets).to(targets.dtype))
+        loss: Tensor = F.binary_cross_entropy_with_logits(outputs, targets, weight)
         return loss
 
     def scores(self, outputs: np.ndarray) -> np.ndarray:
@@ -93,12 +118,13 @@ class SoftmaxHead:
         """Return the labels themselves: int64 [n], or float32 [n, classes], the shares of soft labels."""
         return labels if is_soft(labels) else np.asarray(labels, np.int64)
 
+    @over_outputs
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, a scalar tensor."""
-        from ...nn import functional
+        from ...nn import functional as F
 
         weight = None if self.weights is None else self.weights.beside(outputs)
-        loss: Tensor = functional.cross_entropy(outputs, targets, weight)
+        loss: Tensor = F.cross_entropy(outputs, targets, weight)
         return loss
 
     def scores(self, outputs: np.ndarray) -> np.ndarray:
@@ -128,12 +154,13 @@ class FocalHead(SoftmaxHead):
         super().__init__(classes, class_weights)
         self.gamma = gamma
 
+    @over_outputs
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, a scalar tensor."""
-        from ...nn import functional
+        from ...nn import functional as F
 
         weight = None if self.weights is None else self.weights.beside(outputs)
-        loss: Tensor = functional.softmax_focal_loss(outputs, targets, weight, self.gamma)
+        loss: Tensor = F.softmax_focal_loss(outputs, targets, weight, self.gamma)
         return loss
 
     def unweighted(self) -> "FocalHead":
@@ -154,6 +181,7 @@ class OwnHead(SoftmaxHead):
         super().__init__(classes)
         self.loss = loss
 
+    @over_outputs
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, a scalar tensor."""
         return self.loss(outputs, targets)

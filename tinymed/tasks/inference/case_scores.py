@@ -13,6 +13,7 @@ from ...data.organs import nothing_outside
 from ...data.volumes import stem
 from ...metrics.instances import aggregated_jaccard
 from ...metrics.mask_cases import Row, measure_case
+from ...metrics.membranes import rand_error, warping_error
 from ...postprocess.steps import Refinement
 from ...program import capture
 from ...tape import no_grad
@@ -77,7 +78,8 @@ def measure_scored(
         head: Of the network; its loss is that of the refined scores.
         refine: What is done before a pixel is given its class, and to the classes.
         boundary: Whether class 2 is the boundary of class 1; the two are measured as one.
-        distances: Measure distances between surfaces too, in the unit of the spacing.
+        distances: Measure what takes time too: distances between surfaces, in the unit of the spacing, and of pictures
+            of objects the warping error.
         regions: See `measure_case`.
     """
     scores = refine.scores(case.scores, case.image, case.spacing)
@@ -87,7 +89,10 @@ def measure_scored(
     more: Row = {}
     if refine.separates:
         real = components((truth > 0) & (truth != IGNORED))
-        more["aji"] = aggregated_jaccard(real, np.where(truth == IGNORED, 0, refine.objects(labels, scores)))
+        found = np.where(truth == IGNORED, 0, refine.objects(labels, scores))
+        more |= {"aji": aggregated_jaccard(real, found), "rand_error": rand_error(real, found)}
+        if truth.ndim == 2 and distances:
+            more["warping_error"] = warping_error(real, found)
     if boundary:
         labels, truth, classes = merge_boundary(labels), merge_boundary(truth), 2
     spacing = case.spacing if distances else None

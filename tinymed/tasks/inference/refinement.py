@@ -17,7 +17,7 @@ import numpy as np
 from ...data.masks import MaskDataset
 from ...errors import UserError
 from ...files import write_json
-from ...metrics.mask_cases import Row, paired_difference, summarise
+from ...metrics.mask_cases import OBJECTS, Row, paired_difference, summarise
 from ...metrics.segmentation import mean_over_labels
 from ...postprocess.dense_crf import CrfSettings
 from ...postprocess.steps import Refinement, parse_steps
@@ -152,7 +152,7 @@ def measure_beside(
         rows.append(measure_scored(case, head, refine, boundary, distances=True, regions=regions))
         without.append(measure_scored(case, head, plain, boundary, distances=True, regions=regions))
     result, before = summarise(rows, classes), summarise(without, classes)
-    names = [name for name in ("dice", "hd95", "aji") if name in result]
+    names = [name for name in ("dice", "hd95", *OBJECTS) if name in result]
     differences = {
         name: paired_difference([(overall(a, name), overall(b, name)) for a, b in zip(rows, without, strict=True)])
         for name in names

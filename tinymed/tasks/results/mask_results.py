@@ -24,6 +24,12 @@ from ...report.tables import interval, number, table
 from ..inference.case_scores import scored_cases
 from .rows import Cases, Row
 
+OBJECTS_SHOWN = {  # what is said, and how many of them are counted
+    "aji": ("aggregated Jaccard index of objects", 1),
+    "rand_error": ("adapted Rand error of objects", 1),
+    "warping_error": ("warping error, pixels in 1,000", 1000),
+}
+
 
 def mask_text(result: dict[str, Any], title: str, volumes: bool = False, slices: bool = False) -> str:
     """Return an evaluation as text: a row a class, and the mean over the classes but the background."""
@@ -40,8 +46,11 @@ def mask_text(result: dict[str, Any], title: str, volumes: bool = False, slices:
     lines.append(table(rows))
     counted = "slice" if slices else "pixel"  # the voxels of a slice have one class
     lines.append(f"{counted} accuracy {number(result['accuracy'])} {interval(result['accuracy_interval'])}")
-    if "aji" in result:
-        lines.append(f"aggregated Jaccard index of objects {number(result['aji'])} {interval(result['aji_interval'])}")
+    for name, (shown, many) in OBJECTS_SHOWN.items():
+        if name in result:
+            ends = result[f"{name}_interval"]
+            found = interval(ends and [many * end for end in ends])
+            lines.append(f"{shown} {number(many * result[name])} {found}")
     if "refinement" in result:
         lines += refinement_lines(result["refinement"])
     lines += [f"note: {note}" for note in result["warnings"]]
@@ -246,7 +255,7 @@ def mask_tables(config: Any, cases: Cases) -> dict[str, dict[str, dict[str, Meas
 def mean_of(cases: Cases, column: str) -> Mean:
     """Return the mean of a column that begins with the name of a measure."""
     name = column.removeprefix("mean ").partition(" ")[0]
-    return Mean(cases.numbers(column), bounds_of(name), lower_is_better=name not in SHARES)
+    return Mean(cases.numbers(column), bounds_of(name), lower_is_better=name not in (*SHARES, "conformity"))
 
 
 def mask_errors(config: Any, cases: Cases) -> np.ndarray:
