@@ -116,6 +116,7 @@ class TestCommand:
             "gemm.cuh",
             "gemm_exact.cuh",
             "gemm_mma.cuh",
+            "bf16.cuh",
             "ptx.cuh",
         }
         said = capsys.readouterr().out
