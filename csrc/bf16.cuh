@@ -23,6 +23,16 @@ __device__ __forceinline__ float stored(float v, bool rounds) {
     return v;
 }
 
+// What F gives, rounded.
+template <class F>
+struct Rounded {
+    F f;
+    template <class... A>
+    __device__ float operator()(A... a) const {
+        return rounded(f(a...));
+    }
+};
+
 // The lengths that an array has when it is packed for products of T: the last axis, which `groups` share; and the rows.
 template <class T>
 Lengths packed(Lengths l, int groups, bool rows = false) {

@@ -222,11 +222,13 @@ def test_losses_and_gradients_of_rounded_products(case, precision, close):
     assert changed == (convolves or precision == "bf16")
 
 
-def test_captured_is_the_same(case):
+@pytest.mark.parametrize("precision", ["exact", "bf16"])
+def test_captured_is_the_same(case, precision):
     """A recorded program, its kernels fused and its updates gathered, on the emulator."""
     name, *_ = case
-    eager, _ = run(name, "emulated")
-    captured, _ = run(name, "emulated", capture)
+    with tinymed.use_precision(precision):
+        eager, _ = run(name, "emulated")
+        captured, _ = run(name, "emulated", capture)
     assert_close(captured, eager, f"{name}, captured")
 
 
