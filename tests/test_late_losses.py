@@ -17,13 +17,14 @@ from tinymed.data.device_reading import SideReader, read_late
 from tinymed.optim.lr_scheduler import CosineAnnealingLR
 from tinymed.runs.dashboard import Dashboard
 from tinymed.runs.events import TensorBoard
+from tinymed.runs.slow import LongRun, SlowStart
 from tinymed.tasks.heads.class_heads import SoftmaxHead
 from tinymed.tasks.inference.class_scores import predict_scores
 from tinymed.train import trainer as loop
 from tinymed.train.averaging import WeightAverage
 from tinymed.train.callbacks import Checkpoints, EarlyStopping, Interrupt, JsonLog, Schedule
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint
-from tinymed.train.display import Lines, LongRun, SlowStart
+from tinymed.train.display import Lines
 from tinymed.train.trainer import Callback, Diverged, Trainer
 
 STEPS = 4  # of an epoch
