@@ -16,8 +16,8 @@ from tinymed.data import Loader, split_dataset, synthetic_smear
 from tinymed.data.dataset import Dataset
 from tinymed.errors import UserError
 from tinymed.metrics.positive_class import choose_positive, looks_negative
-from tinymed.runs.waiting import LongRun
-from tinymed.schema import checked
+from tinymed.runs.slow import LongRun
+from tinymed.tasks.base.config import checked
 from tinymed.tasks.base.steps import train_step
 from tinymed.tasks.base.task import fingerprint_samples
 from tinymed.tasks.classification import ClassificationConfig, ClassificationData, divide

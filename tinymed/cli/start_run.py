@@ -19,7 +19,7 @@ from ..report.plots import save_curves
 from ..report.samples import save_samples
 from ..runs.advice import advice
 from ..runs.events import TensorBoard
-from ..runs.waiting import LongRun, SlowStart
+from ..runs.slow import LongRun, SlowStart
 from ..tasks.base.options import own_ways
 from ..tasks.base.preprocess import preset
 from ..tasks.base.task import refuse_divided

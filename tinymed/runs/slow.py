@@ -1,5 +1,6 @@
-"""What is said to somebody who waits for a training: that kernels are compiled, that it takes long."""
+"""What is said where a training is slow: to begin, since kernels are compiled, or altogether."""
 
+import math
 import threading
 from collections.abc import Callable
 
