@@ -19,6 +19,7 @@ from tinymed.program import capture
 from tinymed.runs.dashboard import Dashboard
 from tinymed.runs.events import TensorBoard
 from tinymed.runs.slow import LongRun, SlowStart
+from tinymed.tasks.base.config import DataConfig
 from tinymed.tasks.heads.class_heads import SoftmaxHead
 from tinymed.tasks.heads.embedding_head import EmbeddingHead
 from tinymed.tasks.heads.mask_head import MaskHead
