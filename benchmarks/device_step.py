@@ -2,9 +2,10 @@
 
     python benchmarks/device_step.py --out FILE [--backend emulated --quick]
 
-3x64x64, batch 128, Adam: ours eager and as a CUDA graph; PyTorch channels_last with tf32 and cudnn.benchmark: eager,
-as a CUDA graph, and through torch.compile, which comes last because it compiles for long.  Images lie on the GPU and no
-step reads its loss, so that eager steps queue up.
+3x64x64, batch 128, Adam: ours eager and as a CUDA graph, in tf32 and in bf16; PyTorch channels_last with tf32 and
+cudnn.benchmark: eager, as a CUDA graph, both under autocast to bfloat16 too, and through torch.compile, which comes
+last because it compiles for long ("max-autotune" longest, on a GPU alone).  Images lie on the GPU and no step reads its
+loss, so that eager steps queue up.
 """
 
 from collections.abc import Callable
@@ -46,8 +47,8 @@ def ours(task: dict[str, Any]) -> tuple[Call, Call, dict[str, Any]]:
     return lambda: step(x, y), captured.call, rounded(told)
 
 
-def theirs(torch: Any, cuda: bool, task: dict[str, Any], compiled: bool = False) -> Call:
-    """PyTorch's step, with Adam fused and fit for a graph."""
+def theirs(torch: Any, cuda: bool, task: dict[str, Any], compiled: str = "", mixed: bool = False) -> Call:
+    """PyTorch's step, with Adam fused and fit for a graph; compiled: a mode of torch.compile.  mixed: autocast."""
     import twins
 
     place = "cuda" if cuda else "cpu"
@@ -56,17 +57,29 @@ def theirs(torch: Any, cuda: bool, task: dict[str, Any], compiled: bool = False)
     model = model.to(place, memory_format=torch.channels_last).train()
     x, y = (torch.from_numpy(a).to(place) for a in images(task))
     x = x.contiguous(memory_format=torch.channels_last)
-    run = torch.compile(model) if compiled else model
+    run = torch.compile(model, mode=compiled) if compiled else model
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=cuda)
 
     def step() -> Any:
         optimizer.zero_grad(set_to_none=True)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(run(x), y)
+        with torch.autocast(place, torch.bfloat16, enabled=mixed, cache_enabled=False):
+            scores = run(x)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(scores.float(), y)
         loss.backward()
         optimizer.step()
         return loss
 
     return step
+
+
+def rivals(cuda: bool) -> list[tuple[str, str, bool, bool]]:
+    """[(name, mode of torch.compile, whether a graph, whether mixed)] of PyTorch's steps."""
+    modes = [("torch.compile", "default", False, False)]
+    if cuda:  # it tries its kernels for minutes, on a processor too
+        modes.append(("torch.compile max-autotune", "max-autotune", False, False))
+        modes.append(("torch.compile max-autotune bf16", "max-autotune", False, True))
+    plain = [("torch eager", "", False, False), ("torch graph", "", True, False)]
+    return [*plain, *((f"{name} bf16", mode, graph, True) for name, mode, graph, _ in plain), *modes]
 
 
 def main() -> None:
@@ -82,6 +95,10 @@ def main() -> None:
         players = {"tinymed captured": captured, "tinymed eager": eager}
         measure(clock, players, result)
         saved(o, result)
+        with tinymed.use_precision("bf16"):
+            _, mixed, result["program bf16"] = ours(task)
+        measure(clock, players | {"tinymed captured bf16": mixed}, result)
+        saved(o, result)
         try:
             torch = torch_on(clock.cuda)
         except Absent as reason:
@@ -89,13 +106,9 @@ def main() -> None:
             saved(o, result)
             return
         result["torch"] = torch.__version__
-        for name, compiled, graph in (
-            ("torch eager", False, False),
-            ("torch graph", False, True),
-            ("torch.compile", True, False),
-        ):
+        for name, compiled, graph, mixes in rivals(clock.cuda):
             try:
-                step = theirs(torch, clock.cuda, task, compiled)
+                step = theirs(torch, clock.cuda, task, compiled, mixes)
                 step = graphed(torch, clock.cuda, step) if graph else step
                 measure(clock, {"tinymed captured": captured, "tinymed eager": eager, name: step}, result)
             except Exception as error:  # one rival that cannot run must not end the others

@@ -179,7 +179,7 @@ RECIPES = {
         {},
     ),
 }
-TWINS = ("busi-unet",)  # repeated in PyTorch
+TWINS = ("busi-unet", "isic-unet")  # repeated in PyTorch
 
 
 def command(name: str, data: Path, runs: Path) -> list[str]:
@@ -301,10 +301,13 @@ def small_picture(source: Path, path: Path, most: int = 200_000) -> None:
 
 
 def collect(runs: Path) -> list[dict[str, Any]]:
-    """Results as JSON, the table, and the overlays of every finished row."""
-    rows = [r for name in RECIPES if (r := row(name, runs))]
+    """Results as JSON, the table, and the overlays of every finished row; others stay as they were published."""
+    known = {r["row"]: r for r in read(RESULTS / "segmentation.json").get("rows", [])}
+    rows = [r for name in RECIPES if (r := row(name, runs) or known.get(name))]
     save(RESULTS / "segmentation.json", {"machine": machine(), "rows": rows})
     for r in rows:
+        if not (runs / r["row"]).exists():
+            continue
         small_picture(runs / r["row"] / "overlays.png", RESULTS / f"{r['row']}-overlays.png")
     commands = "\n".join(f"    {r['command']}" for r in rows)
     (RESULTS / "segmentation.md").write_text(f"{table(rows)}\n\n{NOTE}\n{commands}\n", "utf-8")

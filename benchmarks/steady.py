@@ -27,6 +27,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tinymed.metrics.calibration import apply_temperature, describe_calibration, fit_temperature
+
 RESULTS = Path(__file__).resolve().parent / "results"
 LOOKS = RESULTS / "looks.csv"
 SIDE, RESAMPLES, SEED = 32, 2000, 0
@@ -156,11 +158,11 @@ def train(data: Path, runs: Path) -> None:
 
 def look(data: Path, runs: Path, name: str) -> dict[str, Any]:
     """Measure a run on the test part of its set, beside the floors, and note that it was looked at."""
-    _, measure, published = SETS[name]
+    positive, measure, published = SETS[name]
     path = runs / f"{name}-test.csv"
     if not path.exists():
         tinymed("evaluate", runs / name, "--data", data / name, "--split", "test", "--json", "--predictions", path)
-        note(name, "the steady recipe as it is published")
+        note(name, recipe_text(runs / name))
     classes = json.loads((runs / name / "config.json").read_text())["data"]["classes"]
     with path.open(newline="") as file:
         answers = list(csv.DictReader(file))
@@ -170,7 +172,37 @@ def look(data: Path, runs: Path, name: str) -> dict[str, Any]:
     listed = [place[Path(each).name + rows[str(data.absolute() / name / each)]["label"]] for each in order]
     truth, found = (np.array([classes.index(row[key]) for row in listed]) for key in ("true", "predicted"))
     groups = np.array([rows[str(data.absolute() / name / each)].get("patient") or each for each in order])
-    return compared(measure, truth, found, groups, floors(data / name, classes)) | {"readme floor": published}
+    told = {"readme floor": published, "calibration": calibration(runs / name, path, classes, positive)}
+    return compared(measure, truth, found, groups, floors(data / name, classes)) | told
+
+
+def calibration(run: Path, answers: Path, classes: list[str], positive: str) -> dict[str, float]:
+    """Return the error of the positive class's probabilities on a test part, before and after a temperature of val."""
+    chosen = classes.index(positive)
+    val, test = (probabilities(path, classes) for path in (run / "predictions.csv", answers))
+    temperature = fit_temperature(*val)
+    found = {"temperature": round(temperature, 3)}
+    for name, scores in (("before", test[0]), ("after", apply_temperature(test[0], temperature))):
+        told = describe_calibration(test[1] == chosen, scores[:, chosen])
+        found |= {f"ece {name}": round(told["ece"], 4), f"brier {name}": round(told["brier"]["brier"], 4)}
+    return found
+
+
+def probabilities(path: Path, classes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return (scores of each class, class numbers) of a list of answers."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    scores = np.array([[float(row[f"score {name}"]) for name in classes] for row in rows])
+    return scores, np.array([classes.index(row["true"]) for row in rows])
+
+
+def recipe_text(run: Path) -> str:
+    """Return which steady recipe a run was trained by: the day, the network and what is told of it in its folder."""
+    config = json.loads((run / "config.json").read_text())
+    day = datetime.date.fromtimestamp((run / "metrics.json").stat().st_mtime).isoformat()
+    mirrors = "answers averaged over mirrors" if config["average_flips"] else "answers of the image alone"
+    network = f"{config['model']} at {config['data']['size']} pixels, {config['epochs']} epochs of {config['batch']}"
+    return f"the steady recipe of {day}: {network}, {mirrors}"
 
 
 def compared(

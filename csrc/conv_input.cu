@@ -12,10 +12,10 @@
 
 namespace {
 // weight (taps, C / groups, O) as an operand: a row is a channel, a depth (tap of the phase, filter).
-template <bool volume>
-struct Filter : gemm::Operand {
+template <class T, bool volume>
+struct Filter : gemm::Operand<T> {
     static constexpr bool DEEP = true;
-    int filters, pitch, channels;  // per group; floats from channel to channel
+    int filters, pitch, channels;  // per group; numbers from channel to channel
     Axes taps;                     // of the whole filter
     Axes first, every, in;         // the taps of the phase: first, spacing, how many
     __device__ __forceinline__ gemm::Spot row(int channel) const { return {channel * pitch, 0, 0, 0}; }
@@ -44,15 +44,15 @@ Axis axis(int size, int taps, int stride, int before, int dilation) {
     return {size, taps, stride, before, dilation, stride / std::gcd(stride, dilation)};
 }
 
-template <bool volume>
+template <class T, bool volume>
 struct Input {
-    Windows<true, volume> a;
-    Filter<volume> b;
+    Windows<T, true, volume> a;
+    Filter<T, volume> b;
     Axis z, y, x;
     float* dx;
     int images, pixel, rows, columns, begin, end;
     Axes phase;
-    bool wide;
+    bool wide, rounds;
 
     __device__ Input part(int number) const {
         Input p = *this;
@@ -79,47 +79,50 @@ struct Input {
         size_t line = deep * y.size + phase.y + i * y.stride;
         return dx + (line * x.size + phase.x + j * x.stride) * pixel;
     }
-    __device__ float finish(float v, int) const { return v; }
+    __device__ float finish(float v, int) const { return bf16::stored<T>(v, rounds); }
 };
 
-template <bool volume>
-void gradient(const char* op, const Shapes& s, const Out<float>& dx, const In<float>& dy, const In<float>& weight,
-              int tile, cudaStream_t stream) {
+template <bool volume, class T>
+void gradient(const char* op, const Out<float>& dx, const In<T>& dy, const In<T>& weight, const Lengths& stride,
+              const Lengths& before, const Lengths& dilation, int groups, int tile, bool rounds, cudaStream_t stream) {
+    Shapes s(op, bf16::packed<T>(dx.shape, groups), weight.shape, dy.shape, stride, before, dilation, groups);
+    int pixel = dx.length(dx.shape.count - 1), columns = pixel / groups;
     require(s.volume == volume, op, ": dx has shape ", dx.shape);
     Axis z = axis(s.size.z, s.taps.z, s.stride.z, s.before.z, s.dilation.z);
     Axis y = axis(s.size.y, s.taps.y, s.stride.y, s.before.y, s.dilation.y);
     Axis x = axis(s.size.x, s.taps.x, s.stride.x, s.before.x, s.dilation.x);
-    int filters = s.group_filters(), channels = s.group_channels();
+    int filters = s.group_filters();
     Axes none{0, 0, 0}, one{1, 1, 1}, reach{z.reach(), y.reach(), x.reach()};
     Window w{s.places, s.filters, none, none, one, reach, none, filters};
-    bool aligned = reinterpret_cast<uintptr_t>(weight.data) % 16 == 0;
-    Filter<volume> b{{weight.data, 1, 1, aligned && s.filters % 4 == 0 && filters % 4 == 0},
-                     filters,
-                     s.filters,
-                     channels,
-                     s.taps,
-                     none,
-                     {z.every, y.every, x.every},
-                     none};
-    bool wide = dx.aligned(16) && s.channels % 4 == 0 && channels % 4 == 0;
+    Filter<T, volume> b{{weight.data, 1, 1, gemm::wide(weight.data, s.filters, filters)},
+                        filters,
+                        s.filters,
+                        s.group_channels(),
+                        s.taps,
+                        none,
+                        {z.every, y.every, x.every},
+                        none};
+    bool wide = dx.aligned(16) && pixel % 4 == 0 && columns % 4 == 0;
     int images = int(s.images);
-    Input<volume> p{windows<true, volume>(dy.data, w), b, z, y, x, dx.data, images, s.channels, 0, channels, 0, 0, none,
-                    wide};
+    Input<T, volume> p{windows<true, volume>(dy.data, w), b, z, y, x, dx.data, images, pixel, 0, columns, 0, 0, none,
+                       wide, rounds};
     int64_t largest = s.images * z.pixels(0) * y.pixels(0) * x.pixels(0);
     gemm::run(op, tile, p, largest, int64_t(s.groups) * s.stride.product(), stream);
 }
 }  // namespace
 
-void conv2d_gemm_input(Out<float> dx, In<float> dy, In<float> weight, Lengths, Lengths stride, Lengths before,
-                       Lengths dilation, int groups, int tile, cudaStream_t stream) {
-    Shapes s("conv2d_gemm_input", dx.shape, weight.shape, dy.shape, stride, before, dilation, groups);
-    gradient<false>("conv2d_gemm_input", s, dx, dy, weight, tile, stream);
-}
+#define CONV_INPUT(name, volume)                                                                                       \
+    void name(Out<float> dx, In<float> dy, In<float> weight, Lengths, Lengths stride, Lengths before,                  \
+              Lengths dilation, int groups, int tile, cudaStream_t stream) {                                           \
+        gradient<volume>(#name, dx, dy, weight, stride, before, dilation, groups, tile, false, stream);                \
+    }                                                                                                                  \
+    void bf16_##name(Out<float> dx, In<bf16::Bits> dy, In<bf16::Bits> weight, Lengths, Lengths stride, Lengths before, \
+                     Lengths dilation, int groups, int tile, bool rounds, cudaStream_t stream) {                       \
+        gradient<volume>("bf16_" #name, dx, dy, weight, stride, before, dilation, groups, tile, rounds, stream);       \
+    }
+CONV_INPUT(conv2d_gemm_input, false)
 BIND(conv2d_gemm_input, "dx dy weight x_shape stride before dilation groups tile");
-
-void conv3d_gemm_input(Out<float> dx, In<float> dy, In<float> weight, Lengths, Lengths stride, Lengths before,
-                       Lengths dilation, int groups, int tile, cudaStream_t stream) {
-    Shapes s("conv3d_gemm_input", dx.shape, weight.shape, dy.shape, stride, before, dilation, groups);
-    gradient<true>("conv3d_gemm_input", s, dx, dy, weight, tile, stream);
-}
+BIND(bf16_conv2d_gemm_input, "dx dy weight x_shape stride before dilation groups tile rounds");
+CONV_INPUT(conv3d_gemm_input, true)
 BIND(conv3d_gemm_input, "dx dy weight x_shape stride before dilation groups tile");
+BIND(bf16_conv3d_gemm_input, "dx dy weight x_shape stride before dilation groups tile rounds");

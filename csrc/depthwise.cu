@@ -85,11 +85,11 @@ __global__ void __launch_bounds__(THREADS)
     __shared__ gemm::Spot taps[TAPS];
     int t = threadIdx.x, lane = t / 32, o = blockIdx.x * 32 + t % 32, c = o / (filters / w.pixel);
     int first = blockIdx.z * TAPS, count = w.taps.y * w.taps.x;
-    if (t < TAPS) taps[t] = gemm::depth_spot(Windows<true, false>{{nullptr, 0, 0, false}, w}, first + t, count);
+    if (t < TAPS) taps[t] = gemm::depth_spot(Windows<float, true, false>{{nullptr, 0, 0, false}, w}, first + t, count);
     __syncthreads();
     float sum[TAPS] = {};
     split::Range range = split::range(blockIdx.y, gridDim.y, places, 1);
-    gemm::Operand image{x, w.size.y, w.size.x, false};
+    gemm::Operand<float> image{x, w.size.y, w.size.x, false};
     if (o < filters)
         for (int p = range.begin + lane; p < range.end; p += 8) {
             float g = dy[size_t(p) * filters + o];

@@ -1,5 +1,6 @@
 // Dropout of elements and of channels, and SELU's alpha dropout.  No mask is kept: backward draws the same bits again
 // from the ticket.
+#include "bf16.cuh"
 #include "elementwise.cuh"
 #include "philox.cuh"
 
@@ -11,6 +12,12 @@ struct Drop {  // y = x times the scale where the bits reach the limit, else tim
     float scale;
     __device__ void operator()(int64_t i, unsigned bits) const {
         y[i] = x[i] * (bits >= limit ? scale : 0.0f);
+    }
+};
+struct DropRounded {
+    Drop drop;
+    __device__ void operator()(int64_t i, unsigned bits) const {
+        drop.y[i] = bf16::rounded(drop.x[i] * (bits >= drop.limit ? drop.scale : 0.0f));
     }
 };
 struct Factor {  // of a channel of a sample
@@ -69,6 +76,12 @@ void dropout_backward(Out<float> dx, In<float> dy, In<unsigned> ticket, int64_t 
     philox::each_half(Drop{dx.data, dy.data, limit, scale}, ticket.data, dy.size(), stream);
 }
 BIND(dropout_backward, "dx dy ticket limit scale");
+
+void bf16_dropout_backward(Out<float> dx, In<float> dy, In<unsigned> ticket, int64_t limit, float scale,
+                           cudaStream_t stream) {
+    philox::each_half(DropRounded{{dx.data, dy.data, limit, scale}}, ticket.data, dy.size(), stream);
+}
+BIND(bf16_dropout_backward, "dx dy ticket limit scale");
 
 void dropout_channels_forward(Out<float> y, Out<unsigned> ticket, Work<float> factors, In<float> x,
                               InOut<unsigned> state, int64_t limit, float scale, cudaStream_t stream) {

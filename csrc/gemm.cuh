@@ -5,15 +5,17 @@
 //     convolution   offset and pixel of a place of the window + those of a tap: outside of the image the element is 0
 //
 // A block looks its rows up once and a few depths ahead at each step, so the loops over k neither divide nor know what
-// they multiply.  gemm_exact.cuh multiplies in float32, gemm_tf32.cuh on tensor cores.
+// they multiply.  gemm_exact.cuh multiplies in float32, gemm_mma.cuh on tensor cores: float32 rounded to tf32, or
+// numbers of bfloat16, which mixed.cu has packed (bf16.cuh).
 //
 // A problem P holds the operands `a` and `b` and says
 //     rows, columns, begin, end    the size of the product; the depths that are summed
 //     part(z)                      itself, narrowed to what blockIdx.z stands for: a group, a phase, some depths
-//     out(m)                       where row m of the result begins; `wide` if it may be written in fours
+//     out(m)                       where row m of the result begins, null if zeros of a packed operand made it; `wide`
+//                                  if it may be written in fours
 //     finish(v, n)                 what becomes of a sum: a bias, ReLU
 #pragma once
-#include "launch.h"
+#include "bf16.cuh"
 
 namespace gemm {
 constexpr int blocks_for(int rows, int columns) { return rows * columns <= 4096 ? 4 : 2; }  // of a multiprocessor
@@ -23,29 +25,38 @@ struct alignas(16) Spot {
     int offset, y, x, z;  // z: of volumes alone
 };
 
+template <class T>
+constexpr int WIDE = 16 / int(sizeof(T));  // numbers of one access
+
+template <class T>
 struct Operand {
-    const float* data;
+    using Number = T;  // float, or bfloat16 as bits
+    const T* data;
     int height, width;  // of the image; 1 and 1 for a matrix
-    bool wide;          // four neighbours along the direction that is contiguous are one aligned float4, or all outside
-    __device__ __forceinline__ const float* find(Spot row, Spot depth) const {  // copies: one 16-byte access each
+    bool wide;          // WIDE neighbours along the direction that is contiguous are one aligned access, or all outside
+    __device__ __forceinline__ const T* find(Spot row, Spot depth) const {  // copies: one 16-byte access each
         bool inside = unsigned(row.y + depth.y) < unsigned(height) && unsigned(row.x + depth.x) < unsigned(width);
         return inside ? data + (row.offset + depth.offset) : nullptr;
     }
 };
 
-// A matrix, contiguous along the depth (deep) or along its rows; `stride` floats from one line to the next.
-template <bool deep>
-struct Matrix : Operand {
+// A matrix, contiguous along the depth (deep) or along its rows; `stride` numbers from one line to the next.
+template <class T, bool deep>
+struct Matrix : Operand<T> {
     static constexpr bool DEEP = deep;
     int stride;
     __device__ __forceinline__ Spot row(int i) const { return {deep ? i * stride : i, 0, 0, 0}; }
     __device__ __forceinline__ Spot depth(int k) const { return {deep ? k : k * stride, 0, 0, 0}; }
 };
 
-template <bool deep>
-Matrix<deep> matrix(const float* data, int stride, int contiguous) {
-    bool aligned = reinterpret_cast<uintptr_t>(data) % 16 == 0;
-    return {{data, 1, 1, aligned && stride % 4 == 0 && contiguous % 4 == 0}, stride};
+template <class T>
+bool wide(const T* data, int stride, int contiguous) {
+    return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % WIDE<T> == 0 && contiguous % WIDE<T> == 0;
+}
+
+template <bool deep, class T>
+Matrix<T, deep> matrix(const T* data, int stride, int contiguous) {
+    return {{data, 1, 1, wide(data, stride, contiguous)}, stride};
 }
 
 template <class O>

@@ -1,5 +1,6 @@
 // Group, instance and layer normalisation, and local response normalisation.  Images lie [n, pixels, channels]; a group
-// is some neighbouring channels of a sample, normalised by one block; layer norm is one group of rows of one pixel.
+// is some neighbouring channels of a sample, normalised by one block; layer norm is one group of rows of one pixel, and
+// one warp normalises a row of up to 1024 numbers, which it holds in registers.
 #include "columns.cuh"
 #include "elementwise.cuh"
 #include "norm.cuh"
@@ -12,11 +13,15 @@ using statistics::Welford;
 
 struct Layout {
     int pixels, channels, groups;
+    bool is_rows() const { return pixels == 1 && groups == 1; }
     __device__ int size() const { return channels / groups; }
     __device__ int64_t numbers() const { return int64_t(pixels) * size(); }
     // Element i of a group; its channel.
-    __device__ int channel(int group, int64_t i) const { return group * size() + modulo(i, size()); }
+    __device__ int channel(int group, int64_t i) const {
+        return group * size() + (pixels == 1 ? int(i) : modulo(i, size()));
+    }
     __device__ int64_t at(int64_t sample, int group, int64_t i) const {
+        if (groups == 1) return sample * pixels * channels + i;
         return (sample * pixels + quotient(i, size())) * channels + channel(group, i);
     }
 };
@@ -25,17 +30,22 @@ __global__ void __launch_bounds__(THREADS)
     normalise_kernel(float* __restrict__ y, float* __restrict__ means, float* __restrict__ rstds,
                      const float* __restrict__ x, const float* __restrict__ weight, const float* __restrict__ bias,
                      Layout l, double eps) {
-    __shared__ Moments parts[THREADS];
+    __shared__ Moments parts[THREADS / 32];
     __shared__ double shared[2];
     int64_t sample = blockIdx.x / l.groups, n = l.numbers();
     int group = blockIdx.x % l.groups;
     Welford mine{};
     for (int64_t i = threadIdx.x; i < n; i += THREADS) mine.add(x[l.at(sample, group, i)]);
-    parts[threadIdx.x] = {double(mine.count), mine.mean(), double(mine.m2)};
+    Moments all{double(mine.count), mine.mean(), double(mine.m2)};
+    for (int d = 16; d; d /= 2) {  // the lanes of a warp in pairs, then the warps in order
+        Moments other{__shfl_down_sync(~0u, all.n, d), __shfl_down_sync(~0u, all.mean, d),
+                      __shfl_down_sync(~0u, all.m2, d)};
+        all.merge(other.n, other.mean, other.m2);
+    }
+    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = all;
     __syncthreads();
     if (threadIdx.x == 0) {
-        Moments all{};
-        for (int t = 0; t < THREADS; ++t) all.merge(parts[t].n, parts[t].mean, parts[t].m2);
+        for (int w = 1; w < THREADS / 32; ++w) all.merge(parts[w].n, parts[w].mean, parts[w].m2);
         double rstd = 1.0 / sqrt(double(float(all.m2 / double(n ? n : 1))) + eps);
         shared[0] = all.mean, shared[1] = rstd;
         means[blockIdx.x] = float(all.mean), rstds[blockIdx.x] = float(rstd);
@@ -49,6 +59,85 @@ __global__ void __launch_bounds__(THREADS)
         float xhat = ((x[at] - rounded) + lost) * rstd;
         y[at] = xhat * (weight ? weight[c] : 1.0f) + (bias ? bias[c] : 0.0f);
     }
+}
+
+// A row to a warp: lane l holds numbers l, l + 32, ... of up to 32 HELD, so each is read once.
+constexpr int ROW_THREADS = 128;
+
+struct Row {
+    int64_t number;
+    int lane, length;
+    bool exists;
+    __device__ Row(int64_t rows, int length)
+        : number(int64_t(blockIdx.x) * (ROW_THREADS / 32) + threadIdx.x / 32),
+          lane(threadIdx.x % 32),
+          length(length),
+          exists(number < rows) {}
+    // f(k, i) for the numbers i of this lane, k of those that it holds.
+    template <int HELD, class F>
+    __device__ __forceinline__ void each(F f) const {
+#pragma unroll
+        for (int k = 0; k < HELD; ++k)
+            if (lane + 32 * k < length) f(k, lane + 32 * k);
+    }
+    __device__ double mean(float v) const {
+        double sum = v;
+        for (int d = 16; d; d /= 2) sum += __shfl_xor_sync(~0u, sum, d);
+        return sum / (length ? length : 1);
+    }
+};
+
+// The moments are those of what is left when the mean, as float32 has it, is taken off: twice over registers.
+template <int HELD>
+__global__ void __launch_bounds__(ROW_THREADS)
+    normalise_row_kernel(float* __restrict__ y, float* __restrict__ means, float* __restrict__ rstds,
+                         const float* __restrict__ x, const float* __restrict__ weight,
+                         const float* __restrict__ bias, int64_t rows, int length, double eps) {
+    Row row(rows, length);
+    if (!row.exists) return;  // a whole warp
+    x += row.number * length, y += row.number * length;
+    float held[HELD], sum = 0, rest = 0, squares = 0;
+    row.each<HELD>([&](int k, int i) { held[k] = x[i]; });
+    row.each<HELD>([&](int k, int) { sum += held[k]; });
+    float near = float(row.mean(sum));
+    row.each<HELD>([&](int k, int) {
+        float off = held[k] - near;
+        rest += off, squares += off * off;
+    });
+    double left = row.mean(rest), mean = near + left, variance = row.mean(squares) - left * left;
+    double exact = 1.0 / sqrt(double(float(variance < 0 ? 0 : variance)) + eps);  // a NaN stays
+    float rounded = float(mean), lost = float(double(rounded) - mean), rstd = float(exact);
+    row.each<HELD>([&](int k, int i) {
+        y[i] = ((held[k] - rounded) + lost) * rstd * (weight ? weight[i] : 1.0f) + (bias ? bias[i] : 0.0f);
+    });
+    if (row.lane == 0) means[row.number] = rounded, rstds[row.number] = rstd;
+}
+
+template <int HELD>
+__global__ void __launch_bounds__(ROW_THREADS)
+    row_gradient_kernel(float* __restrict__ dx, const float* __restrict__ dy, const float* __restrict__ x,
+                        const float* __restrict__ weight, const float* __restrict__ means,
+                        const float* __restrict__ rstds, int64_t rows, int length) {
+    Row row(rows, length);
+    if (!row.exists) return;
+    dx += row.number * length, dy += row.number * length, x += row.number * length;
+    float mean = means[row.number], rstd = rstds[row.number], g[HELD], xhat[HELD], sum = 0, product = 0;
+    row.each<HELD>([&](int k, int i) { g[k] = dy[i], xhat[k] = x[i]; });
+    row.each<HELD>([&](int k, int i) {
+        if (weight) g[k] *= weight[i];
+        xhat[k] = (xhat[k] - mean) * rstd;
+        sum += g[k], product += g[k] * xhat[k];
+    });
+    float a = float(row.mean(sum)), b = float(row.mean(product));
+    row.each<HELD>([&](int k, int i) { dx[i] = rstd * (g[k] - a - xhat[k] * b); });
+}
+
+// Run with HELD as small as a row allows: f(8), f(32), as constants; false if it has more numbers.
+template <class F>
+bool held(int length, F f) {
+    if (length <= 32 * 8) return f(std::integral_constant<int, 8>()), true;
+    if (length <= 32 * 32) return f(std::integral_constant<int, 32>()), true;
+    return false;
 }
 
 // dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy
@@ -103,6 +192,11 @@ void forward(const char* op, const Out<float>& y, const Out<float>& mean, const 
              const Maybe<float>& weight, const Maybe<float>& bias, const Layout& l, double eps, cudaStream_t stream) {
     bool fit = (!weight || weight.size() == l.channels) && (!bias || bias.size() == l.channels);
     require(fit && mean.size() == rstd.size(), op, ": x ", x.shape, ", weight ", weight.shape, ", bias ", bias.shape);
+    auto by_rows = [&](auto numbers) {
+        LAUNCH((normalise_row_kernel<numbers.value>), blocks(mean.size(), ROW_THREADS / 32), ROW_THREADS, 0, stream,
+               y.data, mean.data, rstd.data, x.data, weight.data, bias.data, mean.size(), l.channels, eps);
+    };
+    if (l.is_rows() && held(l.channels, by_rows)) return;
     LAUNCH(normalise_kernel, unsigned(mean.size()), THREADS, 0, stream, y.data, mean.data, rstd.data, x.data,
            weight.data, bias.data, l, eps);
 }
@@ -110,8 +204,13 @@ void forward(const char* op, const Out<float>& y, const Out<float>& mean, const 
 void backward(const Out<float>& dx, const Out<float>& dweight, const Out<float>& dbias, const Work<double>& partial,
               const In<float>& dy, const In<float>& x, const Maybe<float>& weight, const In<float>& mean,
               const In<float>& rstd, const Layout& l, cudaStream_t stream) {
-    LAUNCH(gradient_kernel, unsigned(mean.size()), THREADS, 0, stream, dx.data, dy.data, x.data, weight.data,
-           mean.data, rstd.data, l);
+    auto by_rows = [&](auto numbers) {
+        LAUNCH((row_gradient_kernel<numbers.value>), blocks(mean.size(), ROW_THREADS / 32), ROW_THREADS, 0, stream,
+               dx.data, dy.data, x.data, weight.data, mean.data, rstd.data, mean.size(), l.channels);
+    };
+    if (!(l.is_rows() && held(l.channels, by_rows)))
+        LAUNCH(gradient_kernel, unsigned(mean.size()), THREADS, 0, stream, dx.data, dy.data, x.data, weight.data,
+               mean.data, rstd.data, l);
     columns::sum(Affine{dy.data, x.data, mean.data, rstd.data, l}, StoreAffine{dweight.data, dbias.data}, partial,
                  mean.size() / l.groups * l.pixels, l.channels, stream);
 }

@@ -3,6 +3,7 @@
 //
 // Moments are Welford's, a thread its own, merged by the update of Chan, Golub & LeVeque 1979: memory is read once, and
 // a variance of 1 beside a mean of 1e4 survives float32.
+#include "bf16.cuh"
 #include "columns.cuh"
 #include "elementwise.cuh"
 #include "norm.cuh"
@@ -221,6 +222,18 @@ void batch_norm_add_relu(Out<float> y, In<float> x, In<float> map, In<float> z, 
 }
 BIND(batch_norm_add_relu, "y x map z");
 
+void bf16_norm(Out<float> y, In<float> x, In<float> map, cudaStream_t stream) {
+    bf16::Rounded<Apply> f{{map.data, x.length(1)}};
+    map_channels(f, "bf16_norm", stream, x.length(1), y, x);
+}
+BIND(bf16_norm, "y x map");
+
+void bf16_norm_relu(Out<float> y, In<float> x, In<float> map, cudaStream_t stream) {
+    bf16::Rounded<ApplyRelu> f{{{map.data, x.length(1)}}};
+    map_channels(f, "bf16_norm_relu", stream, x.length(1), y, x);
+}
+BIND(bf16_norm_relu, "y x map");
+
 void batch_norm_sums(Out<float> dweight, Out<float> dbias, Out<float> map, Work<double> partial, In<float> dy,
                      In<float> x, Maybe<float> weight, In<float> mean, In<float> rstd, bool training,
                      cudaStream_t stream) {
@@ -250,6 +263,14 @@ void batch_norm_apply_gradient(Out<float> dx, In<float> dy, In<float> x, In<floa
     map_channels(Gradient{mean.data, map.data, c, training}, "batch_norm_apply_gradient", stream, c, dx, dy, x);
 }
 BIND(batch_norm_apply_gradient, "dx dy x mean map training");
+
+void bf16_norm_gradient(Out<float> dx, In<float> dy, In<float> x, In<float> mean, In<float> map, bool training,
+                        cudaStream_t stream) {
+    int c = x.length(1);
+    bf16::Rounded<Gradient> f{{mean.data, map.data, c, training}};
+    map_channels(f, "bf16_norm_gradient", stream, c, dx, dy, x);
+}
+BIND(bf16_norm_gradient, "dx dy x mean map training");
 
 void follow_statistics(InOut<float> running_mean, InOut<float> running_var, In<float> mean, In<float> var, float rate,
                        cudaStream_t stream) {

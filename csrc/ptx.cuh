@@ -51,6 +51,32 @@ PTX void mma_m16n8k8_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2
 #endif
 }
 
+// D[16 x 8] += A[16 x 16] B[16 x 8] by one warp, operands in bfloat16, two to a word, the first in the lower half; sums
+// in float32.  (PTX ISA, mma.m16n8k16 with .bf16)  As words A is [16][8] and B [8][8], and those lie as they do above:
+//     a[0..3] = A[g][2q, 2q + 1], A[g + 8][2q, 2q + 1], A[g][2q + 8, 2q + 9], A[g + 8][2q + 8, 2q + 9]
+//     b[0..1] = B[2q, 2q + 1][g], B[2q + 8, 2q + 9][g]
+// The order of a unit's sums is not documented; the twin adds one product after another, as `float32` of
+// tinymed/cpu/simd/bf16_twins.py does.
+PTX void mma_m16n8k16_bf16(float (&d)[4], const float (&a)[4], const float (&b)[2], EMU_SITE) {
+#ifdef TINYMED_EMULATED
+    emu::Payload mine{};
+    std::memcpy(mine.word, a, sizeof a), std::memcpy(mine.word + 4, b, sizeof b);
+    const emu::Payload* all = emu::exchange(~0u, mine, here);
+    auto half = [](uint32_t u, int k) { return __uint_as_float(k % 2 ? u & 0xffff0000u : u << 16); };
+    int g = emu::lane() / 4, q = emu::lane() % 4;
+    for (int i = 0; i < 4; ++i) {
+        const emu::Payload *row = all + 4 * g, *column = all + 4 * (2 * q + i % 2);
+        for (int k = 0; k < 16; ++k)  // products are exact in float32: 8 digits by 8
+            d[i] += half(row[k / 2 % 4].word[i / 2 + 2 * (k / 8)], k) * half(column[k / 2 % 4].word[4 + k / 8], k);
+    }
+#else
+    ASM80("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+          : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+          : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
+            "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+#endif
+}
+
 // Four 8 x 4 matrices of 32-bit words from shared memory: lane l gives the address of row l % 8 of matrix l / 8 (16
 // bytes, aligned) and gets word l % 4 of row l / 4 of each.  (PTX ISA, ldmatrix.m8n8.x4, its pairs of 16 bits taken as
 // one word)
@@ -63,6 +89,25 @@ PTX void ldmatrix_x4(float (&r)[4], const void* row, EMU_SITE) {
 #else
     unsigned s = unsigned(__cvta_generic_to_shared(row)), u[4] = {};
     ASM80("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(u[0]), "=r"(u[1]), "=r"(u[2]),
+          "=r"(u[3]) : "r"(s) : "memory");
+    for (int i = 0; i < 4; ++i) r[i] = __uint_as_float(u[i]);
+#endif
+}
+
+// The same of 8 x 8 matrices of 16-bit numbers, transposed: lane l gets numbers 2 (l % 4) and 2 (l % 4) + 1, the first
+// in the lower half, of column l / 4 of each.  (PTX ISA, ldmatrix.m8n8.x4.trans)
+PTX void ldmatrix_x4_trans(float (&r)[4], const void* row, EMU_SITE) {
+#ifdef TINYMED_EMULATED
+    emu::touch(row, 16, emu::READ, EMU_HERE);
+    const emu::Payload* all = emu::exchange_value(~0u, row, here);
+    int column = emu::lane() / 4, first = emu::lane() % 4 * 2;
+    for (int i = 0; i < 4; ++i) {
+        auto number = [&](int k) { return unsigned(emu::value<const uint16_t*>(all[8 * i + first + k])[column]); };
+        r[i] = __uint_as_float(number(0) | number(1) << 16);
+    }
+#else
+    unsigned s = unsigned(__cvta_generic_to_shared(row)), u[4] = {};
+    ASM80("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(u[0]), "=r"(u[1]), "=r"(u[2]),
           "=r"(u[3]) : "r"(s) : "memory");
     for (int i = 0; i < 4; ++i) r[i] = __uint_as_float(u[i]);
 #endif

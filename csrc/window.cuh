@@ -15,7 +15,7 @@ struct Axes {  // of space; an image is a volume of one plane
 
 struct Window {
     Axes size;        // of the image
-    int pixel;        // floats from one to the next
+    int pixel;        // numbers from one to the next
     Axes places;      // of the window in an image
     Axes base, step;  // of place (0, 0, 0), and from place to place
     Axes reach;       // from tap to tap
@@ -44,8 +44,8 @@ struct Window {
 
 // What the windows of a batch see, as an operand of a product: each row is a place and each depth a (tap, channel), or
 // the other way round.  It is contiguous along the channels.
-template <bool places_are_rows, bool volume>
-struct Windows : gemm::Operand {
+template <class T, bool places_are_rows, bool volume>
+struct Windows : gemm::Operand<T> {
     static constexpr bool DEEP = places_are_rows;
     Window window;
     __device__ __forceinline__ gemm::Spot row(int i) const {
@@ -54,20 +54,20 @@ struct Windows : gemm::Operand {
     __device__ __forceinline__ gemm::Spot depth(int k) const {
         return places_are_rows ? window.tap<volume>(k) : window.place<volume>(k);
     }
-    __device__ __forceinline__ const float* find(gemm::Spot row, gemm::Spot depth) const {
+    __device__ __forceinline__ const T* find(gemm::Spot row, gemm::Spot depth) const {
         if (volume && unsigned(row.z + depth.z) >= unsigned(window.size.z)) return nullptr;
-        return Operand::find(row, depth);
+        return gemm::Operand<T>::find(row, depth);
     }
 };
 
-template <bool places_are_rows, bool volume>
-Windows<places_are_rows, volume> windows(const float* image, const Window& w) {
-    bool wide = reinterpret_cast<uintptr_t>(image) % 16 == 0 && w.pixel % 4 == 0 && w.channels % 4 == 0;
-    return {{image, w.size.y, w.size.x, wide}, w};
+template <bool places_are_rows, bool volume, class T>
+Windows<T, places_are_rows, volume> windows(const T* image, const Window& w) {
+    return {{image, w.size.y, w.size.x, gemm::wide(image, w.pixel, w.channels)}, w};
 }
 
 // The shapes of a convolution: what every launcher is given, checked.  x (N, [D,] H, W, C), weight ([KD,] KH, KW,
-// C / groups, O), y (N, [OD,] OH, OW, O); pixel (i stride + r dilation - before) of x meets tap r in place i of y.
+// C / groups, O), y (N, [OD,] OH, OW, O); pixel (i stride + r dilation - before) of x meets tap r in place i of y.  Of
+// what is packed for bfloat16 (bf16.cuh) these are the lengths with the zeros, of the result, too.
 struct Shapes {
     int64_t images;
     Axes size, places, taps, stride, before, dilation;

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from imaging_cases import CASES as IMAGING
 from imaging_cases import Cases as ImagingCases
 
+from tinymed import dispatch
 from tinymed.cuda.resample import bits
-from tinymed.cuda.tiles import TILES
+from tinymed.cuda.tiles import BF16, FLOAT32, TILES
 from tinymed.ops.space import slides
 
 LINE = (1028, 1, 3, 31, 255, 256, 1023, 4099, 0)
@@ -156,10 +157,28 @@ def convolution(d: Cases, kind: str, groups: int, per: int | None = None) -> tup
 
 def product(d: Cases, kind: str) -> tuple[Any, ...]:
     """A convolution as an implicit product, in any tile."""
-    groups, tile = d.pick((1, 2)), d.pick(range(len(TILES)))
+    groups, tile = d.pick((1, 2)), d.pick(range(len(FLOAT32)))
     a, b, *rest = convolution(d, kind, groups)
     bias = (d.maybe(b.shape[0]),) if kind == "forward" else ()
     return a, b, *bias, *rest, groups, tile
+
+
+def bf16_tile(d: Any) -> int:
+    """The number of a tile that multiplies numbers of bfloat16."""
+    return TILES.index(d.pick(BF16))
+
+
+def bf16_product(d: Any, kind: str, made: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A convolution, given as a product of float32, of packed numbers."""
+    k = dispatch.table("emulated")
+    a, b, *rest, groups, _ = made
+    bias = ()
+    if kind == "forward":
+        bias, size, *rest = rest
+        bias, rest = (bias,), [(a.shape[0], b.shape[0], *size), *rest]
+    pack = k.bf16_pixels if kind == "weight" else k.bf16_filters
+    rounds = (d.flag(),) if kind == "input" else ()
+    return k.bf16_pixels(a, groups), pack(b, groups), *bias, *rest, groups, bf16_tile(d), *rounds
 
 
 def depthwise(d: Cases, kind: str) -> tuple[Any, ...]:
@@ -179,7 +198,17 @@ def matrix_product(d: Cases) -> tuple[Any, ...]:
     a, b = factors(d)
     ta, tb = d.pick(((False, False), (True, False), (False, True)))
     a, b = (a.T.copy() if ta else a), (b.T.copy() if tb else b)
-    return a, b, d.maybe(b.shape[0 if tb else 1]), ta, tb, d.pick(range(len(TILES)))
+    return a, b, d.maybe(b.shape[0 if tb else 1]), ta, tb, d.pick(range(len(FLOAT32)))
+
+
+def bf16_lines(d: Any, made: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A product of matrices or of batches, given as one of float32, of packed lines."""
+    k = dispatch.table("emulated")
+    a, b, *bias, ta, tb, _ = made
+    shape = a.shape[-1 if ta else -2], b.shape[-2 if tb else -1]
+    if a.ndim > 2:
+        shape = 0 if 0 in (len(a), len(b)) else max(len(a), len(b)), *shape
+    return k.bf16_lines(a), k.bf16_lines(b), *bias, shape, ta, tb, bf16_tile(d), d.flag()
 
 
 def gathered(d: Cases) -> tuple[Any, ...]:
@@ -364,7 +393,9 @@ LAUNCHERS += ["map_densities_floats", "count_bins_floats", "sobel_floats", *COLO
 LIMIT = 1 << 31
 CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "relu_forward neg copy gelu_forward silu_forward mish_forward hardswish_forward sigmoid_forward logsigmoid_forward "
-    "softsign_forward exp_forward log_forward sqrt_forward abs_forward sign_forward sum_all": lambda d: d.lines(),
+    "softsign_forward exp_forward log_forward sqrt_forward abs_forward sign_forward sum_all bf16_round": lambda d: (
+        d.lines()
+    ),
     "gelu_backward silu_backward mish_backward hardswish_backward softsign_backward relu_backward sigmoid_backward "
     "logsigmoid_backward add_arrays sub_arrays mul_arrays div_arrays": lambda d: d.lines(2),
     "leaky_relu_forward add_number mul_number div_number sub_from_number div_from_number": lambda d: (*d.lines(), 0.1),
@@ -381,7 +412,7 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "prelu_backward": lambda d: of_rows(d, 2, "weight"),
     "rrelu_forward": lambda d: (d.matrix(), d.words(), 0.1, 0.3),
     "rrelu_backward": lambda d: (*d.matrices(2), d.words(), 0.1, 0.3),
-    "dropout_forward dropout_backward": lambda d: (d.matrix(), d.words(), LIMIT, 2.0),
+    "dropout_forward dropout_backward bf16_dropout_backward": lambda d: (d.matrix(), d.words(), LIMIT, 2.0),
     "dropout_channels_forward dropout_channels_backward": lambda d: (d.image(), d.words(), LIMIT, 2.0),
     "bce_each": lambda d: bce(d, "weight"),
     "bce_sum": lambda d: (*bce(d, "weight"), 0.5),
@@ -425,13 +456,24 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "depthwise2d_backward_input": lambda d: depthwise(d, "input"),
     "depthwise2d_backward_weight": lambda d: depthwise(d, "weight"),
     "matrix_product": matrix_product,
+    "bf16_conv2d_gemm bf16_conv2d_relu": lambda d: bf16_product(d, "forward", product(d, "forward")),
+    "bf16_conv2d_gemm_input": lambda d: bf16_product(d, "input", product(d, "input")),
+    "bf16_conv2d_gemm_weight": lambda d: bf16_product(d, "weight", product(d, "weight")),
+    "bf16_conv3d_gemm": lambda d: bf16_product(d, "forward", LINES["conv3d_gemm"](d)),
+    "bf16_conv3d_gemm_input": lambda d: bf16_product(d, "input", LINES["conv3d_gemm_input"](d)),
+    "bf16_conv3d_gemm_weight": lambda d: bf16_product(d, "weight", LINES["conv3d_gemm_weight"](d)),
+    "bf16_matrix_product": lambda d: bf16_lines(d, matrix_product(d)),
+    "bf16_batched_product": lambda d: bf16_lines(d, LINES["batched_product"](d)),
+    "bf16_pixels": lambda d: (d.array(d.pick((2, 0)), 2 * d.pick(CHANNELS), d.pick(SIDES), d.pick(SIDES)), 2),
+    "bf16_filters": lambda d: (d.array(2 * d.pick(CHANNELS), d.pick(CHANNELS), d.pick((3, 1)), d.pick((3, 1))), 2),
+    "bf16_lines": lambda d: (d.matrix(),),
     "batch_norm_moments": moments,
     "batch_norm_map": lambda d: (*of_rows(d, 1, "mean", "var", "weight?", "bias?")[1:], 1e-5),
-    "batch_norm_apply batch_norm_relu": lambda d: of_rows(d, 1, "map"),
+    "batch_norm_apply batch_norm_relu bf16_norm bf16_norm_relu": lambda d: of_rows(d, 1, "map"),
     "batch_norm_add_relu": lambda d: (lambda x, z, m: (x, m, z))(*of_rows(d, 2, "map")),
     "batch_norm_sums": lambda d: (*of_rows(d, 2, "weight?", "mean", "rstd"), d.flag()),
     "relu_batch_norm_sums": lambda d: (*of_rows(d, 3, "weight?", "mean", "rstd"), d.flag()),
-    "batch_norm_apply_gradient": lambda d: (*of_rows(d, 2, "mean", "map"), d.flag()),
+    "batch_norm_apply_gradient bf16_norm_gradient": lambda d: (*of_rows(d, 2, "mean", "map"), d.flag()),
     "rnn_forward": lambda d: recurrence(d, 1, False),
     "rnn_backward": lambda d: recurrence(d, 1, True),
     "gru_forward": lambda d: recurrence(d, 3, False),

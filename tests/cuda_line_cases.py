@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymed.cuda.tiles import TILES
+from tinymed.cuda.tiles import FLOAT32
 from tinymed.ops.space import slides
 
 
@@ -112,7 +112,7 @@ def volumes(d: Any, wide: bool, backward: bool) -> tuple[Any, ...]:
 
 def convolution(d: Any, kind: str) -> tuple[Any, ...]:
     """The arguments of a direction of convolution over three axes, in any tile."""
-    groups, tile = d.pick((1, 2)), d.pick(range(len(TILES)))
+    groups, tile = d.pick((1, 2)), d.pick(range(len(FLOAT32)))
     channels, filters = groups * d.pick((3, 1, 4)), groups * d.pick((3, 1, 4, 17))
     x = d.array(d.pick((2, 1, 0)), channels, *(d.pick((4, 1, 5)) for _ in range(3)))
     weight = d.array(filters, channels // groups, *(d.pick((2, 1, 3)) for _ in range(3)))
@@ -134,7 +134,7 @@ def batches(d: Any) -> tuple[Any, ...]:
     counts = d.pick(((n, n), (1, n), (n, 1)))
     a = d.array(counts[0], *((depth, rows) if ta else (rows, depth)))
     b = d.array(counts[1], *((columns, depth) if tb else (depth, columns)))
-    return a, b, ta, tb, d.pick(range(len(TILES)))
+    return a, b, ta, tb, d.pick(range(len(FLOAT32)))
 
 
 def chosen(d: Any, count: int) -> tuple[Any, ...]:

@@ -98,6 +98,28 @@ __global__ void mma_kernel(float* d, const float* a, const float* b,
     for (int i = 0; i < 4; ++i) d[(g + i / 2 * 8) * 8 + 2 * q + i % 2] = sum[i];
 }
 
+__global__ void mma_bf16_kernel(float* d, const unsigned* a, const unsigned* b, int by) {  // D = A B, 16 x 8 x 16
+    __shared__ __align__(16) unsigned as[16][8], bs[16][4];                               // words of two numbers
+    int l = threadIdx.x, g = l / 4, q = l % 4;
+    for (int i = l; i < 128; i += 32) as[i / 8][i % 8] = a[i];
+    for (int i = l; i < 64; i += 32) bs[i / 4][i % 4] = b[i];
+    __syncwarp();
+    auto word = [](unsigned u) { return __uint_as_float(u); };
+    auto pair = [&](int k) {  // numbers k and k + 1 of column g of B, which lies in rows
+        return __uint_as_float((bs[k][g / 2] >> g % 2 * 16 & 0xffffu) | (bs[k + 1][g / 2] >> g % 2 * 16) << 16);
+    };
+    float fa[4] = {word(as[g][q]), word(as[g + 8][q]), word(as[g][q + 4]), word(as[g + 8][q + 4])};
+    float fb[2] = {pair(2 * q), pair(2 * q + 8)}, four[4];
+    if (by) {
+        ldmatrix_x4(fa, &as[l % 16][l / 16 * 4]);
+        ldmatrix_x4_trans(four, &bs[l % 16][0]);
+        fb[0] = four[0], fb[1] = four[1];
+    }
+    float sum[4] = {};
+    mma_m16n8k16_bf16(sum, fa, fb);
+    for (int i = 0; i < 4; ++i) d[(g + i / 2 * 8) * 8 + 2 * q + i % 2] = sum[i];
+}
+
 // ----------------------------------------------------------------------------------------------- one bug to each
 
 __global__ void past_the_end_kernel(float* y, const float* x, int n) {
@@ -228,5 +250,9 @@ void mma_probe(Out<float> d, In<float> a, In<float> b, bool by_ldmatrix, cudaStr
     LAUNCH(mma_kernel, 1, 32, 0, s, d.data, a.data, b.data, by_ldmatrix);
 }
 BIND(mma_probe, "d a b by_ldmatrix");
+void mma_bf16_probe(Out<float> d, In<unsigned> a, In<unsigned> b, bool by_ldmatrix, cudaStream_t s) {
+    LAUNCH(mma_bf16_kernel, 1, 32, 0, s, d.data, a.data, b.data, by_ldmatrix);
+}
+BIND(mma_bf16_probe, "d a b by_ldmatrix");
 void too_many_threads(Out<float> y, cudaStream_t s) { LAUNCH(shared_index_kernel, 1, 1025, 0, s, y.data); }
 BIND(too_many_threads, "y");

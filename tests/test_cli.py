@@ -16,7 +16,9 @@ from PIL import Image
 
 import tinymed
 from tinymed.cli import COMMANDS, main
+from tinymed.cli.app import debugging, describe
 from tinymed.cli.options import all_options
+from tinymed.debug import NaNFound
 from tinymed.tasks.base.options import listed
 from tinymed.tasks.classification import make_loader
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint
@@ -412,6 +414,15 @@ class TestOtherCommands:
         out, err = process.communicate()
         code, ours, _ = invoke(capsys, *arguments)
         assert (process.returncode, out, err) == (code, ours, "")
+
+    @pytest.mark.parametrize(
+        ("value", "shown"), [("", False), ("0", False), ("nan", False), ("1", True), ("2", True), ("nan,1", True)]
+    )
+    def test_the_first_nan_is_a_line_and_no_traceback(self, value, shown, monkeypatch):
+        """Its message names op and layer: TINYMED_DEBUG=nan asks for no more."""
+        monkeypatch.setenv("TINYMED_DEBUG", value)
+        assert debugging() is shown
+        assert describe(NaNFound("ReLU in layer a, forward"))[0].startswith("ReLU in layer a, forward")
 
     def test_tinymed_debug_shows_the_traceback(self, monkeypatch):
         monkeypatch.setenv("TINYMED_DEBUG", "1")

@@ -121,7 +121,8 @@ class TestMistakes:
             "path,label,value,edema\n" + "".join(f"images/{i:02}.png,{i},{i},1\n" for i in range(4))
         )
         (root / "images" / "01.png").write_bytes(b"")
-        data = root if tasks.find(task).marks else root / "list.csv"
+        masked = "mask_column" in tasks.find(task).options or tasks.find(task).marks
+        data = root if masked else root / "list.csv"
         code, _, err = invoke(capsys, "train", "--task", task, "--data", data, "--out", tmp_path / "run")
         assert (code, "01.png: is empty, 0 bytes" in err) == (2, True), err
         advised = {flag.replace("-", "_") for flag in re.findall(r"--([a-z-]+)", err)}

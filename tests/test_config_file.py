@@ -8,7 +8,7 @@ import pytest
 from commands import NETWORK, invoke
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_options import SMALL
+from test_options import CHANGED_NOTHING_BUT, NEEDS, OWN, REFUSED, SMALL, VALUES, WALK
 from test_options import data as sets_of_tasks  # noqa: F401  (a fixture)
 
 from tinymed import tasks
@@ -22,6 +22,15 @@ from tinymed.tasks import read_config
 from tinymed.train.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"
+
+
+# Every option that a task honours, of `test_options.WALK`: one in eight here, all in the full tests.
+OFTEN = {"labels", "preprocess", "patch", "recipe", "class_weights"}
+REPEATED = [
+    pytest.param(task, name, id=f"{task}-{name}", marks=[pytest.mark.full] if i % 8 and name not in OFTEN else [])
+    for i, (task, name) in enumerate(WALK)
+    if (task, name) not in REFUSED and name not in {"task", "data", "init"} | CHANGED_NOTHING_BUT - {"labels"}
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,6 +79,15 @@ class TestWhatItMeans:
         assert read_config(tmp_path / "one" / "config.json") == read_config(tmp_path / "two" / "config.json")
         one, two = ((tmp_path / name / "metrics.json").read_text() for name in ("one", "two"))
         assert {**json.loads(one), "training_seconds": 0} == {**json.loads(two), "training_seconds": 0}
+
+    def test_a_value_may_follow_a_short_option(self, tmp_path, capsys):
+        """A macro written as compilers take it is kept, not dropped."""
+        (tmp_path / "k.cu").write_text("int main() { return 0; }")
+        path = tmp_path / "kept.toml"
+        words = ["-DN=4", "-D", "M=2", "-DK", f"-I{tmp_path}"]
+        assert invoke(capsys, "emulate", tmp_path / "k.cu", *words, "--save-config", path)[0] == 0
+        kept = read_config_file(path)["emulate"]
+        assert (kept["define"], kept["include"]) == (["N=4", "M=2", "K"], [str(tmp_path)])
 
     @given(st.data())
     @settings(max_examples=80, deadline=None)
@@ -233,6 +251,7 @@ class TestOfARun:
             **SMALL[task],
             "seed": 3,
             "lr": 0.5,
+            **({"labels": VALUES["labels"]} if "labels" in tasks.find(task).options else {}),
         }
         config = config_from_options(given)
         config, _ = with_data_fields(config, open_sets(config, given), given)
@@ -242,6 +261,23 @@ class TestOfARun:
         found = config_from_options(again)
         found, _ = with_data_fields(found, open_sets(found, again), again)
         assert found == config
+
+    @pytest.mark.parametrize(("task", "name"), REPEATED)
+    def test_of_every_option(self, task, name, sets_of_tasks, tmp_path):  # noqa: F811
+        """An option that a run was given is in the file that repeats it, as the command takes it."""
+        value, needed = OWN.get((task, name), VALUES.get(name)), NEEDS.get((task, name), NEEDS.get(name, {}))
+        more = {name: value} if name != "option" else {"option": [*SMALL[task].get("option", []), *value]}
+        if name == "model":
+            more["option"] = []
+        given = {"task": task, "data": str(sets_of_tasks[task]), "backend": "numpy", **SMALL[task], **needed, **more}
+        config = config_from_options(given)
+        config, _ = with_data_fields(config, open_sets(config, given), given)
+        Run.create(tmp_path / "run", config)
+        again = read_config_file(written(tmp_path, run_table(tmp_path / "run")))["train"]
+        found = config_from_options(again)
+        found, _ = with_data_fields(found, open_sets(found, again), again)
+        named = {"recipe": config.recipe} if name == "recipe" else {}  # "paper" is written: its values are the defaults
+        assert found.model_copy(update=named) == config
 
     def test_what_is_not_a_number_is_written_as_the_option_takes_it(self, tmp_path, cells, capsys):
         out = tmp_path / "run"

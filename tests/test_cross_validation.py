@@ -10,10 +10,11 @@ from datasets import write_image
 from PIL import Image
 
 from tinymed import tasks
-from tinymed.cli import evaluating
+from tinymed.cli import cross_validation, evaluating
 from tinymed.data.folds import cut_fold, fold_indices, join
 from tinymed.data.readers import open_dataset
 from tinymed.errors import UserError
+from tinymed.tasks.base import steady
 from tinymed.tasks.results.rows import Cases, read_cases, write_rows
 from tinymed.train.run import Run
 
@@ -42,6 +43,12 @@ def folded(listed, tmp_path_factory):
     out = tmp_path_factory.mktemp("cv") / "out"
     assert main(["cv", str(listed), "--folds", "3", "--out", str(out), *QUICK, "--normalise"]) == 0
     return out
+
+
+def of(given):
+    """Each fold of a cross-validation, with its plan."""
+    plan = cross_validation.plan_folds(dict(given))
+    return [(plan, place) for place in cross_validation.places(plan)]
 
 
 def rows_of(path):
@@ -123,6 +130,19 @@ class TestCv:
         assert "fold-1:" not in err
         assert (folded / "fold-1" / "log.jsonl").stat().st_mtime_ns == kept
         assert (folded / "cv.json").read_bytes() == before
+
+    def test_all_folds_train_one_network(self, listed, tmp_path, monkeypatch):
+        """The recipe chooses by the number of training images, which differs from fold to fold."""
+        given = {"data": str(listed), "folds": 5, "out": tmp_path / "cv", "positive": "sick", "backend": "numpy"}
+        counts = [
+            len(cross_validation.fold_run(plan, place, {}, tmp_path / "no")[1]["train"]) for plan, place in of(given)
+        ]
+        assert len(set(counts)) > 1
+        monkeypatch.setattr(steady, "FEW", max(counts))
+        models = {
+            cross_validation.fold_run(plan, place, {}, tmp_path / "no")[0].config.model for plan, place in of(given)
+        }
+        assert len(models) == 1
 
     def test_other_settings_are_refused(self, folded, listed, capsys):
         code, _, err = invoke(capsys, "cv", listed, "--folds", 3, "--out", folded, *QUICK, "--batch", 4)

@@ -20,6 +20,10 @@ BUDGET = {
     "tf32_kernelILi128ELi32E": 128,
     "tf32_kernelILi128ELi64E": 168,
     "tf32_kernelILi128ELi128E": 128,
+    "bf16_kernelILi64ELi64E": 128,
+    "bf16_kernelILi128ELi32E": 128,
+    "bf16_kernelILi128ELi64E": 168,
+    "bf16_kernelILi128ELi128E": 128,
 }
 MMA = {
     "tf32_kernelILi64ELi64E": 16,
@@ -27,6 +31,8 @@ MMA = {
     "tf32_kernelILi128ELi64E": 32,
     "tf32_kernelILi128ELi128E": 32,
 }
+MMA |= {name.replace("tf32", "bf16"): count for name, count in MMA.items()}
+INSTRUCTION = {"tf32": "m16n8k8.row.col.f32.tf32.tf32.f32", "bf16": "m16n8k16.row.col.f32.bf16.bf16.f32"}
 
 
 @pytest.fixture(scope="module", params=["conv.cu", "conv_input.cu", "conv_weight.cu"])
@@ -43,7 +49,7 @@ def instructions():
 
 def both(kernels, name):
     """The values of the kernels with this in their names, by whether they are those of volumes."""
-    found = {"ILb1EEE" in entry: v for entry, v in kernels.items() if name in entry}
+    found = {"Lb1EEE" in entry: v for entry, v in kernels.items() if name in entry}
     assert set(found) == {False, True}
     return found
 
@@ -57,12 +63,23 @@ def test_registers(used, kernel):
 
 @pytest.mark.parametrize("kernel", MMA)
 def test_tensor_cores_and_asynchronous_copies(instructions, kernel):
-    """A step of depth 16 is two products of depth 8 for each tile of 16 x 8; one barrier a step, none waits for all."""
+    """A step is two products for each tile of 16 x 8, of depth 8 or 16; one barrier a step, none waits for all."""
     text = both(instructions, kernel)[False]
-    assert len(re.findall(r"mma\.sync\.aligned\.m16n8k8\.row\.col\.f32\.tf32", text)) == MMA[kernel]
+    assert text.count(f"mma.sync.aligned.{INSTRUCTION[kernel[:4]]}") == text.count("mma.sync") == MMA[kernel]
     assert "cp.async.cg.shared.global" in text
     assert re.findall(r"cp\.async\.wait_group (\d+)", text) == ["1"]
     assert len(re.findall(r"\bbar\.sync", text)) == 3
+
+
+@pytest.mark.parametrize("kernel", [name for name in MMA if name.startswith("bf16")])
+def test_bfloat16_is_neither_converted_nor_read_number_by_number(instructions, kernel):
+    """A fragment is one ldmatrix, transposed where the operand lies along its rows; a copy moves 16 bytes."""
+    text = both(instructions, kernel)[False]
+    tiles = MMA[kernel] // 16  # of 16 rows
+    assert text.count("ldmatrix.sync.aligned.m8n8.x4.shared") == 2 * 2 * tiles
+    assert text.count("ldmatrix.sync.aligned.m8n8.x4.trans") == 2 * 2
+    assert "cvt.rna" not in text
+    assert "cp.async.ca" not in text
 
 
 @pytest.mark.parametrize("kernel", ["exact_kernelILi64ELi64E", "exact_kernelILi128ELi128E"])

@@ -7,8 +7,6 @@ from tinymed.dispatch import REFERENCE
 WITHOUT = {
     "sorting and searching: CuPy's, by radix and merge sorts that would fill a family of their own": """
         argsort_forward argsort_part_forward searchsorted_forward""",
-    "mixed precision on a GPU rounds around products of float32 so far: three passes of CuPy's over the bits": """
-        bf16_round""",
     "a dynamic programme over time, whose steps wait for each other: a launch a step is what CuPy does, too": """
         ctc_forward ctc_backward""",
     "a singular value decomposition: cuSOLVER's, through CuPy": """

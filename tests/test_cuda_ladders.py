@@ -307,7 +307,7 @@ class TestRegisters:
         for entry, registers, spill in (
             ("_ZN50_GLOBAL__N__2d89b049_17_matmul_1_naive_cu_2edd2bee12naive_kernelEPfPKfS2_iii", 32, 0),
             ("_ZN6ladder18shared_tile_kernelINS_8MatricesEEEvT_", 31, 8),
-            ("_ZN4gemm12exact_kernelILi64ELi64ELi16EN44_GLOBAL__N__1_9_matmul_cu_27ProductILb0ELb0EEEEEvT2_", 55, 0),
+            ("_ZN4gemm12exact_kernelILi64ELi64ELi16EN44_GLOBAL__N__1_9_matmul_cu_27ProductIfLb0ELb0EEEEEvT2_", 55, 0),
         )
     )
 

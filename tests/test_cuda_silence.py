@@ -26,9 +26,13 @@ OF = {name: case for names, case in CASES.items() for name in names.split()}
 
 
 def placed(a: Any, aligned: bool) -> Any:
-    """A copy of an array that begins at 256 bytes, or 4 after that; anything else as it is."""
+    """A copy of an array that begins at 256 bytes, or 4 after that; anything else as it is.
+
+    What is packed for products of bfloat16 always begins at 16 bytes: the kernels refuse what does not.
+    """
     if not isinstance(a, np.ndarray):
         return a
+    aligned = aligned or a.dtype == np.uint16
     order = dense_order(a) or tuple(range(a.ndim))
     count = a.size + (0 if aligned else 1)
     line = emulated.empty((count,), a.dtype)[count - a.size :]

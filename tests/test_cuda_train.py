@@ -1,5 +1,7 @@
 """Training on csrc's kernels: from the same weights, the same losses and gradients as the reference, step by step."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from conftest import absence
@@ -10,8 +12,9 @@ from tinymed.nn import functional as F
 from tinymed.program import capture
 
 pytestmark = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
-STEPS, CLOSE, CLOSE_TF32 = 5, 1e-4, 2e-3
-SMOOTH = 2000  # the first batch of those in tf32
+STEPS, CLOSE, CLOSE_TF32, CLOSE_BF16 = 5, 1e-4, 2e-3, 2e-2
+SMOOTH = 2000  # the first batch of those with rounded products
+BATCHES = {("3D U-Net block", "tf32"): 2400, ("dcnn", "tf32"): 2100, ("resnet20", "bf16"): 2100}  # where it is another
 
 
 class Residual(nn.Module):
@@ -52,12 +55,60 @@ def unet(upsample):
     return models.create("unet", in_channels=1, base=3, depth=1, padding="same", norm=True, upsample=upsample)
 
 
+class Recurrent(nn.Module):
+    """An LSTM over rows of an image, and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(6, 5, batch_first=True), nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+class Attending(nn.Module):
+    """An attention block of two heads over a few places, and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.block = nn.TransformerEncoderLayer(8, 2, 12, dropout=0.0, activation="gelu", batch_first=True)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.block(x).mean(1))
+
+
+def unet3d():
+    return models.create("unet3d", num_classes=2, in_channels=1, base=2, depth=1, padding="same")
+
+
 CASES = {
     "DCNN": (dcnn, (4, 3, 14, 14), F.binary_cross_entropy_with_logits, optim.Adam),
     "ResNet block": (Residual, (4, 4, 6, 5), F.cross_entropy, optim.SGD),
     "U-Net block": (lambda: unet("bilinear"), (2, 1, 6, 10), F.cross_entropy, optim.SGD),
     "U-Net block, transposed": (lambda: unet("transposed"), (2, 1, 6, 10), F.cross_entropy, optim.SGD),
+    "3D U-Net block": (unet3d, (1, 1, 4, 6, 4), F.cross_entropy, optim.SGD),
+    "LSTM": (Recurrent, (3, 4, 6), F.cross_entropy, optim.SGD),
+    "attention block": (Attending, (3, 5, 8), F.cross_entropy, optim.SGD),
 }
+# Whole networks, as small as they can be built, on images that the emulator takes seconds for.
+WHOLE = {
+    "dcnn": (lambda: models.create("dcnn"), (2, 3, 50, 50), F.binary_cross_entropy_with_logits, optim.Adam),
+    "resnet20": (lambda: models.create("resnet20", width=0.125), (2, 3, 16, 16), F.cross_entropy, optim.SGD),
+    "unet": (
+        lambda: models.create("unet", base=2, depth=3, padding="same", norm=True, dropout=0.0),
+        (1, 1, 16, 16),
+        F.cross_entropy,
+        optim.SGD,
+    ),
+    "unet3d": (
+        lambda: models.create("unet3d", num_classes=2, in_channels=1, base=2, depth=2, padding="same"),
+        (1, 1, 8, 8, 8),
+        F.cross_entropy,
+        optim.SGD,
+    ),
+}
+ALL = CASES | WHOLE
 
 
 def batch(step, shape, loss, model):
@@ -66,8 +117,8 @@ def batch(step, shape, loss, model):
     x = rng.normal(size=shape).astype(np.float32)
     if loss is not F.cross_entropy:
         return x, np.eye(2, dtype=np.float32)[rng.integers(0, 2, shape[0])]
-    pixels = (shape[0], *shape[2:]) if isinstance(model, models.UNet) else shape[:1]
-    return x, rng.integers(0, 2, pixels)
+    dense = isinstance(model, models.UNet | models.UNet3d)
+    return x, rng.integers(0, 2, (shape[0], *shape[2:]) if dense else shape[:1])
 
 
 def run(case, used, wrap=lambda step: step, states=None, first=0):
@@ -75,7 +126,7 @@ def run(case, used, wrap=lambda step: step, states=None, first=0):
 
     first: the number of the first batch.
     """
-    build, shape, loss, optimizer = CASES[case]
+    build, shape, loss, optimizer = ALL[case]
     tinymed.manual_seed(7)
     with dispatch.use_backend(used):
         model = build().train()
@@ -98,10 +149,15 @@ def run(case, used, wrap=lambda step: step, states=None, first=0):
     return found, seen
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=[*CASES, *(pytest.param(name, marks=pytest.mark.full) for name in WHOLE)])
 def case(request):
     """A network's name, and what the reference makes of it."""
-    return request.param, *run(request.param, "numpy")
+    return request.param, *run(request.param, "numpy", first=first_batch(request.param))
+
+
+def first_batch(name):
+    """The number of a network's first batch in float32: in DCNN's own a pooling window holds two alike."""
+    return SMOOTH if name == "dcnn" else 0
 
 
 def assert_close(ours, true, what):
@@ -113,31 +169,66 @@ def assert_close(ours, true, what):
 
 def test_losses_and_gradients_are_the_references(case):
     name, true, states = case
-    assert_close(run(name, "emulated", states=states)[0], true, name)
+    assert_close(run(name, "emulated", states=states, first=first_batch(name))[0], true, name)
 
 
-def test_losses_and_gradients_in_tf32(case):
-    """Products of numbers with 10 bits: close to the reference, of a step's largest gradient, and not float32's.
+def tf32(a):
+    """Return float32 rounded to 10 binary digits behind the point, away from zero in the middle."""
+    near = (np.ascontiguousarray(a).view(np.uint32) + np.uint32(0x1000)) & np.uint32(0xFFFFE000)
+    return near.view(np.float32).reshape(a.shape)
+
+
+@contextlib.contextmanager
+def reference_in(precision, rounding):
+    """Let the reference compute what a precision is held to.
+
+    In bf16 as its table says.  In tf32 in float32, or, rounding, convolutions of rounded numbers: in a whole network
+    some of a million numbers change their sign in a ReLU, which no reference in float32 follows.
+    """
+    with pytest.MonkeyPatch.context() as patch, tinymed.use_precision("bf16" if precision == "bf16" else "exact"):
+        for name in ("forward", "backward_input", "backward_weight") if precision == "tf32" and rounding else ():
+            for rank in (2, 3):
+                kernel = dispatch.implementations[dispatch.REFERENCE, f"conv{rank}d_{name}"]
+                patch.setattr(kernel, "fn", of_rounded(kernel.fn))
+        dispatch.table("numpy").forget()
+        yield
+    dispatch.table("numpy").forget()
+
+
+def of_rounded(convolve):
+    """Return a convolution of its two arrays rounded to tf32."""
+    return lambda xp, a, b, *rest: convolve(xp, tf32(a), tf32(b), *rest)
+
+
+@pytest.mark.parametrize(("precision", "close"), [("tf32", CLOSE_TF32), ("bf16", CLOSE_BF16)])
+def test_losses_and_gradients_of_rounded_products(case, precision, close):
+    """In tf32 close to the reference, in mixed precision to its own, of a step's largest gradient; not float32's.
 
     The batches are such that rounding turns over no ReLU and no pooling winner, which would be another function.
     """
     name, *_ = case
-    true, states = run(name, "numpy", first=SMOOTH)
-    exact, _ = run(name, "emulated", states=states, first=SMOOTH)
-    with tinymed.use_precision("tf32"):
-        found, _ = run(name, "emulated", states=states, first=SMOOTH)
+    first = BATCHES.get((name, precision), SMOOTH)
+    with reference_in(precision, name in WHOLE):
+        true, states = run(name, "numpy", first=first)
+    exact, _ = run(name, "emulated", states=states, first=first)
+    with tinymed.use_precision(precision):
+        found, _ = run(name, "emulated", states=states, first=first)
     for ours, want in zip(found, true, strict=True):
         largest = max(np.abs(w).max() for w in want[1:])
-        assert abs(ours[0] - want[0]) <= CLOSE_TF32 * abs(want[0])
-        assert max(np.abs(a - b).max() for a, b in zip(ours[1:], want[1:], strict=True)) <= CLOSE_TF32 * largest
-    assert any(not np.array_equal(a, b) for a, b in zip(found[0], exact[0], strict=True))
+        assert abs(ours[0] - want[0]) <= close * abs(want[0])
+        assert max(np.abs(a - b).max() for a, b in zip(ours[1:], want[1:], strict=True)) <= close * largest
+    convolves = name not in ("LSTM", "attention block")  # tf32 speaks of convolutions
+    changed = any(not np.array_equal(a, b) for a, b in zip(found[0], exact[0], strict=True))
+    assert changed == (convolves or precision == "bf16")
 
 
-def test_captured_is_the_same(case):
+@pytest.mark.parametrize("precision", ["exact", "bf16"])
+def test_captured_is_the_same(case, precision):
     """A recorded program, its kernels fused and its updates gathered, on the emulator."""
     name, *_ = case
-    eager, _ = run(name, "emulated")
-    captured, _ = run(name, "emulated", capture)
+    with tinymed.use_precision(precision):
+        eager, _ = run(name, "emulated")
+        captured, _ = run(name, "emulated", capture)
     assert_close(captured, eager, f"{name}, captured")
 
 
@@ -148,4 +239,5 @@ def test_every_kernel_is_native(case, monkeypatch):
     before = {name: dispatcher.fallback for name, dispatcher in table.dispatchers.items()}
     run(case[0], "emulated")
     fell = {name for name, dispatcher in table.dispatchers.items() if dispatcher.fallback > before.get(name, 0)}
-    assert not fell, f"kernels that ran as their reference: {fell}"
+    lengths = {"full"} if case[0] == "LSTM" else set()  # of its sequences: whole numbers
+    assert fell <= lengths, f"kernels that ran as their reference: {fell}"

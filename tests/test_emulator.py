@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinymed.cpu.simd import bf16_twins
 from tinymed.cuda import build, emulated, modules, on_demand
 from tinymed.dispatch import BackendError
 
@@ -103,6 +104,16 @@ class TestRight:
         y = run("mma_probe", nan(16, 8), a, b, by_ldmatrix, seed=seed)
         np.testing.assert_allclose(y, tf32(a).astype(np.float64) @ tf32(b), atol=1e-6)
         assert np.abs(y - a.astype(np.float64) @ b).max() > 1e-5  # 10 bits of mantissa, not 23
+
+    @pytest.mark.parametrize("by_ldmatrix", [False, True])
+    def test_mma_in_bfloat16(self, run, seed, by_ldmatrix):
+        """To the last bit what NumPy makes of it, one product after another; infinities and subnormal numbers, too."""
+        a, b = bf16_twins.to_bits(normal(16, 16)), bf16_twins.to_bits(normal(16, 8))
+        a[3, 5], a[7, 1], b[2, 3] = 0x7F80, 0x0001, 0xFF80
+        y = run("mma_bf16_probe", nan(16, 8), a.view(np.uint32), b.view(np.uint32), by_ldmatrix, seed=seed)
+        true = bf16_twins.float32(a, b)
+        np.testing.assert_array_equal(y, true)
+        assert np.isinf(y).any()
 
 
 # --------------------------------------------------------------------------------------------------------- wrong ones

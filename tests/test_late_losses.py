@@ -15,21 +15,27 @@ from tinymed.cli.lr_range import RisingRate
 from tinymed.data import Loader, device_reading, split_dataset, synthetic_smear
 from tinymed.data.device_reading import SideReader, read_late
 from tinymed.optim.lr_scheduler import CosineAnnealingLR
+from tinymed.program import capture
 from tinymed.runs.dashboard import Dashboard
 from tinymed.runs.events import TensorBoard
+from tinymed.tasks.base.config import DataConfig
 from tinymed.tasks.heads.class_heads import SoftmaxHead
-from tinymed.tasks.inference.class_scores import predict_scores
+from tinymed.tasks.heads.embedding_head import EmbeddingHead
+from tinymed.tasks.heads.mask_head import MaskHead
+from tinymed.tasks.inference.case_scores import scored_cases
+from tinymed.tasks.inference.class_scores import forward_pass, predict_scores
+from tinymed.tasks.inference.mask_predictor import MaskPredictor
 from tinymed.train import trainer as loop
 from tinymed.train.averaging import WeightAverage
 from tinymed.train.callbacks import Checkpoints, EarlyStopping, Interrupt, JsonLog, Schedule
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint
-from tinymed.train.display import Lines, SlowStart
+from tinymed.train.display import Lines, LongRun, SlowStart
 from tinymed.train.trainer import Callback, Diverged, Trainer
 
 STEPS = 4  # of an epoch
 
 
-def made(callbacks=(), place="cuda", poisoned=0):
+def made(callbacks=(), place="cuda", poisoned=0, head=None):
     """A small network on cells of 16 px; the images of one step, counted from 1, may be no numbers."""
     tinymed.random.default_generator.manual_seed(5)
     tinymed.manual_seed(0)
@@ -37,7 +43,7 @@ def made(callbacks=(), place="cuda", poisoned=0):
     model = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(3 * 8 * 8, 2)).to(place)
     train = Loader(parts["train"], 4, 8, shuffle=True, seed=1, workers=0)
     val = Loader(parts["val"], 5, 8, workers=0)
-    made = Trainer(model, optim.SGD(model.parameters(), lr=0.05, momentum=0.9), SoftmaxHead(2), train, val)
+    made = Trainer(model, optim.SGD(model.parameters(), lr=0.05, momentum=0.9), head or SoftmaxHead(2), train, val)
     made.callbacks = list(callbacks)
     if poisoned:
         epoch = train.epoch
@@ -90,11 +96,14 @@ def reads(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("average", [None, "ema"])
-def test_the_host_waits_for_no_step_but_the_one_before(cuda, reads, average):
+@pytest.mark.parametrize(
+    ("average", "head"),
+    [(None, None), ("ema", None), (None, EmbeddingHead(2)), (None, EmbeddingHead(2, "contrastive"))],
+)
+def test_the_host_waits_for_no_step_but_the_one_before(cuda, reads, average, head):
     """When a loss is read the next step has been launched, and it is not done when the loss is known."""
     with tinymed.use_backend("cuda"), reading_allowed():
-        trainer = made([Seen(True)])
+        trainer = made([Seen(True)], head=head)
         trainer.validate = dict  # which would read the scores of each batch
         if average:
             trainer.callbacks.insert(0, WeightAverage(trainer.model, average))
@@ -298,7 +307,7 @@ def test_on_the_cpu_a_loss_is_read_at_once():
 
 def test_who_can_be_told_late(tmp_path):
     """Displays and logs; not who saves at this step, who ends the training by the loss, or who does not say."""
-    display = [Dashboard.late, TensorBoard.late, Lines.late, SlowStart.late, JsonLog.late]
+    display = [Dashboard.late, TensorBoard.late, Lines.late, SlowStart.late, LongRun.late, JsonLog.late]
     assert all(late(None, 1) for late in display)
     without = Interrupt, EarlyStopping, Schedule, WeightAverage
     assert all(cls.on_step is Callback.on_step for cls in without)
@@ -328,6 +337,57 @@ def test_a_validation_reads_a_batch_when_the_next_one_is_on_its_way(cuda, monkey
     assert pending == [*[True] * (STEPS - 1), False]
     assert np.array_equal(found[0], expected[0])
     assert found[2] == expected[2]
+
+
+class Pictures:
+    """A set of pictures with their masks."""
+
+    organs = None
+
+    def __len__(self):
+        return STEPS
+
+    def pair(self, index):
+        rng = np.random.default_rng(index)
+        return rng.integers(0, 256, (8, 10, 3)).astype(np.uint8), rng.integers(0, 2, (8, 10))
+
+    def name(self, index):
+        return f"{index}.png"
+
+    def spacing(self, index):
+        return 1.0, 1.0
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_segmented_picture_is_read_when_the_next_one_is_on_its_way(cuda, monkeypatch, recorded):
+    """The scores of all pictures, each with its own mask; what is measured runs on the stream that computes."""
+    tinymed.manual_seed(0)
+    with reading_allowed():
+        model = nn.Conv2d(3, 2, 3, padding=1).to("cuda").eval()
+        forward = capture(forward_pass(model), fallback=True) if recorded else None
+        predict = MaskPredictor(
+            model, MaskHead(2), DataConfig(size=8, val_fraction=0.2, test_fraction=0.2), forward=forward
+        )
+        expected = [predict(*Pictures().pair(i)[:1], f"{i}.png") for i in range(STEPS)]
+    pending = []
+
+    class Watched(SideReader):
+        @contextmanager
+        def after(self, event):
+            with reading_allowed(), super().after(event):
+                yield
+            pending.append(device.waits({Stream.null.ptr: Stream.null.count}))
+
+    monkeypatch.setattr(device_reading, "SideReader", Watched)
+    found = []
+    for case in scored_cases(predict, Pictures()):
+        assert stack == [Stream.null]
+        found.append(case)
+    assert pending == [*[True] * (STEPS - 1), False]
+    for i, case in enumerate(found):
+        assert case.name == f"{i}.png"
+        np.testing.assert_array_equal(case.mask, Pictures().pair(i)[1])
+        np.testing.assert_array_equal(case.scores, expected[i])
 
 
 def test_reading_late_ends_where_the_loop_does(cuda):

@@ -370,6 +370,7 @@ class TestCommand:
             ((tmp_path / "none",), "no run"),
             ((finished_run, "--opset", "3"), "17 to 25"),
             ((finished_run, "--weights", "middle"), "best or last"),
+            ((finished_run, "--average-flips"), "the run answers for an image as it is"),
             ((finished_run, "--out", tmp_path / "no" / "m.onnx"), "does not exist"),
         ):
             code, out, err = invoke(capsys, "export", *arguments)

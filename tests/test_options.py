@@ -248,7 +248,7 @@ ELSEWHERE = {
     "features": {
         *("run", "data", "layer", "concat", "l2", "spatial", "codes", "split", "out", "seed", "backend", "as_json"),
     },
-    "export": {"run", "out", "opset", "weights", "backend", "as_json"},
+    "export": {"run", "out", "opset", "weights", "average_flips", "backend", "as_json"},
     "generate": {"run", "count", "seed", "out", "weights", "backend", "as_json"},
     "models": {"network", "size", "as_json"},
     "data": {"action", "path", "kind", "out", "among", "as_json"},

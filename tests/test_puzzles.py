@@ -101,7 +101,7 @@ class TestCommand:
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].split() == ["number", "kernel", "level"]
         assert lines[30].split() == ["30", "matmul.cu:", "matrix_product", "hard"]
-        assert "gemm_tf32" not in lines[30]
+        assert "gemm_mma" not in lines[30]
 
     def test_a_number_that_does_not_exist(self, capsys):
         assert main(["puzzle", "999"]) == 2
@@ -115,7 +115,8 @@ class TestCommand:
             "tiles.cuh",
             "gemm.cuh",
             "gemm_exact.cuh",
-            "gemm_tf32.cuh",
+            "gemm_mma.cuh",
+            "bf16.cuh",
             "ptx.cuh",
         }
         said = capsys.readouterr().out

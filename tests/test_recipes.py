@@ -272,6 +272,32 @@ class TestAveragedFlips:
         listed = next(float(value) for name, value in row.items() if name.startswith("score "))
         assert answers[0] == pytest.approx(listed, abs=1e-5)
         assert answers[1] == pytest.approx(answers[0], abs=1e-5)
+        self.check_file(run, picture, answers[0], tmp_path, capsys)
+
+    def check_file(self, run, picture, answer, tmp_path, capsys):
+        """An exported file answers as `predict` does, as it is and mirrored; without the mean it does not."""
+        onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install '.[test]'")
+        ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install '.[test]'")
+        found = {}
+        for name in ("--average-flips", "--no-average-flips"):
+            path = tmp_path / f"{name}.onnx"
+            assert invoke(capsys, "export", run, "--out", path, name)[0] == 0
+            kept = {p.key: p.value for p in onnx.load(path).metadata_props}
+            steps = json.loads(kept["tinymed.preparation"])
+            with Image.open(picture) as image:
+                pixels = np.asarray(image.convert("RGB").resize(steps["size"], Image.Resampling.BILINEAR), np.float32)
+            x = ((pixels / 255 - steps["mean"]) / steps["std"]).transpose(2, 0, 1)[None].astype(np.float32)
+            session = ort.InferenceSession(path)
+            inputs = session.get_inputs()[0].name
+            (logits,) = session.run(None, {inputs: np.concatenate([x, x[..., ::-1]])})
+            each = np.exp(logits - logits.max(axis=1, keepdims=True))
+            found[name] = kept["tinymed.mirrors"], inputs, (each / each.sum(axis=1, keepdims=True))[:, 0]
+        told, inputs, scores = found["--average-flips"]
+        assert (told, inputs) == ("averaged in the graph: the image, left-right", "input")
+        assert np.allclose(scores, answer, atol=1e-5)
+        told, inputs, scores = found["--no-average-flips"]
+        assert (told.partition(",")[0], inputs) == ("not averaged", "input")
+        assert abs(scores[0] - scores[1]) > 1e-5
 
     def test_it_is_the_steady_recipes_alone_and_older_runs_go_on_without(self, cells):
         assert configured(cells)[0].average_flips
@@ -375,6 +401,9 @@ class TestAdvice:
         (line,) = advice("runs/a", Settings(), epochs(0.0, 0.0, 0.0, 0.0, 0.0), {})
         assert "in every epoch" in line
         assert "by heart" not in line
+
+    def test_the_first_of_equal_epochs_says_nothing(self):
+        assert advice("run", Settings(), epochs(1, 0.5, 0.6, 0.5, 0.6, 0.5), {}) == []
 
     def test_learning_by_heart(self):
         (line,) = advice("runs/a", Settings(), epochs(1, 0.5, 0.6, 0.7, 0.8, 0.9), {})

@@ -293,3 +293,15 @@ def test_answers_without_gradients_are_those_with_them(options):
         for a, b in zip((kept[0], *kept[1]), (answered[0], *answered[1]), strict=True):
             a, b = (v.data if isinstance(v, rnn.PackedSequence) else v for v in (a, b))
             np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_layer_gives_a_sequence_the_same_bits_alone_and_in_a_batch():
+    """Two tiles of sequences, or one, or a part of one: whatever a task holds."""
+    layer = nn.LSTM(17, 33)
+    x = np.random.default_rng(0).normal(size=(5, 67, 17)).astype(np.float32)
+    with tinymed.use_backend("numba"):
+        whole = layer(tinymed.tensor(x))[0].numpy()
+        with tinymed.no_grad():
+            for first, last in ((0, 1), (5, 14), (3, 40), (0, 67)):
+                part = layer(tinymed.tensor(x[:, first:last].copy()))[0].numpy()
+                np.testing.assert_array_equal(part, whole[:, first:last])

@@ -196,6 +196,7 @@ class TestCommand:
         volumes = sorted((volume_tree(tmp_path / "v", 2) / "images").iterdir())
         for command, says in (
             (["predict", run / "run", pair[0]], "tinymed register FIXED MOVING --network"),
+            (["serve", run / "run"], "tinymed register FIXED MOVING --network"),
             (["register", *pair, "--network", run / "run", "--smoothness", "2"], "--smoothness: has no effect here"),
             (["register", *pair, "--network", tmp_path], "no run"),
             (["register", *volumes, "--network", run / "run"], "registers pictures"),

@@ -23,9 +23,10 @@ from tinymed.tasks.classification import ClassificationConfig, ClassificationDat
 from tinymed.tasks.heads.class_heads import SigmoidHead, SoftmaxHead
 from tinymed.tasks.heads.class_weights import balanced_weights, parse_weights
 from tinymed.tasks.inference.class_scores import predict_scores
+from tinymed.train import display
 from tinymed.train.callbacks import Checkpoints, EarlyStopping, Interrupt, JsonLog, Schedule, improves
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint, save_checkpoint
-from tinymed.train.display import Lines, clock
+from tinymed.train.display import Lines, LongRun, clock
 from tinymed.train.trainer import Callback, Diverged, Trainer
 
 
@@ -280,11 +281,26 @@ class TestCallbacks:
     def test_lines_say_pace_and_time_left(self, parts):
         lines = []
         trainer(parts, [Lines(lines.append, seconds=0)]).fit(epochs=2)
-        assert len(lines) == 10
-        assert "images/s" in lines[2]
+        assert len(lines) == 8  # of the first two steps of eight nothing is known
+        assert all("images/s" in line for line in lines)
         assert lines[-1].startswith("epoch 2/2  step 8  loss ")
         assert "0:00 left" in lines[-1]
         assert [clock(s) for s in (7, 100, 3723)] == ["0:07", "1:40", "1:02:03"]
+
+    def test_the_first_line_comes_as_soon_as_the_pace_is_known(self, parts, monkeypatch):
+        lines = []
+        monkeypatch.setattr(display, "SOON", 0.0)
+        trainer(parts, [Lines(lines.append, seconds=3600)]).fit(epochs=2)
+        assert len(lines) == 3
+        assert lines[0].startswith("epoch 1  batch 3/4")
+        assert "left" in lines[0]
+
+    @pytest.mark.parametrize(("minutes", "count"), [(0.0, 1), (30.0, 0)])
+    def test_a_long_training_is_said_to_be_one(self, parts, minutes, count):
+        lines = []
+        trainer(parts, [LongRun(lines.append, minutes=minutes, seconds=0.0)]).fit(epochs=2)
+        assert len(lines) == count
+        assert all("at this pace the training takes 0:0" in line and "--size" in line for line in lines)
 
 
 # ---------------------------------------------------------------------------------------- heads, configuration

@@ -298,6 +298,24 @@ class TestCommandLine:
         for name in whole:
             np.testing.assert_array_equal(whole[name], resumed[name])
 
+    def test_weights_of_another_network_name_it(
+        self, capsys: Any, finished_run: Path, cells: Path, tmp_path: Path
+    ) -> None:
+        """Of a run's folder the network is known; of a file alone it is asked for."""
+        alone = tmp_path / "alone.safetensors"
+        tinymed.save(nn.Sequential(nn.Linear(2, 3)).state_dict(), alone)
+        for file, said in (
+            (
+                finished_run / "checkpoints" / "last.safetensors",
+                "They are of lenet5_modern, and the network is resnet20:",
+            ),
+            (alone, "The network is resnet20: name the one that the weights are of, tinymed train NETWORK"),
+        ):
+            given = ["--data", cells, "--size", 32, "--backend", "numpy", "--init", file, "--out", tmp_path / "run"]
+            code, _, err = invoke(capsys, "train", "resnet20", *given, "--positive", "parasite")
+            assert code == 2
+            assert said in err
+
     def test_other_initial_weights_are_noticed(self, capsys: Any, cells: Path, tmp_path: Path) -> None:
         file = tmp_path / "w.safetensors"
         tinymed.save(models.create("lenet5_modern", num_classes=2), file)

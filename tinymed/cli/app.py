@@ -266,8 +266,8 @@ def describe(error: Any, options: Collection[str] = ()) -> tuple[str, int]:
 
 
 def debugging() -> bool:
-    """Say whether TINYMED_DEBUG asks for tracebacks."""
-    return os.environ.get("TINYMED_DEBUG", "") not in ("", "0")
+    """Say whether TINYMED_DEBUG asks for tracebacks; `nan` names the op and layer, and asks for no more."""
+    return bool(set(os.environ.get("TINYMED_DEBUG", "").split(",")) - {"", "0", "nan"})
 
 
 def complain(message: str, code: int) -> int:

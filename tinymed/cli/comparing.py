@@ -61,7 +61,7 @@ from .options import Given
 from .start_run import config_from_options, open_sets, with_data_fields
 
 DEFAULTS: dict[str, Any] = {"recipe": "paper", "size": 64, "batch": 32, "grey": False}
-FREE = ("backend", "workers", "checkpoint_every")  # what does not change the result
+FREE = ("backend", "workers", "checkpoint_every", "data.fold.images")  # what does not change the result
 STAND_IN = "resnet20"  # whose configuration reads the images where no network is compared
 NETWORK_PANELS = ("Model", "Training", "Augmentation")
 PROCESS = "process.json"  # in a run folder: what training it took

@@ -102,6 +102,8 @@ def read_arguments(arguments: Sequence[str], keys: Mapping[str, Key]) -> dict[st
             loose += list(words)
             break
         flag, equals, value = word.partition("=")
+        if word[:1] == "-" != word[1:2] and word[2:] and word[:2] in flags:  # -DNAME=4: what follows is the value
+            flag, equals, value = word[:2], "=", word[2:]
         if flag in flags:
             key, on = flags[flag]
             given = on if key.kind is bool else value if equals else next(words, "")

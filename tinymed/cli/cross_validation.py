@@ -158,7 +158,13 @@ def places(plan: Plan) -> Iterator[FoldConfig]:
     """Yield every fold of every repeat."""
     for repeat in range(1, plan.repeats + 1):
         for fold in range(1, plan.folds + 1):
-            yield FoldConfig(parts=plan.parts, folds=plan.folds, fold=fold, repeat=repeat)
+            yield FoldConfig(parts=plan.parts, folds=plan.folds, fold=fold, repeat=repeat, images=trained_on(plan))
+
+
+def trained_on(plan: Plan) -> int:
+    """Return how many images a fold is trained on, as a mean: recipes choose the network by it, once for all folds."""
+    share: float = (1 - 1 / plan.folds) * (1 - plan.config.data.val_fraction)
+    return round(len(plan.whole) * share)
 
 
 def name_of(plan: Plan, place: FoldConfig) -> str:
@@ -241,7 +247,7 @@ def collect(plan: Plan) -> dict[str, Any]:
     pooled = Cases(columns)
     alone = plan.whole.groups is None and plan.repeats == 1
     report = measure_folds(runs[0], pooled, None if alone else pooled["group"])
-    trained = " or ".join(dict.fromkeys(run.config.model for run in runs))  # the recipe may choose by the train part
+    trained = " or ".join(dict.fromkeys(run.config.model for run in runs))  # of a grid over networks there are several
     report |= {"division": division_text(plan), "model": trained, "task": plan.config.task}
     report |= {"folds": plan.folds, "repeats": plan.repeats, "seed": plan.config.seed, "data": plan.config.data.path}
     report["level"] = 0.95

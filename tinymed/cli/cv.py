@@ -57,6 +57,6 @@ app.command(
         "tinymed cv DIR --positive parasitized --epochs 20",
         "tinymed cv list.csv --group-column patient --folds 5 --repeats 2 --out runs/malaria-cv",
         "tinymed cv DIR --folds 5 --grid lr=1e-3,3e-4 --grid batch=16,32 --inner 3",
-        "tinymed cv DIR --task segmentation --model unet_small --size 128 --folds 4",
+        "tinymed cv DIR --task segmentation --folds 4",
     ),
 )(command)

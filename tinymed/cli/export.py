@@ -21,6 +21,14 @@ def export(
     out: Annotated[Path | None, typer.Option(help="The file to write (model.onnx in the run's folder).")] = None,
     opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 17 to 25.")] = 18,
     weights: Annotated[str | None, typer.Option(help="best or last (what the run keeps).")] = None,
+    average_flips: Annotated[
+        bool | None,
+        typer.Option(
+            "--average-flips/--no-average-flips",
+            help="Average outputs over mirrors in the graph, as `tinymed predict` does (as the run).",
+            show_default=False,
+        ),
+    ] = None,
     backend: Annotated[
         str | None, typer.Option(help="numba, loops, numpy, cuda, cupy or emulated (the run's).")
     ] = None,
@@ -29,7 +37,8 @@ def export(
     """Write a trained network as ONNX, with its classes and the preparation of images in the file's metadata.
 
     The network takes float32 images (N, channels, height, width) and gives logits; the metadata say how to prepare a
-    picture and what the logits mean.  N is free.  Needs the onnx extra.
+    picture and what the logits mean.  N is free.  A run that answers with means over mirrors does so in the file too,
+    which costs two or four passes; --no-average-flips leaves them out.  Needs the onnx extra.
     """
     from .. import onnx
     from ..factories import randn
@@ -40,7 +49,8 @@ def export(
     config = opened.config
     choose_backend(backend or config.backend)
     model, path = opened.load_model(weights), out or run / "model.onnx"
-    information = metadata(opened, weights or config.keep)
+    model, told = opened.task.exported(config, model, average_flips)
+    information = metadata(opened, weights or config.keep) | {f"tinymed.{key}": value for key, value in told.items()}
     example = randn(1, *opened.task.sees(config), seed=0, device="cpu")
     onnx.export(model.cpu(), example, path, opset=opset, metadata=information)
     written = {"file": str(path), "bytes": path.stat().st_size, "opset": opset, "metadata": information}

@@ -17,8 +17,8 @@ from .options import CRF_HELP, STEPS_HELP
         "tinymed predict runs/dcnn-001 *.png --json",
         "tinymed predict runs/dcnn-001 DIR --csv predictions.csv",
         "tinymed predict runs/dcnn-001 *.png --calibrated --threshold",
-        "tinymed predict runs/unet_small-001 *.png --out masks --overlays",
-        "tinymed predict runs/unet_small-001 *.png --out masks --postprocess auto",
+        "tinymed predict runs/unet_bn-001 *.png --out masks --overlays",
+        "tinymed predict runs/unet_bn-001 *.png --out masks --postprocess auto",
         "tinymed predict runs/unet3d-001 SERIES_FOLDER --out masks --masks dicom-seg",
     ),
 )
@@ -60,6 +60,7 @@ def predict(
 
     check_weights_name(weights)
     opened = Run.open(run)
+    opened.task.check_answers(run)
     choose_backend(backend or opened.config.backend, opened.config.precision)
     volumes = len(opened.task.sees(opened.config)) > 3 or getattr(opened.config.data, "planes", False)
     model, given = opened.load_model(weights), (expand(images, volumes), out, overlays)

@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .. import tasks
+from ..errors import UserError
+from ..models import entry
 from ..tasks.base.options import Option
+from ..tasks.base.preprocess import PRESETS, preset
 from ..train.run import Run
 from .config_file import table_text
 
@@ -42,11 +46,11 @@ def run_table(folder: Path) -> str:
         value = lookup(content, option.path) if option.path else None
         if value not in (None, {}, []) and (option.name in ALWAYS or value != default_of(config, option)):
             values[option.name] = as_option(option, value)
-    if "patch_side" in options:  # pictures keep their own size
-        values.pop("size", None)
     if "recipe" in options:
         values["recipe"] = "paper"
-    values |= of_data(content)
+    values |= {name: value for name, value in of_data(content).items() if name in options}
+    if "patch_side" in options or (content.get("mask", {}).get("patch") and not sized(config.model, values)):
+        values.pop("size", None)  # images keep their own size
     if config.model_options:
         values["option"] = [f"{name}={json.dumps(value)}" for name, value in config.model_options.items()]
     if content.get("class_weights"):
@@ -84,11 +88,29 @@ def as_option(option: Option, value: Any) -> Any:
 
 
 def of_data(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the data decided as options: colours and the training set's statistics."""
+    """Return what the data decided as options: colours, the training set's statistics, what masks' values mean."""
     data = content["data"]
     values: dict[str, Any] = {}
     if data["channels"] in (1, 3):
         values["grey"] = data["channels"] == 1
     if data.get("mean") is not None:
-        values["normalise"] = True
+        name = preset_of(data)
+        values |= {"preprocess": name} if name else {"normalise": True}
+    for part in (content.get("mask", {}), content.get("field", {})):
+        if (labels := part.get("values")) and not part.get("regions"):  # regions are of a dataset.json, which says both
+            values["labels"] = ",".join(f"{value}={name}" for value, name in labels)
     return values
+
+
+def preset_of(data: Mapping[str, Any]) -> str:
+    """Return the name of the public weights' statistics that a run has; "" of others."""
+    for name in PRESETS:
+        with suppress(UserError):  # those of RGB are none of grey images
+            if preset(name, data["channels"]) == {"mean": data["mean"], "std": data["std"]}:
+                return name
+    return ""
+
+
+def sized(model: str, values: Mapping[str, Any]) -> bool:
+    """Return whether a size is asked for beside patches: by the network, or for the statistics of that size."""
+    return "normalise" in values or "size" in entry(model).options

@@ -121,6 +121,7 @@ def open_answers(folder: Path, weights: str | None, backend: str | None, limits:
     from ..serve.answers import Answers, called_by
 
     run = Run.open(folder)
+    run.task.check_answers(folder)
     backend = backend or run.config.backend
     choose_backend(backend, run.config.precision)
     model = run.load_model(weights)

@@ -24,7 +24,7 @@ from ..tasks.base.preprocess import preset
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
 from ..train.checkpoint import is_checkpoint
-from ..train.display import Lines, SlowStart
+from ..train.display import Lines, LongRun, SlowStart
 from ..train.run import CHANGEABLE, PREDICTIONS, Run, choose_backend
 from ..train.trainer import Callback
 from ..train.transfer import check_transfer, initial_weights, initialise
@@ -60,7 +60,7 @@ def fit(run: Run, sets: Any, *, resumed: bool, shown: bool, watchers: Sequence[C
     if resumed and (moved := other_path(run.folder, run.config.backend, run.config.precision)):
         say(moved)
     note_environment(run.folder, run.config.backend, run.config.precision)
-    trainer, interrupt = run.trainer(sets, [display(run.config.monitor), SlowStart(say), *watchers])
+    trainer, interrupt = run.trainer(sets, [display(run.config.monitor), SlowStart(say), LongRun(say), *watchers])
     for note in trainer.notes:
         say(note)
     if resumed:

@@ -57,7 +57,7 @@ app.command(
         "tinymed train lenet5 --data MNIST --positive 1 --epochs 5",
         "tinymed train --data DIR --steps 3000 --batch 32 --flip --early-stop 5",
         "tinymed train --data DIR --augment --turns --stain 0.03 --mixup 0.2 --preview seen.png",
-        "tinymed train --task segmentation --data DIR --model unet_small --size 128",
+        "tinymed train --task segmentation --data DIR --labels 0=skin,255=lesion",
         "tinymed train dcnn --data DIR --init runs/dcnn-001 --freeze features --lr-for classifier=1e-4",
         "tinymed train --task detection --data DIR --model unet_bn --option base=16 --flip",
         "tinymed train --task regression --data list.csv --label-column boneage --unit months",

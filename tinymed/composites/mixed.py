@@ -42,70 +42,28 @@ def takes(*args: Any) -> bool:
     return all_float32(*(a for a in args if hasattr(a, "dtype")))
 
 
-@kernel(backend="csrc", composite=True, when=takes)
-def bf16_conv2d_forward(k: Any, *args: Any) -> Any:
-    """Compute conv2d_forward of rounded numbers, and round."""
-    return convolve(k, 2, *args)
-
-
-@kernel(backend="csrc", composite=True, when=takes)
-def bf16_conv2d_backward_input(k: Any, *args: Any) -> Any:
-    """Compute conv2d_backward_input of rounded numbers."""
-    return convolve_back(k, 2, *args)
-
-
-@kernel(backend="csrc", composite=True, when=takes)
-def bf16_conv2d_backward_weight(k: Any, *args: Any) -> Any:
-    """Compute conv2d_backward_weight of rounded numbers."""
-    return correlate(k, 2, *args)
-
-
-@kernel(backend="numba csrc", composite=True, when=takes)
+@kernel(backend="numba", composite=True, when=takes)
 def bf16_conv3d_forward(k: Any, *args: Any) -> Any:
     """Compute conv3d_forward of rounded numbers, and round."""
     return convolve(k, 3, *args)
 
 
-@kernel(backend="numba csrc", composite=True, when=takes)
+@kernel(backend="numba", composite=True, when=takes)
 def bf16_conv3d_backward_input(k: Any, *args: Any) -> Any:
     """Compute conv3d_backward_input of rounded numbers."""
     return convolve_back(k, 3, *args)
 
 
-@kernel(backend="numba csrc", composite=True, when=takes)
+@kernel(backend="numba", composite=True, when=takes)
 def bf16_conv3d_backward_weight(k: Any, *args: Any) -> Any:
     """Compute conv3d_backward_weight of rounded numbers."""
     return correlate(k, 3, *args)
 
 
-@kernel(backend="csrc", composite=True, when=takes)
-def bf16_matmul(k: Any, a: Any, b: Any, rounds: bool) -> Any:
-    """Compute matmul of rounded numbers."""
-    return rounded_if(k, k.matmul(k.bf16_round(a), k.bf16_round(b)), rounds)
-
-
-@kernel(backend="csrc", composite=True, when=takes)
-def bf16_matmul_ta(k: Any, a: Any, b: Any, rounds: bool) -> Any:
-    """Compute matmul_ta of rounded numbers."""
-    return rounded_if(k, k.matmul_ta(k.bf16_round(a), k.bf16_round(b)), rounds)
-
-
-@kernel(backend="csrc", composite=True, when=takes)
-def bf16_matmul_tb(k: Any, a: Any, b: Any, rounds: bool) -> Any:
-    """Compute matmul_tb of rounded numbers."""
-    return rounded_if(k, k.matmul_tb(k.bf16_round(a), k.bf16_round(b)), rounds)
-
-
-@kernel(backend="numba csrc", composite=True, when=takes)
+@kernel(backend="numba", composite=True, when=takes)
 def bf16_batched_matmul(k: Any, a: Any, b: Any, rounds: bool) -> Any:
     """Compute batched_matmul of rounded numbers."""
     return rounded_if(k, k.batched_matmul(k.bf16_round(a), k.bf16_round(b)), rounds)
-
-
-@kernel(backend="csrc", composite=True, when=takes)
-def bf16_linear_forward(k: Any, x: Any, weight: Any, bias: Any) -> Any:
-    """Compute linear_forward of rounded numbers, and round."""
-    return k.bf16_round(k.linear_forward(k.bf16_round(x), k.bf16_round(weight), bias))
 
 
 # -------------------------------------------------------------------------------- what need not be rounded again

@@ -30,6 +30,7 @@ from . import (  # noqa: F401  (each declares its kernels)
     loss,
     margin_loss,
     matmul,
+    mixed,
     norm,
     optim,
     optim_variants,

@@ -1,7 +1,8 @@
 """Which tile a matrix product runs in, and into how many parts a long sum is cut: rules on shapes and precision.
 
     exact 64x64, exact 128x128                          float32 on ordinary cores (csrc/gemm_exact.cuh)
-    tf32 64x64, 128x32, 128x64, 128x128                 tensor cores (csrc/gemm_tf32.cuh)
+    tf32 64x64, 128x32, 128x64, 128x128                 float32 rounded to tf32 on tensor cores (csrc/gemm_mma.cuh)
+    bf16 64x64, 128x32, 128x64, 128x128                 packed bfloat16 on tensor cores (csrc/gemm_mma.cuh)
 
 A tile is the block of the result that one block of threads sums.  A large one reads less, many small ones keep more of
 the GPU busy.  The rules never look at a GPU: the same shapes give the same bits on all of one kind.
@@ -12,7 +13,10 @@ import math
 
 from .. import precision
 
-TILES = ("exact 64x64", "exact 128x128", "tf32 64x64", "tf32 128x32", "tf32 128x64", "tf32 128x128")
+MMA = ("64x64", "128x32", "128x64", "128x128")
+FLOAT32 = ("exact 64x64", "exact 128x128", *(f"tf32 {tile}" for tile in MMA))  # what products of float32 run in
+BF16 = tuple(f"bf16 {tile}" for tile in MMA)  # what products of packed bfloat16 run in
+TILES = FLOAT32 + BF16
 PROCESSORS = 132  # multiprocessors of the GPU that the rules have in mind, an H100 or H200
 RESIDENT = 4  # blocks of the smallest tile that a multiprocessor holds: blocks_for in csrc/gemm.cuh
 GRAIN = 256  # depths, pixels, below which a part of a sum is not worth a launch's second pass
@@ -21,7 +25,10 @@ forced: str | None = None
 
 
 class use_tile:
-    """Force a tile wherever it has a kernel, for tests and benchmarks; None goes back to the rule."""
+    """Force a tile wherever it has a kernel, for tests and benchmarks; None goes back to the rule.
+
+    A tile of float32 makes products of mixed precision be computed in float32, on rounded numbers.
+    """
 
     def __init__(self, name: str | None):
         global forced
@@ -39,7 +46,7 @@ class use_tile:
 
 @functools.cache
 def tensor_cores(backend: str) -> bool:
-    """Return whether a backend can multiply in tf32: a GPU before Ampere (compute capability 8.0) cannot."""
+    """Return whether a backend can multiply in tf32 and bfloat16: a GPU before Ampere (8.0) cannot."""
     if backend == "emulated":
         return True
     import cupy
@@ -47,26 +54,31 @@ def tensor_cores(backend: str) -> bool:
     return int(cupy.cuda.Device().compute_capability) >= 80
 
 
+def multiplies_bf16(backend: str) -> bool:
+    """Return whether products of mixed precision are products of bfloat16."""
+    return (forced is None or forced in BF16) and tensor_cores(backend)
+
+
 def count(rows: int, columns: int, height: int, width: int) -> int:
     """Tiles of height x width that cover a result of rows x columns."""
     return -(-rows // height) * -(-columns // width)
 
 
-def choose(backend: str, rows: int, columns: int, batches: int = 1, exact: bool = False) -> int:
+def choose(backend: str, rows: int, columns: int, batches: int = 1, exact: bool = False, bf16: bool = False) -> int:
     """Return the number of the tile, in TILES, for `batches` products of rows x columns.
 
-    exact: whatever the precision in use.
+    exact: whatever the precision in use.  bf16: of packed numbers of bfloat16.
     """
-    if forced is not None:
+    if forced is not None and (forced in BF16) == bf16:
         return TILES.index(forced)
-    enough = 1.5 * PROCESSORS
-    if exact or precision.in_use() == "exact" or not tensor_cores(backend):
+    enough, kind = 1.5 * PROCESSORS, "bf16" if bf16 else "tf32"
+    if not bf16 and (exact or precision.in_use() == "exact" or not tensor_cores(backend)):
         return TILES.index("exact 128x128" if batches * count(rows, columns, 128, 128) >= enough else "exact 64x64")
     if columns <= 32:
-        return TILES.index("tf32 128x32")
+        return TILES.index(f"{kind} 128x32")
     if columns > 64 and batches * count(rows, columns, 128, 128) >= enough:
-        return TILES.index("tf32 128x128")
-    return TILES.index("tf32 128x64" if batches * count(rows, columns, 128, 64) >= enough else "tf32 64x64")
+        return TILES.index(f"{kind} 128x128")
+    return TILES.index(f"{kind} 128x64" if batches * count(rows, columns, 128, 64) >= enough else f"{kind} 64x64")
 
 
 def parts(rows: int, columns: int, depth: int, batches: int = 1) -> int:

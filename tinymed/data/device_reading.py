@@ -86,3 +86,33 @@ def read_late(results: Iterable[T], device: str) -> Iterator[T]:
     for reading, last in computed:
         with reading():
             yield last
+
+
+def taken_late(results: Iterable[Callable[[], T]], device: str) -> Iterator[T]:
+    """Yield what each of some functions returns, on a GPU each called when the next one is there.
+
+    As `read_late`, for a loop that computes with what was read: only the reading waits on a stream of its own.
+
+    Args:
+        results: Gives the work of a batch to the device when it is asked for the next function, which reads its result.
+        device: "cpu" or "cuda".
+
+    Example:
+        >>> import tinymed
+        >>> list(taken_late((tinymed.ones(n).sum().item for n in (1, 2)), "cpu"))
+        [1.0, 2.0]
+    """
+    side, behind = SideReader(device), int(device == "cuda")
+    computed: list[tuple[Reading, Callable[[], T]]] = []
+
+    def first() -> T:
+        reading, take = computed.pop(0)
+        with reading():
+            return take()
+
+    for result in results:
+        computed.append((side.moment(), result))
+        if len(computed) > behind:
+            yield first()
+    while computed:
+        yield first()

@@ -39,7 +39,7 @@ def save_reliability(labels: np.ndarray, probabilities: Probabilities, path: str
         axes.plot(x, y, marker="o", markersize=4.5, linewidth=1.6, label=f"{name}: ECE {error:.3f}", **line_style(i))
         below.hist(p, bins=np.linspace(0, 1, 21), histtype="step", linewidth=1.4, **line_style(i))
     axes.set(ylabel="share that is positive", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=title)
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False)
     below.set(xlabel="probability of the positive class", ylabel="images")
     return write_png(figure, path)
 

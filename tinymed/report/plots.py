@@ -7,6 +7,7 @@ differ in dash as well.
 
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -374,7 +375,9 @@ def write_png(figure: "Figure", path: str | Path) -> Path:
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # a class named "a_$1" is not a formula
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.1, metadata={"Software": "tinymed"})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Creating legend", UserWarning)  # how long it takes is nobody's concern
+        figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.1, metadata={"Software": "tinymed"})
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, [buffer.getvalue()])

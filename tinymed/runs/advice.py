@@ -49,7 +49,7 @@ def of_epochs(folder: object, config: Any, history: Sequence[Row]) -> list[str]:
             f"epoch {best['epoch']} was better than the last ({values}): tinymed evaluate {folder} --weights best, or "
             "train with --keep best"
         ]
-    if place <= EARLY:
+    if place <= EARLY and lost(best, last, monitor):
         return [
             f"epoch {best['epoch']} of {last['epoch']} is kept ({values}): the network learns the training set by heart "
             "after it; try more augmentation, a larger --weight-decay, a smaller network, or more images"
@@ -66,6 +66,11 @@ def best_row(rows: Sequence[Row], monitor: str) -> Row:
     """Return the row with the best monitored value, the first of equal ones."""
     choose = min if lower_is_better(monitor) else max
     return choose(rows, key=lambda row: row[monitor])
+
+
+def lost(best: Row, last: Row, monitor: str) -> bool:
+    """Say whether the last epoch is worse than the best by more than LEAST_GAIN."""
+    return bool(abs(best[monitor] - last[monitor]) > LEAST_GAIN * abs(best[monitor]))
 
 
 def still_improving(rows: Sequence[Row], monitor: str) -> bool:

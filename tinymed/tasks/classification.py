@@ -58,7 +58,7 @@ from .base.training import training_rules
 from .heads.class_heads import SigmoidHead, SoftmaxHead, make_head
 from .heads.class_weights import parse_weights
 from .inference.class_scores import predict_scores
-from .inference.mirrors import Axes, averaged, mirrors_of
+from .inference.mirrors import HORIZONTAL, VERTICAL, Axes, average_in_place, averaged, mirrors_of
 from .inference.views import read_picture
 from .results.class_results import class_figures, class_rows, class_text, save_class_pictures
 from .results.rows import Cases, Row
@@ -115,7 +115,7 @@ class ClassificationConfig(RunConfig):
         "paper",
         "How to train where no option says",
         panel="Run",
-        shown="steady; without --data quick",
+        shown="steady; without --data quick; of a network that is named and segments paper",
     )
     positive: str = setting("", "The class that sensitivity speaks of.", panel="Run", shown="the second class")
     balanced: bool = setting(False, "Draw every class equally often: the same as --sampling over.")
@@ -471,9 +471,20 @@ class Classification(Task[ClassificationConfig, Dataset]):
     def output_names(self, config: ClassificationConfig) -> list[str]:
         return config.data.classes
 
+    def exported(self, config: ClassificationConfig, model: Any, averaged: bool | None) -> tuple[Any, dict[str, Any]]:
+        mirrors = averaged_mirrors(config)
+        if averaged is not None and not mirrors:
+            raise UserError("--average-flips: has no effect here: the run answers for an image as it is")
+        if not mirrors:
+            return model, {}
+        if averaged is False:
+            return model, {"mirrors": "not averaged, though the run's own answers and figures are means over mirrors"}
+        names: dict[Axes, str] = {(HORIZONTAL,): "left-right", (VERTICAL,): "up-down"}
+        told = ", ".join(names.get(axes, "both") for axes in mirrors)
+        return average_in_place(model, mirrors), {"mirrors": f"averaged in the graph: the image, {told}"}
+
     def export_metadata(self, config: ClassificationConfig) -> dict[str, Any]:
-        caveat = "; the run averages outputs over mirrors, this file does not" if averaged_mirrors(config) else ""
-        meaning = MEANING[config.head] + caveat
+        meaning = MEANING[config.head]
         return {"positive": config.positive, "preparation": picture_preparation(config), "scores": meaning}
 
 

@@ -7,7 +7,7 @@ that were held out, which no generator undercuts by more than chance, and those 
 how near drawn pictures are to their nearest training picture, which shows a network that has learnt pictures by heart.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -24,7 +24,7 @@ from ..tape import no_grad
 from .base.network import Outputs, default_channels
 from .base.options import Options, refuse_idle
 from .base.picture import DEFAULTS, PictureConfig, UnlabelledData, picture_loader
-from .base.task import Ask, Batches, Fitted, Predictions, Validate
+from .base.task import Ask, Batches, Fitted, Validate
 from .base.unlabelled import UnlabelledTask
 from .heads.adversarial_head import AdversarialHead, Opponents, adversarial_step
 from .inference.latent import BesideReal, draw_pictures
@@ -62,6 +62,7 @@ class Generation(UnlabelledTask[GenerationConfig]):
     """Pictures from random numbers."""
 
     name = "generation"
+    instead = "a generator looks at no image; `tinymed generate {run}` lets it draw some"
     pictures = True
     needs = "a folder of pictures, a .csv list, MNIST's files; labels are not read"
     wants = "generation (a picture for each row of latent numbers, and a discriminator)"
@@ -216,17 +217,6 @@ class Generation(UnlabelledTask[GenerationConfig]):
 
     def figures(self, config: GenerationConfig, cases: Cases) -> dict[str, Measure]:
         return drawn_figures(cases)
-
-    def predict(
-        self,
-        folder: Path,
-        config: GenerationConfig,
-        model: Any,
-        files: Sequence[Path],
-        out: Path | None,
-        overlays: bool,
-    ) -> Predictions:
-        raise UserError(f"{folder}: a generator looks at no image; `tinymed generate {folder}` lets it draw some")
 
     def draw(self, config: GenerationConfig, model: Any, count: int, seed: int) -> np.ndarray:
         """Return pictures, float32 [count, channels, size, size] from 0 to 1."""

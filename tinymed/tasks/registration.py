@@ -7,7 +7,6 @@ registers a pair in one pass, where `tinymed register` otherwise searches: its o
 """
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -34,7 +33,7 @@ from .base.config import AugmentConfig, DataConfig, RunConfig, Shortcuts, named_
 from .base.division import divide
 from .base.network import Outputs
 from .base.options import Option, Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
-from .base.task import Ask, Batches, Fitted, Predictions, Task, Validate, fingerprint_samples
+from .base.task import Ask, Batches, Fitted, Task, Validate, fingerprint_samples
 from .heads.field_head import FieldHead
 from .inference.class_scores import predict_scores
 from .results.registered_results import (
@@ -57,7 +56,19 @@ DEFAULTS: dict[str, Any] = {
 }
 COLUMNS = ("path_column", "mask_column", "split_column", "group_column", "suffix")
 UNUSED = frozenset(  # options of other tasks: images are shown as they are, each at its own size
-    [*AugmentConfig.model_fields, "size", "grey", "normalise", "preprocess", "class_weights", "white", "window", "page"]
+    [
+        *AugmentConfig.model_fields,
+        "augment",
+        "flip",
+        "size",
+        "grey",
+        "normalise",
+        "preprocess",
+        "class_weights",
+        "white",
+        "window",
+        "page",
+    ]
 )
 Sets = dict[str, MaskDataset]
 
@@ -104,6 +115,7 @@ class Registration(Task[RegistrationConfig, MaskDataset]):
     """A field that brings one image onto another."""
 
     name = "registration"
+    instead = "brings one image onto another: tinymed register FIXED MOVING --network {run}"
     pictures = True
     needs = "a folder with images and masks; the masks are looked at by the measures alone"
     wants = "registration (a displacement for each pixel of a pair of images)"
@@ -275,17 +287,6 @@ class Registration(Task[RegistrationConfig, MaskDataset]):
 
     def case_errors(self, config: RegistrationConfig, cases: Cases) -> np.ndarray:
         return -cases.numbers("dice")
-
-    def predict(
-        self,
-        folder: Path,
-        config: RegistrationConfig,
-        model: Any,
-        files: Sequence[Path],
-        out: Path | None,
-        overlays: bool,
-    ) -> Predictions:
-        raise UserError(f"{folder}: brings one image onto another: tinymed register FIXED MOVING --network {folder}")
 
     def export_metadata(self, config: RegistrationConfig) -> dict[str, Any]:
         steps = {

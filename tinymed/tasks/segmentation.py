@@ -37,6 +37,8 @@ from .base.network import Outputs, answers_slices, classifies_middle, default_ne
 from .base.options import Options, config_from_options, data_folder, model_options, refuse_foreign, refuse_idle
 from .base.patches import patch_sides, refuse_larger, volume_patch, whole_slices
 from .base.preprocess import statistics
+from .base.recipes import recipe_line
+from .base.steady_masks import PAPER, chosen_recipe, mask_defaults, mask_values, steady_lines
 from .base.task import Ask, Batches, Fitted, Predictions, Task, Validate, fingerprint_samples, picture_preparation
 from .base.training import training_rules
 from .heads.class_weights import parse_weights
@@ -56,18 +58,7 @@ Sets = dict[str, MaskDataset]
 COLUMNS = ("path_column", "mask_column", "split_column", "group_column", "suffix")
 READING: dict[str, Callable[[Any], Any]] = {"white": float, "window": parse_window, "page": int}
 
-# Where the options do not say otherwise.  Small batches, since an image is as many examples as it has pixels.
-DEFAULTS = {
-    "head": "softmax",
-    "batch": 8,
-    "epochs": 40,
-    "loss": "dice_cross_entropy",
-    "monitor": "val_dice",
-    "keep": "best",
-    "schedule": "cosine",
-}
 CONTOUR = 2  # pixels that a contour reaches from its border, for networks that learn contours
-VOLUME_DEFAULTS = {"model": "unet3d", "batch": 2}
 PADDED = {"unet3d": {"padding": "same"}}  # without it no patch of at most SIDE is large enough
 
 
@@ -88,6 +79,7 @@ class SegmentationConfig(RunConfig):
         "What the outputs mean: one distribution over the classes, or one sigmoid of two classes.",
         panel="Model",
     )
+    recipe: Literal["steady", "paper"] = setting("paper", "How to train where no option says.", panel="Run")
     monitor: Literal["val_dice", "val_loss", "val_accuracy"] = setting("val_dice", "What improves.")
     mask: MaskConfig = MaskConfig()
 
@@ -120,13 +112,13 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         )
         first = next(iter(found.values()))
         volumes = first.dimensions == 3
-        wanted: dict[str, Any] = DEFAULTS | (VOLUME_DEFAULTS if volumes else {"model": "unet_small"}) | dict(given)
+        wanted, own = mask_defaults(chosen_recipe(given), given, first)
         model, last = wanted["model"], given.get("split") == "last"
         sliced, outlined = answers_slices(model), hasattr(entry(model).build, "contours")
         center = classifies_middle(model) and not sliced
-        self.refuse_useless(given, first, model, center)
+        self.refuse_useless(given, first, model, center, patches="patch" in wanted or volumes or center)
         wanted = {"val_fraction": 0.3 if last else 0.15, "test_fraction": 0.0 if last else 0.15} | wanted
-        wanted |= {"size": given.get("size", default_size(model)), "data": data_folder(given)}
+        wanted = {"size": default_size(model)} | wanted | {"data": data_folder(given)}
         if "inside" in given:
             wanted["inside"] = str(Path(given["inside"]).absolute())
         if "steps" in given and "epochs" not in given:
@@ -143,11 +135,11 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             mask["planes"] = 3 if model == "triplanar" else 1
         elif sliced and volumes:
             mask["slices"], wanted["patch"] = True, whole_slices(given.get("patch"), found)
-        elif "patch" in given:
-            wanted["patch"] = patch_sides(given["patch"], first.dimensions)
+        elif "patch" in wanted:
+            wanted["patch"] = patch_sides(wanted["patch"], first.dimensions)
         elif volumes:
             mask["patch"] = volume_patch(found)
-        chosen = (PADDED.get(model, {}) if "patch" in mask else {}) | model_options(given)
+        chosen = (PADDED.get(model, {}) if "patch" in mask else {}) | own | model_options(given)
         channels = int(first.image(0).shape[-1]) if "grey" not in given else 1 if given["grey"] else 3
         wanted["detected"] = {"model_options": chosen, "data": {"channels": channels}, "mask": mask}
         config: SegmentationConfig = config_from_options(SegmentationConfig, self.options, wanted)
@@ -158,11 +150,11 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             refuse_larger(config.mask.patch, self.scored(config, model), found)
         return config
 
-    def refuse_useless(self, given: Options, first: MaskDataset, model: str, center: bool) -> None:
+    def refuse_useless(self, given: Options, first: MaskDataset, model: str, center: bool, patches: bool) -> None:
         """Raise UserError for an option that the data, the network or the other options leave without effect."""
         if "border_class" in given and given["border_class"] not in first.classes:
             raise UserError(f"--border-class {given['border_class']!r} is none of {', '.join(first.classes)}")
-        volumes, patches = first.dimensions == 3, "patch" in given or first.dimensions == 3 or center
+        volumes = first.dimensions == 3
         pictures = not volumes and not first.more
         unpatched = "it is of patches: give --patch"
         borders = bool(given.get("border_weight")) and not center
@@ -189,7 +181,7 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
                     f"{model} learns other than a map of pixels' classes",
                 ),
                 **dict.fromkeys(("boundary", "inside"), (not sliced, f"{model} answers for whole slices")),
-                "include_background": takes_background(given.get("loss", DEFAULTS["loss"]), given.get("head")),
+                "include_background": takes_background(given.get("loss", PAPER["loss"]), given.get("head")),
                 "border_sigma": (borders, "it is of --border-weight"),
                 "border_class": (borders, "it is of --border-weight"),
                 "auxiliary": ("auxiliary" in entry(model).options, f"{model} has one output"),
@@ -208,8 +200,11 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
             "classes": train.classes,
             "fingerprint": self.fingerprint(config, sets),
         }
-        data |= statistics(train, config.data, given)
-        content = config.model_dump() | {
+        steady = config.recipe == "steady"
+        pictures = train.dimensions == 2 and not train.more
+        data |= statistics(train, config.data, given, by_default=steady and pictures)
+        content = config.model_dump() | (mask_values(config, train, given) if steady else {})
+        content |= {
             "data": data,
             "class_weights": parse_weights(given.get("class_weights", "none"), train.classes, counts),
         }
@@ -217,7 +212,8 @@ class Segmentation(Task[SegmentationConfig, MaskDataset]):
         with no_weights():
             self.check_model(result, self.make_model(result))
         self.head(result, None)
-        return result, mask_lines(result, sets, pixels)
+        lines = mask_lines(result, sets, pixels)
+        return result, lines + (steady_lines(config, result, given) if steady else []) + [recipe_line(result)]
 
     # --------------------------------------------------------------------------------------------- the data
 

@@ -8,19 +8,26 @@ from typing import Any
 from ..debug import to_stderr
 from .trainer import Callback, Trainer
 
+WARM = 3  # steps of a process that tell nothing of the pace
+SLOW = 10  # images a second, below which tenths are said
+SOON = 3.0  # seconds of training after which the time that is left is first said
 SHOWN = 3  # values of a validation that the line of an epoch has: the first that the task measures
 
 
 class Pace:
-    """Images a second and the time that is left, over the steps of this process but its first, which loads kernels."""
+    """Images a second and the time that is left, over the steps of this process but its first ones.
+
+    These load kernels, and are recorded to be replayed; of a run that ends soon only the first is left out.
+    """
 
     def __init__(self) -> None:
         self.origin: tuple[int, int, float] | None = None  # step, images, seconds
+        self.taken = 0
 
     def step(self, trainer: Trainer) -> None:
         """Note the end of a step."""
-        p = trainer.progress
-        if self.origin is None:
+        p, self.taken = trainer.progress, self.taken + 1
+        if self.taken <= min(WARM, max(1, total_steps(trainer) // 4)):
             self.origin = p.step, p.images, p.seconds
 
     def passed(self, trainer: Trainer) -> tuple[int, int, float]:
@@ -44,7 +51,8 @@ class Pace:
         left = self.left(trainer)
         if not math.isfinite(left):
             return "measuring the pace"
-        return f"{self.rate(trainer):.0f} images/s, {clock(left)} left"
+        rate = self.rate(trainer)
+        return f"{rate:.{int(rate < SLOW)}f} images/s, {clock(left)} left"
 
 
 def total_steps(trainer: Trainer) -> float:
@@ -91,12 +99,41 @@ class SlowStart(Callback):
         self.timer.cancel()
 
 
+class LongRun(Callback):
+    """Says once, when the pace is known, how long a training takes that lasts longer than `minutes`.
+
+    The pace is that of the first `seconds` of training after the first step.
+    """
+
+    def __init__(self, write: Callable[[str], None] | None = None, minutes: float = 30.0, seconds: float = 5.0):
+        self.write, self.minutes, self.seconds = write or to_stderr, minutes, seconds
+        self.pace, self.told = Pace(), False
+
+    def late(self, step: int) -> bool:
+        return True
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
+        self.pace.step(trainer)
+        known = self.pace.passed(trainer)[2]
+        if self.told or not known or known < self.seconds:
+            return
+        self.told, left = True, self.pace.left(trainer)
+        if left > 60 * self.minutes:
+            self.write(
+                f"at this pace the training takes {clock(left)}, validation apart; a smaller --size, fewer --epochs or "
+                "a narrower network (`tinymed models`) is quicker. Ctrl-C loses nothing"
+            )
+
+
 class Lines(Callback):
-    """Plain lines: one an epoch, and one every `seconds` of training within long epochs.  For logs and pipes."""
+    """Plain lines: one an epoch, and one every `seconds` of training within long epochs.  For logs and pipes.
+
+    The first comes once the pace is known, `SOON` seconds after the first step.
+    """
 
     def __init__(self, write: Callable[[str], None] | None = None, seconds: float = 20.0):
         self.write = write or to_stderr
-        self.seconds, self.last, self.pace = seconds, 0.0, Pace()
+        self.seconds, self.last, self.pace, self.began = seconds, 0.0, Pace(), False
 
     def on_start(self, trainer: Trainer) -> None:
         self.last = trainer.progress.seconds
@@ -107,11 +144,12 @@ class Lines(Callback):
     def on_step(self, trainer: Trainer, loss: float) -> None:
         p = trainer.progress
         self.pace.step(trainer)
-        if p.seconds - self.last >= self.seconds:
-            self.last = p.seconds
+        known, quiet = self.pace.passed(trainer)[2], p.seconds - self.last
+        if known and (quiet >= self.seconds or (known >= SOON and not self.began)):
+            self.last, self.began = p.seconds, True
             where = f"epoch {p.epoch + 1}  batch {p.batch}/{len(trainer.train_loader)}  step {p.step}"
             self.write(f"{where}  loss {p.loss_sum / p.seen:.4f}  {self.pace.text(trainer)}")
 
     def on_epoch(self, trainer: Trainer, row: dict[str, Any]) -> None:
-        self.last = trainer.progress.seconds
+        self.last, self.began = trainer.progress.seconds, True
         self.write(f"{epoch_text(row, trainer)}  {self.pace.text(trainer)}")

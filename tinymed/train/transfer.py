@@ -46,7 +46,7 @@ def initialise(config: RunConfig, model: Any, copy: bool = True) -> str:
         result = (load_matching if copy else fitting)(model, file.arrays, config.freeze)
     except ValueError as error:
         reason = str(error).removeprefix("load_matching: ")
-        raise UserError(f"--init {config.init}: {reason}") from None
+        raise UserError(f"--init {config.init}: {reason}{own_network(Path(config.init), config.model)}") from None
     told = "; ".join([describe_load(result, len(model.state_dict())), *file.notes])
     return f"initial weights from {config.init}: {told}"
 
@@ -60,6 +60,15 @@ def freeze(config: RunConfig, model: Any) -> None:
             raise UserError(f"--freeze {pattern}: {error}") from None
     if not any(p.requires_grad for p in model.parameters()):
         raise UserError(f"--freeze {' '.join(config.freeze)}: leaves nothing to learn")
+
+
+def own_network(path: Path, model: str) -> str:
+    """Return how to begin with weights that do not fit a network: by the one they are of."""
+    folder = path if path.is_dir() else path.parent.parent
+    if not (folder / CONFIG).is_file():
+        return f". The network is {model}: name the one that the weights are of, tinymed train NETWORK"
+    there = read_config(folder / CONFIG).model
+    return "" if there == model else f". They are of {there}, and the network is {model}: tinymed train {there}"
 
 
 def parameter_rates(config: RunConfig, model: Any) -> Any:

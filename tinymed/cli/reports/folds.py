@@ -19,7 +19,7 @@ from .cases import case_section
 from .data_card import source_name
 from .pictures import drawn
 from .pooled import Folds, calibration_over_folds, open_runs, subgroups_over_folds, threshold_over_folds
-from .results import NO_CLASSES, scores_section, spaced
+from .results import NO_CLASSES, note_texts, scores_section, spaced
 from .source import Source, as_written, file_hash, read_history
 from .training import configuration_section, environment_section, model_rows
 
@@ -70,7 +70,7 @@ def report_folds(folder: Path, cases: int, method: str | None, subgroups: Sequen
         rest.append(case_section(Source(run, {}, pooled, "all folds"), cases, method, folds.runs))
     with as_written(folder / CV, remedy):
         picture = fold_picture(folder)
-        notes = [Text(f"Note: {note}") for note in report["warnings"]]
+        notes = note_texts(report["warnings"])
         lead = [f"Division of the images: {report['division']}.", headline(report)]
         sections = [rest[0], Section("results", "Results with intervals", [figures, *notes, picture]), *rest[1:]]
         sections.append(of_one_run(folder / names[0], *PICTURES))

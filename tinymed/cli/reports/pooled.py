@@ -18,7 +18,7 @@ from ...report.document import Block, Heading, Missing, Section, Table, Text
 from ...report.tables import interval, number
 from ...tasks.results.rows import Cases, read_cases
 from ...train.run import Run
-from .results import NO_CLASSES, calibration_blocks, spaced, subgroup_table
+from .results import NO_CLASSES, calibration_blocks, note_texts, spaced, subgroup_table
 from .source import image_file
 
 VAL = "predictions-val.csv"
@@ -79,7 +79,7 @@ def threshold_over_folds(folds: Folds) -> Section:
     rows.append(("all", "each fold's", f"{len(p):,}", *cells))
     caption = f"{positive} from a threshold on that {RULE} chose on each fold's validation part, 95 % intervals of all"
     blocks: list[Block] = [Table(caption, ("fold", "threshold", "n", *map(spaced, RATES)), rows)]
-    blocks += [Text(f"Note: {note}") for note in dict.fromkeys(notes)]
+    blocks += note_texts(notes)
     blocks.append(Text("Without a threshold the largest score decides; the results above are by that rule."))
     return Section("threshold", title, blocks)
 

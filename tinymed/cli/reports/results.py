@@ -1,6 +1,7 @@
 """What a run reaches: figures with intervals, curves, calibration, confusion, threshold, subgroups."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def results_section(source: Source) -> Section:
             blocks.append(nested_table(f"{source.part}: {title}", found[key], bool(found.get("groups"))))
     if isinstance(found.get("floors"), dict) and found["floors"]:
         blocks.append(nested_table(f"{source.part}: what trivial methods reach", found["floors"]))
-    blocks += [Text(f"Note: {note}.") for note in found.get("warnings", ())]
+    blocks += note_texts(found.get("warnings", ()))
     blocks.append(Text("How intervals are computed, and how often they hold the truth: docs/measures.md of tinymed."))
     return Section("results", "Results with intervals", blocks)
 
@@ -181,6 +182,7 @@ def calibration_section(source: Source) -> Section:
         blocks.append(Missing(f"calibration after a temperature: {why}"))
     else:
         blocks.append(Text(f"The temperature was fitted to {temperature['n']} images of {temperature['part']}."))
+        blocks += on_its_own(source)
     return Section("calibration", "Calibration", blocks)
 
 
@@ -222,16 +224,37 @@ def threshold_section(source: Source) -> Section:
     cells = [
         (
             spaced(name),
-            number(chosen.get(name)),
+            *([number(chosen.get(name))] if source.part != "val" else []),
             number(reached.get(name)),
             interval(reached.get(f"{name}_interval")),
         )
         for name in names
     ]
+    of_val = f"val, n = {chosen['n']}"
+    heads = (of_val,) if source.part == "val" else (of_val, source.part)
     caption = f"{positive} from a probability of {chosen['threshold']:.4f} on, chosen on val by {chosen['rule']}"
-    blocks: list[Block] = [Table(caption, ("measure", f"val, n = {chosen['n']}", source.part, "95 %"), cells)]
-    blocks += [Text(f"Note: {note}") for note in dict.fromkeys(notes)]
+    blocks: list[Block] = [Table(caption, ("measure", *heads, "95 %"), cells), *on_its_own(source)]
+    blocks += note_texts(notes)
     return Section("threshold", title, blocks)
+
+
+def on_its_own(source: Source) -> list[Block]:
+    """Return what is to be said where what val has chosen is measured on val."""
+    if source.part != "val":
+        return []
+    return [Text("It is measured on the images that it was chosen by, for want of a test part: that flatters it.")]
+
+
+def note_texts(notes: Iterable[str]) -> list[Block]:
+    """Return a line for each note; of those that differ in numbers alone the first, and how many more there are."""
+    kinds: dict[str, list[str]] = {}
+    for note in dict.fromkeys(notes):
+        kinds.setdefault(re.sub(r"\d+", "#", note), []).append(note)
+    more = {1: "."}
+    return [
+        Text(f"Note: {found[0]}" + more.get(len(found), f" (and {len(found) - 1} more with other counts)."))
+        for found in kinds.values()
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ subgroups

@@ -8,7 +8,7 @@ the gates stay in the cache, and of states and cells the last ones alone are kep
 from typing import Any
 
 import numpy as np
-from numba import prange
+from numba import get_num_threads, prange
 
 from ...dispatch import kernel
 from ...ops.lstm_layer import answer_shapes, layer_products, layer_shapes
@@ -17,9 +17,10 @@ from ..compiler.jit import serial
 from ..simd.pack import pack_columns
 from ..simd.tile import ZERO, sweep
 from ..simd.vectors import TILE_COLUMNS, TILE_ROWS, address, ceil_div
-from .recurrent import copy_row, fill_row, fill_table, lstm_row, places, tables
+from .recurrent import copy_row, fill_row, lstm_row, places
 
 f4 = np.float32
+TILES = 2  # of a task
 
 
 @kernel(backend="numba", composite=True, when=all_float32)
@@ -52,26 +53,39 @@ def pack_below(packed: Any, weight: Any, recurrent: Any) -> None:
 
 @serial
 def sums_of_step(gates: Any, joined: Any, packed: Any, bias: Any, columns: Any, table: Any) -> None:
-    """Set gates to bias + joined (the packed weights), for the rows of a task."""
-    depth = joined.shape[1]
+    """Set gates to bias + joined (the packed weights), for the rows of a task: all of them, panel by panel."""
+    depth, tiles = joined.shape[1], joined.shape[0] // TILE_ROWS
     loops = (1, 1, depth, 0, 0, 4, 0, 0, 4 * TILE_COLUMNS)
     start = address(bias) if bias.size else ZERO
-    panels, step = ceil_div(columns, TILE_COLUMNS), 4 * TILE_COLUMNS * depth
-    sweep(table, 1, address(joined), address(gates), address(packed), step, start, columns, 0, panels, loops)
+    step = 4 * TILE_COLUMNS * depth
+    for p in range(ceil_div(columns, TILE_COLUMNS)):
+        sweep(table, tiles, address(joined), address(gates), address(packed), step, start, columns, p, p + 1, loops)
+
+
+def rows_of_task(batch: int) -> int:
+    """Return the sequences of a task: two tiles, between which a panel stays in L1, if each thread has as many."""
+    return TILES * TILE_ROWS if batch >= TILES * TILE_ROWS * get_num_threads() else TILE_ROWS
 
 
 def walk_scratch(x: Any, packed: Any, bias: Any, h0: Any, *_: Any) -> list[Any]:
     """Return the scratch: a task's tables, and x_t and h_(t-1) side by side."""
-    (tasks, *table), kind = tables(len(h0))
-    return [((tasks, *table), kind), ((tasks, TILE_ROWS, x.shape[2] + h0.shape[1]), np.float32)]
+    rows = rows_of_task(len(h0))
+    tasks = -(-len(h0) // rows)
+    return [((tasks, 2, rows), np.int64), ((tasks, rows, x.shape[2] + h0.shape[1]), np.float32)]
 
 
 def run_scratch(x: Any, packed: Any, bias: Any, h0: Any, *_: Any) -> list[Any]:
     """Return the scratch: that of the walk, and the gates and cells of one step."""
     table, joined = walk_scratch(x, packed, bias, h0)
-    tasks, hidden = joined[0][0], h0.shape[1]
-    gates, cells = ((tasks, TILE_ROWS, 4 * hidden), np.float32), ((tasks, TILE_ROWS, hidden), np.float32)
-    return [table, joined, gates, cells]
+    (tasks, rows), hidden = joined[0][:2], h0.shape[1]
+    return [table, joined, ((tasks, rows, 4 * hidden), np.float32), ((tasks, rows, hidden), np.float32)]
+
+
+@serial
+def lay_task(table: Any, first: Any, last: Any, from_row: Any, to_first: Any, to_row: Any) -> None:
+    """Write where each row of a task lies, in bytes: in the scratch that is read, and in what is written."""
+    for i in range(table.shape[1]):
+        table[0, i], table[1, i] = 4 * i * from_row, 4 * (to_first + min(i, last - first - 1)) * to_row
 
 
 @kernel(backend="numba", work=walk_scratch, out=layer_shapes, flops=layer_products)
@@ -91,20 +105,18 @@ def lstm_layer_walk(
     reverse: Any,
 ) -> None:
     """i, f, g, o = W x_t + b + U h_(t-1); c_t = s(f) c_(t-1) + s(i) tanh(g), h_t = s(o) tanh(c_t)."""
-    (steps, batch, inputs), hidden = x.shape, h0.shape[1]
+    (steps, batch, inputs), hidden, rows = x.shape, h0.shape[1], table.shape[2]
     start = steps if reverse else 0
     for task in prange(table.shape[0]):
-        first, last = task * TILE_ROWS, min((task + 1) * TILE_ROWS, batch)
+        first, last = task * rows, min((task + 1) * rows, batch)
         side = joined[task]
-        fill_table(table[task], first, last, 0, 4 * hidden)
-        for i in range(TILE_ROWS):
-            table[task, 0, i] = 4 * i * (inputs + hidden)
+        lay_task(table[task], first, last, inputs + hidden, first, 4 * hidden)
         for n in range(first, last):
             copy_row(states[start, n], h0[n])
             copy_row(cells[start, n], c0[n])
         for step in range(steps):
             t, before, after = places(step, steps, reverse)
-            for i in range(TILE_ROWS):
+            for i in range(rows):
                 n = min(first + i, last - 1)
                 copy_row(side[i, :inputs], x[t, n])
                 copy_row(side[i, inputs:], states[before, n])
@@ -138,18 +150,17 @@ def lstm_layer_run(
     reverse: Any,
 ) -> None:
     """Walk as lstm_layer_walk does, and keep y and the last state and cell."""
-    (steps, batch, inputs), hidden = x.shape, h0.shape[1]
+    (steps, batch, inputs), hidden, rows = x.shape, h0.shape[1], table.shape[2]
     for task in prange(table.shape[0]):
-        first, last = task * TILE_ROWS, min((task + 1) * TILE_ROWS, batch)
+        first, last = task * rows, min((task + 1) * rows, batch)
         side, gate, cell = joined[task], gates[task], cells[task]
-        for i in range(TILE_ROWS):
-            table[task, 0, i], table[task, 1, i] = 4 * i * (inputs + hidden), 16 * i * hidden
+        lay_task(table[task], first, last, inputs + hidden, 0, 4 * hidden)
         for n in range(first, last):
             copy_row(h[n], h0[n])
             copy_row(c[n], c0[n])
         for step in range(steps):
             t, _, _ = places(step, steps, reverse)
-            for i in range(TILE_ROWS):
+            for i in range(rows):
                 n = min(first + i, last - 1)
                 copy_row(side[i, :inputs], x[t, n])
                 copy_row(side[i, inputs:], h[n])

@@ -115,8 +115,8 @@ def factors(rng: np.random.Generator, m: int, n: int, depth: int) -> Problem:
 MATMUL = Ladder(
     (
         *products("matmul", "8Matrices"),
-        engine("matrix_product", "exact 64x64", f"{EXACT}.*ProductILb0ELb0E", "matmul.cu", plain),
-        engine("matrix_product", "tf32 128x64", f"{TF32}.*ProductILb0ELb0E", "matmul.cu", plain),
+        engine("matrix_product", "exact 64x64", f"{EXACT}.*ProductIfLb0ELb0E", "matmul.cu", plain),
+        engine("matrix_product", "tf32 128x64", f"{TF32}.*ProductIfLb0ELb0E", "matmul.cu", plain),
     ),
     factors,
     (128, 128, 64),

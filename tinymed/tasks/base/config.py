@@ -29,6 +29,7 @@ class FoldConfig(Strict):
     repeat: int = Field(default=1, ge=1)
     inner_folds: int = Field(default=0, ge=0)  # of what is left for training: the fold `inner` is then tested instead
     inner: int = Field(default=0, ge=0)
+    images: int | None = Field(default=None, ge=0)  # by whose number recipes choose the network, the same in all folds
 
 
 def parse_window(value: Any) -> Any:

@@ -74,7 +74,12 @@ def recipe_options(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return options | dict(given)
 
 
-def recipe_network(recipe: str, given: Mapping[str, Any], kind: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def recipe_network(
+    recipe: str,
+    given: Mapping[str, Any],
+    kind: str,
+    networks: Mapping[str, tuple[str, int | None, dict[str, Any]]] = NETWORKS,
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Return the network that is named, or the recipe's, with the options and those of the network that go with it.
 
     Without a name, weights of another run bring their network.
@@ -83,6 +88,7 @@ def recipe_network(recipe: str, given: Mapping[str, Any], kind: str) -> tuple[st
         recipe: its name.
         given: the options that the user gave.
         kind: the name of the task; a run of another one brings weights alone.
+        networks: of each recipe (the network, the side of its images or None, its options).
     """
     if "model" in given:
         return given["model"], {}, {}
@@ -90,7 +96,7 @@ def recipe_network(recipe: str, given: Mapping[str, Any], kind: str) -> tuple[st
         before = read_run_config(Path(given["init"]) / "config.json")
         if before.get("task", kind) == kind:
             return before["model"], {"size": before["data"]["size"]}, dict(before.get("model_options", {}))
-    model, size, options = NETWORKS[recipe]
+    model, size, options = networks[recipe]
     return model, {} if size is None else {"size": size}, dict(options)
 
 

@@ -12,13 +12,16 @@ FEW = 1_000  # images, below which the network is a shallower one, where none is
 SHALLOW = "dcnn"
 CHOSEN = ("model", "size", "option", "padding", "statistics", "init")  # options that speak of a network
 UPRIGHT = 0.01  # share that pictures have in common of what tells them from their upside-down mirrors
+CHANCE = 2.0  # over the number of pictures: what few pictures share by chance, of which a few may differ most
 BY_THE_USER = {"flip", "augment"}  # options that say which flips are meant
 
 
 def steady_values(config: Any, train: Dataset, given: Options) -> dict[str, Any]:
     """Return what the steady recipe decides by the training set, as far as the options leave it open."""
     values: dict[str, Any] = {}
-    if len(train) < FEW and not any(name in given for name in CHOSEN):
+    fold = config.data.fold
+    images = len(train) if fold is None or fold.images is None else fold.images  # one network in all folds
+    if images < FEW and not any(name in given for name in CHOSEN):
         values |= {"model": SHALLOW, "model_options": recipe_model_options("steady", SHALLOW, entry(SHALLOW).options)}
     if "epochs" not in given and "steps" not in given:
         values["epochs"] = planned_epochs(len(train))
@@ -39,10 +42,10 @@ def orientation(config: Any, train: Dataset) -> dict[str, bool]:
     added where pictures lie any way round.
     """
     found = dict.fromkeys(mirrored(train.classes), False)
-    if found or config.data.whole or not config.augment.vertical_flip:
+    if found or getattr(config.data, "whole", False) or not config.augment.vertical_flip:
         return found
     seen = train, config.data.size, config.data.channels
-    if shared_by_all(*seen) >= UPRIGHT:
+    if shared_by_all(*seen) >= max(UPRIGHT, CHANCE / len(train)):
         return {"vertical_flip": False}
     return {"turns": True} if shared_by_all(*seen, across) < UPRIGHT else {}
 

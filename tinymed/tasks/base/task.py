@@ -71,6 +71,7 @@ class Task(Generic[C, Data]):
     wants: ClassVar[str]  # what it asks of a network, for messages
     marks: ClassVar[tuple[str, ...]] = ()  # columns of a list, or names in a folder, that speak for this task
     embeds: ClassVar[bool] = False  # whether the outputs are an embedding, to be compared by the cosine
+    instead: ClassVar[str] = ""  # of a task without an answer about one image: what is done instead, {run} the folder
     pictures: ClassVar[bool] = False  # whether the outputs are a picture, not scores
     Config: type[C]
     Shortcuts: type[Shortcuts]
@@ -278,6 +279,11 @@ class Task(Generic[C, Data]):
         """
         raise NotImplementedError
 
+    def check_answers(self, folder: Path) -> None:
+        """Raise UserError where a run of this task has no answer about one image: before `predict` and `serve`."""
+        if self.instead:
+            raise UserError(f"{folder}: {self.instead.format(run=folder)}")
+
     def measure_refined(
         self, folder: Path, config: C, model: Any, dataset: Data, val: Callable[[], Data], wanted: Asked
     ) -> dict[str, Any]:
@@ -342,6 +348,15 @@ class Task(Generic[C, Data]):
         """
         pixels = read_pixels(path, config.data)
         return [whole_view(pixels, config.data, lambda image: self.explained(config, model, image))]
+
+    def exported(self, config: C, model: Any, averaged: bool | None) -> tuple[Any, dict[str, Any]]:
+        """Return (the network as an exported file has it, what the file's metadata say of that).
+
+        averaged: whether outputs are averaged over mirrors; None: as the run answers.  Raises UserError.
+        """
+        if averaged is not None:
+            raise UserError(f"--average-flips: has no effect here: a run of {self.name} averages nothing over mirrors")
+        return model, {}
 
     def export_metadata(self, config: C) -> dict[str, Any]:
         """Return what a program must know to use the exported network: {"preparation": ..., "scores": text, ...}."""

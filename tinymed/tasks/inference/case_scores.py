@@ -1,12 +1,15 @@
 """One segmented image or volume after the other: the network's scores, refined perhaps, and their measures."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...data.components import components
+from ...data.device_batches import device_of
+from ...data.device_reading import taken_late
 from ...data.labels import IGNORED
 from ...data.masks import MaskDataset
 from ...data.organs import nothing_outside
@@ -20,6 +23,7 @@ from ...tape import no_grad
 from ...tensor import Tensor
 from ..heads.mask_head import MaskHead
 from .class_scores import forward_pass
+from .mask_predictor import MaskPredictor
 
 MANY = 20  # images, from which on recording the network's program costs less than it saves
 
@@ -48,14 +52,29 @@ def recorded(model: Any, dataset: MaskDataset) -> Any:
 
 
 def scored_cases(predict: Callable[[np.ndarray, str], np.ndarray], dataset: MaskDataset) -> Iterator[ScoredCase]:
-    """Yield the cases of a set with the scores that `predict` gives their images."""
-    for index in range(len(dataset)):
-        image, mask = dataset.pair(index)
-        name = dataset.name(index)
-        scores = predict(image, name)
-        if dataset.organs is not None:
-            scores = nothing_outside(scores, dataset.organs.region(stem(Path(name)), mask.shape))
-        yield ScoredCase(name, image, mask, scores, dataset.spacing(index))
+    """Yield the cases of a set with the scores that `predict` gives their images.
+
+    A network's are read, on a GPU, when that of the next image is on its way.
+    """
+
+    def begun() -> Iterator[Callable[[], ScoredCase]]:
+        for index in range(len(dataset)):
+            image, mask = dataset.pair(index)
+            name = dataset.name(index)
+            read = predict.begin(image, name) if isinstance(predict, MaskPredictor) else partial(predict, image, name)
+            yield partial(scored, dataset, index, image, mask, read)
+
+    return taken_late(begun(), device_of(predict.model) if isinstance(predict, MaskPredictor) else "cpu")
+
+
+def scored(
+    dataset: MaskDataset, index: int, image: np.ndarray, mask: np.ndarray, read: Callable[[], np.ndarray]
+) -> ScoredCase:
+    """Return a case with the scores that were read."""
+    name, scores = dataset.name(index), read()
+    if dataset.organs is not None:
+        scores = nothing_outside(scores, dataset.organs.region(stem(Path(name)), mask.shape))
+    return ScoredCase(name, image, mask, scores, dataset.spacing(index))
 
 
 def merge_boundary(labels: np.ndarray) -> np.ndarray:

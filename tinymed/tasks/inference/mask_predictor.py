@@ -1,6 +1,6 @@
 """A segmenting network with what surrounds it: an image of any size in, probabilities of that size out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,23 +65,37 @@ class MaskPredictor:
 
     def __call__(self, image: np.ndarray, name: str) -> np.ndarray:
         """Return probabilities float32 [classes, *space] of a decoded image [*space, channels]."""
+        return self.begin(image, name)()
+
+    def begin(self, image: np.ndarray, name: str) -> Callable[[], np.ndarray]:
+        """Return a function that reads an image's probabilities; its network is on its way where it is one picture.
+
+        Then a GPU works on the next picture while this one's are read and measured.
+        """
         data = self.data
         cases = Cases(EMPTY, data.channels, data.mean, data.std)
         if self.patch is not None or self.dense is not None:
             ready = np.ascontiguousarray(np.moveaxis(cases.normal(cases.prepare(image, name)), -1, 0))
             if self.dense is not None:
-                outputs = self.dense(ready)[None]
-                return np.asarray(self.head.scores(outputs)[0])
-            return slide(self.scores, ready, self.patch or (), self.output, overlap=self.overlap, blend=self.blend)
+                found = np.asarray(self.head.scores(self.dense(ready)[None])[0])
+            else:
+                found = slide(self.scores, ready, self.patch or (), self.output, overlap=self.overlap, blend=self.blend)
+            return lambda: found
         if image.ndim != 3:
             raise UserError(
                 f"{name}: a volume of {by(image.shape[:-1])} voxels, where the run takes pictures; give a slice as PNG"
             )
         small = to_float(fit_image(image, (data.size, data.size), data.channels))
-        scores = self.scores(np.moveaxis(cases.normal(small), -1, 0)[None])
-        if scores.shape[2:] == image.shape[:2]:
+        prepared = np.moveaxis(cases.normal(small), -1, 0)[None]
+        with no_grad():
+            outputs = self.forward(as_tensors(prepared, device_of(self.model)))
+        return lambda: self.of_size(self.head.read(outputs), image.shape[:2])
+
+    def of_size(self, scores: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+        """Return the probabilities of one picture, resized to its own size."""
+        if scores.shape[2:] == size:
             same: np.ndarray = scores[0]
             return same
         with no_grad():
-            resized: np.ndarray = F.interpolate(Tensor(scores), image.shape[:2], mode="bilinear").array[0]
+            resized: np.ndarray = F.interpolate(Tensor(scores), size, mode="bilinear").array[0]
         return resized

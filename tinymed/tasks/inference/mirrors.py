@@ -4,6 +4,7 @@ The outputs of the last layer are averaged, before they become scores: a network
 should say the same of them, and where it does not, the mean errs less than either.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ def averaged(forward: Callable[[Any], Any], mirrors: Sequence[Axes]) -> Callable
     if not mirrors:
         return forward
 
+    @functools.wraps(forward, updated=())
     def answer(images: Any) -> Tensor:
         total: Any = forward(images)
         for axes in mirrors:
@@ -50,3 +52,10 @@ def averaged(forward: Callable[[Any], Any], mirrors: Sequence[Axes]) -> Callable
 def flipped(images: Any, axes: Axes) -> Any:
     """Return images, or a tuple of such, with axes reversed."""
     return tuple(flip(part, axes) for part in images) if isinstance(images, tuple) else flip(images, axes)
+
+
+def average_in_place(model: Any, mirrors: Sequence[Axes]) -> Any:
+    """Let a network's own forward pass average over mirrors, so that its weights keep their names; returns it."""
+    if mirrors:
+        model.forward = averaged(model.forward, mirrors)
+    return model
