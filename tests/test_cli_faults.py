@@ -19,10 +19,10 @@ from tinymed.cli.app import slow_note
 from tinymed.cli.start_run import config_from_options
 from tinymed.data import Loader, synthetic_smear
 from tinymed.errors import UserError
+from tinymed.runs.waiting import SlowStart
 from tinymed.tasks.base.lone_image import WithoutLast, without_lone_image
 from tinymed.tasks.heads.class_heads import SigmoidHead
 from tinymed.train.checkpoint import NEWEST, load_checkpoint
-from tinymed.train.display import SlowStart
 from tinymed.train.trainer import Trainer
 
 TINY = ["resnet20", "--option", "depth=8", "--option", "width=0.125", "--size", "32", "--backend", "numpy"]

@@ -18,6 +18,7 @@ from tinymed.optim.lr_scheduler import CosineAnnealingLR
 from tinymed.program import capture
 from tinymed.runs.dashboard import Dashboard
 from tinymed.runs.events import TensorBoard
+from tinymed.runs.waiting import LongRun, SlowStart
 from tinymed.tasks.base.config import DataConfig
 from tinymed.tasks.heads.class_heads import SoftmaxHead
 from tinymed.tasks.heads.embedding_head import EmbeddingHead
@@ -29,7 +30,7 @@ from tinymed.train import trainer as loop
 from tinymed.train.averaging import WeightAverage
 from tinymed.train.callbacks import Checkpoints, EarlyStopping, Interrupt, JsonLog, Schedule
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint
-from tinymed.train.display import Lines, LongRun, SlowStart
+from tinymed.train.display import Lines
 from tinymed.train.trainer import Callback, Diverged, Trainer
 
 STEPS = 4  # of an epoch

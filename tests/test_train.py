@@ -16,6 +16,7 @@ from tinymed.data import Loader, split_dataset, synthetic_smear
 from tinymed.data.dataset import Dataset
 from tinymed.errors import UserError
 from tinymed.metrics.positive_class import choose_positive, looks_negative
+from tinymed.runs.waiting import LongRun
 from tinymed.schema import checked
 from tinymed.tasks.base.steps import train_step
 from tinymed.tasks.base.task import fingerprint_samples
@@ -26,7 +27,7 @@ from tinymed.tasks.inference.class_scores import predict_scores
 from tinymed.train import display
 from tinymed.train.callbacks import Checkpoints, EarlyStopping, Interrupt, JsonLog, Schedule, improves
 from tinymed.train.checkpoint import BEST, NEWEST, digest, load_checkpoint, save_checkpoint
-from tinymed.train.display import Lines, LongRun, clock
+from tinymed.train.display import Lines, clock
 from tinymed.train.trainer import Callback, Diverged, Trainer
 
 

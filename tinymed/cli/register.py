@@ -81,11 +81,11 @@ def by_network(folder: Path, fixed: Any, moving: Any, config: RegisterConfig) ->
     from ..train.run import Run
 
     run = Run.open(folder)
-    if run.config.task != "registration":
+    part, kinds = getattr(run.config, "field", None), {2: "pictures", 3: "volumes"}
+    if part is None:
         raise UserError(
             f"--network {folder}: is a run of {run.config.task}; give one of `tinymed train --task registration`"
         )
-    part, kinds = run.config.field, {2: "pictures", 3: "volumes"}
     if fixed.space.rank != len(part.sides):
         raise UserError(
             f"--network {folder}: registers {kinds[len(part.sides)]}; {fixed.path} is one of {kinds[fixed.space.rank]}"

@@ -19,12 +19,13 @@ from ..report.plots import save_curves
 from ..report.samples import save_samples
 from ..runs.advice import advice
 from ..runs.events import TensorBoard
+from ..runs.waiting import LongRun, SlowStart
 from ..tasks.base.options import own_ways
 from ..tasks.base.preprocess import preset
 from ..tasks.base.task import refuse_divided
 from ..train.callbacks import Interrupt
 from ..train.checkpoint import is_checkpoint
-from ..train.display import Lines, LongRun, SlowStart
+from ..train.display import Lines
 from ..train.run import CHANGEABLE, PREDICTIONS, Run, choose_backend
 from ..train.trainer import Callback
 from ..train.transfer import check_transfer, initial_weights, initialise

@@ -57,14 +57,14 @@ def scored_cases(predict: Callable[[np.ndarray, str], np.ndarray], dataset: Mask
     A network's are read, on a GPU, when that of the next image is on its way.
     """
 
-    def begun() -> Iterator[Callable[[], ScoredCase]]:
+    def on_their_way() -> Iterator[Callable[[], ScoredCase]]:
         for index in range(len(dataset)):
             image, mask = dataset.pair(index)
             name = dataset.name(index)
             read = predict.begin(image, name) if isinstance(predict, MaskPredictor) else partial(predict, image, name)
             yield partial(scored, dataset, index, image, mask, read)
 
-    return taken_late(begun(), device_of(predict.model) if isinstance(predict, MaskPredictor) else "cpu")
+    return taken_late(on_their_way(), device_of(predict.model) if isinstance(predict, MaskPredictor) else "cpu")
 
 
 def scored(
