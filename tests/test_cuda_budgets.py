@@ -91,6 +91,14 @@ def test_exact_multiplies_in_float32_by_wide_loads(instructions, kernel):
     assert "cp.async" not in text  # it also runs on Turing
 
 
+def test_a_row_of_layer_norm_stays_in_registers():
+    """Forward and backward, rows of up to 256 and of up to 1024 numbers: none spills, two blocks fit at least."""
+    compiled = ptxas.compiled(CSRC / "group_norm.cu")
+    used = {name: usage for name, usage in compiled.items() if re.search("normalise_row|row_gradient", name)}
+    assert len(used) == 4
+    assert all(usage.spilled == 0 and usage.registers <= 168 for usage in used.values())
+
+
 def test_no_kernel_adds_floats_atomically(instructions):
     assert not [name for name, text in instructions.items() if re.search(r"\b(red|atom)\.\S*add\.f32", text)]
 
