@@ -262,7 +262,7 @@ ELSEWHERE = {
         *("where", "images", "index", "run", "count", "patient"),
         *("same_patient", "backend", "out", "as_json"),
     },
-    "register": {"fixed", "moving", "out", "json", *RegisterConfig.model_fields},
+    "register": {"network", "fixed", "moving", "out", "json", *RegisterConfig.model_fields},
     "runs": {*("folders", "sort", "descending", "choose", "columns", "curves", "quantity", "listing", "as_json")}
     | {"tensorboard"},
     "pretrain": {"network", "data", "out", "resume", *OF_DATA, *PretrainConfig.model_fields},
