@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..dispatch import kernel
 from ..ops.matmul import rows
 from .arguments import all_float32
@@ -19,8 +21,12 @@ def lstm_layer_forward(k: Any, x: Any, weight: Any, bias: Any, *rest: Any) -> An
 
 
 @kernel(backend="csrc", composite=True, when=all_float32)
-def lstm_layer_answer(k: Any, x: Any, weight: Any, bias: Any, *rest: Any) -> Any:
+def lstm_layer_answer(
+    k: Any, x: Any, weight: Any, bias: Any, recurrent: Any, h0: Any, c0: Any, lengths: Any, reverse: bool
+) -> Any:
     """Call lstm_forward with the sums of all steps; keep the outputs and the last state and cell."""
-    y, states, cells, _ = k.lstm_forward(sums_of(k, x, weight, bias), *rest)
-    last = 0 if rest[-1] else len(x)
+    h0, c0 = (k.full((x.shape[1], recurrent.shape[1]), x.dtype, 0) if s is None else s for s in (h0, c0))
+    lengths = k.full((x.shape[1],), np.dtype(np.int64), x.shape[0]) if lengths is None else lengths
+    y, states, cells, _ = k.lstm_forward(sums_of(k, x, weight, bias), recurrent, h0, c0, lengths, reverse)
+    last = 0 if reverse else len(x)
     return y, k.copy(states[last]), k.copy(cells[last])

@@ -30,16 +30,26 @@ def layer_shapes(x: Array, weight: Array, bias: Array, recurrent: Array, h0: Arr
     return [(len(x), *h0.shape), states, states, (*x.shape[:2], LSTM_GATES * h0.shape[1])]
 
 
-def answer_shapes(x: Array, weight: Array, bias: Array, recurrent: Array, h0: Array, *_: Any) -> list[tuple[int, ...]]:
+def answer_shapes(x: Array, weight: Array, bias: State, recurrent: Array, *_: Any) -> list[tuple[int, ...]]:
     """Return the shapes of outputs, last state and last cell."""
-    return [(len(x), *h0.shape), h0.shape, h0.shape]
+    state = (x.shape[1], recurrent.shape[1])
+    return [(len(x), *state), state, state]
+
+
+def answer_products(x: Array, weight: Array, bias: State, recurrent: Array, *_: Any) -> float:
+    """Count the multiply-adds of both products, and the gates."""
+    return layer_flops(x, recurrent.shape[1])
 
 
 def layer_products(x: Array, *rest: Any) -> float:
     """Count the multiply-adds of both products, and the gates."""
-    h0 = rest[-4]
-    sums = x.shape[0] * h0.size * LSTM_GATES
-    return float(2 * sums * (x.shape[2] + h0.shape[1]) + 20 * sums)
+    return layer_flops(x, rest[-4].shape[1])
+
+
+def layer_flops(x: Array, hidden: int) -> float:
+    """Count the multiply-adds of a layer of so many units."""
+    sums = x.shape[0] * x.shape[1] * hidden * LSTM_GATES
+    return float(2 * sums * (x.shape[2] + hidden) + 20 * sums)
 
 
 def input_sums(x: Array, weight: Array, bias: State) -> Array:
@@ -64,19 +74,24 @@ def lstm_layer_forward(
     return lstm_forward(xp, input_sums(x, weight, bias), recurrent, h0, c0, lengths, reverse)
 
 
-@kernel(out=answer_shapes, flops=layer_products)
+@kernel(out=answer_shapes, flops=answer_products)
 def lstm_layer_answer(
     xp: Any,
     x: Array,
     weight: Array,
     bias: State,
     recurrent: Array,
-    h0: Array,
-    c0: Array,
-    lengths: Array,
+    h0: State,
+    c0: State,
+    lengths: State,
     reverse: bool,
 ) -> tuple[Array, ...]:
-    """Compute what lstm_layer_forward does, and keep the outputs and the last state and cell."""
+    """Compute what lstm_layer_forward does, and keep the outputs and the last state and cell.
+
+    An initial state that is None is 0, and lengths that are None are those of whole sequences.
+    """
+    h0, c0 = (xp.zeros((x.shape[1], recurrent.shape[1]), x.dtype) if s is None else s for s in (h0, c0))
+    lengths = xp.full(x.shape[1], len(x)) if lengths is None else lengths
     y, states, cells, _ = lstm_forward(xp, input_sums(x, weight, bias), recurrent, h0, c0, lengths, reverse)
     last = ends(len(x), reverse)[1]
     return y, states[last].copy(), cells[last].copy()
@@ -101,9 +116,9 @@ class LSTMLayer(Recurrence, Op):
         lengths: State,
         reverse: bool,
     ) -> Any:
-        h0, c0, lengths = self.first(x, recurrent, h0), self.first(x, recurrent, c0), self.counts(x, lengths)
         if not any(self.needs):
             return self.k.lstm_layer_answer(x, weight, bias, recurrent, h0, c0, lengths, reverse)
+        h0, c0, lengths = self.first(x, recurrent, h0), self.first(x, recurrent, c0), self.counts(x, lengths)
         found = self.k.lstm_layer_forward(x, weight, bias, recurrent, h0, c0, lengths, reverse)
         y, states, cells, gates = found
         self.save(x, weight, states, gates, cells, recurrent, lengths, reverse)

@@ -5,6 +5,7 @@ A state is `states[i, n]`, one more than there are steps; `before` and `after` a
 
 import math
 
+import numpy as np
 from numba import njit, prange
 
 from ...dispatch import LOOPS, kernel
@@ -135,10 +136,12 @@ def lstm_layer_forward(k, x, weight, bias, *rest):
 
 
 @kernel(backend=LOOPS, composite=True)
-def lstm_layer_answer(k, x, weight, bias, *rest):
+def lstm_layer_answer(k, x, weight, bias, recurrent, h0, c0, lengths, reverse):
     """Walk over the sums that one product made for all steps; keep the outputs and the last state and cell."""
-    y, states, cells, _ = k.lstm_forward(sums_of(k, x, weight, bias), *rest)
-    last = 0 if rest[-1] else x.shape[0]
+    h0, c0 = (k.full((x.shape[1], recurrent.shape[1]), x.dtype, 0) if s is None else s for s in (h0, c0))
+    lengths = k.full((x.shape[1],), np.dtype(np.int64), x.shape[0]) if lengths is None else lengths
+    y, states, cells, _ = k.lstm_forward(sums_of(k, x, weight, bias), recurrent, h0, c0, lengths, reverse)
+    last = 0 if reverse else x.shape[0]
     return y, k.copy(states[last]), k.copy(cells[last])
 
 

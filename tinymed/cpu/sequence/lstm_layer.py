@@ -11,7 +11,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from ...dispatch import kernel
-from ...ops.lstm_layer import answer_shapes, layer_products, layer_shapes
+from ...ops.lstm_layer import layer_flops, layer_products, layer_shapes
 from ..arguments import ABSENT, all_float32
 from ..compiler.jit import serial
 from ..simd.pack import pack_columns
@@ -21,6 +21,8 @@ from .recurrent import copy_row, fill_row, lstm_row, places
 
 f4 = np.float32
 TILES = 2  # of a task
+WHOLE = np.zeros(0, np.int64)  # stands for the lengths of whole sequences
+ZEROS = np.zeros((0, 0), np.float32)  # stands for an initial state of zeros
 
 
 @kernel(backend="numba", composite=True, when=all_float32)
@@ -30,9 +32,14 @@ def lstm_layer_forward(k: Any, x: Any, weight: Any, bias: Any, recurrent: Any, *
 
 
 @kernel(backend="numba", composite=True, when=all_float32)
-def lstm_layer_answer(k: Any, x: Any, weight: Any, bias: Any, recurrent: Any, *rest: Any) -> Any:
+def lstm_layer_answer(
+    k: Any, x: Any, weight: Any, bias: Any, recurrent: Any, h0: Any, c0: Any, lengths: Any, reverse: Any
+) -> Any:
     """Call lstm_layer_run with both weights packed together."""
-    return k.lstm_layer_run(x, k.pack_below(weight, recurrent), ABSENT if bias is None else bias, *rest)
+    packed, hidden = k.pack_below(weight, recurrent), recurrent.shape[1]
+    h0, c0 = (ZEROS if state is None else state for state in (h0, c0))
+    bias, lengths = ABSENT if bias is None else bias, WHOLE if lengths is None else lengths
+    return k.lstm_layer_run(x, packed, bias, hidden, h0, c0, lengths, reverse)
 
 
 def packed_shape(weight: Any, recurrent: Any) -> list[Any]:
@@ -69,16 +76,26 @@ def rows_of_task(batch: int) -> int:
 
 def walk_scratch(x: Any, packed: Any, bias: Any, h0: Any, *_: Any) -> list[Any]:
     """Return the scratch: a task's tables, and x_t and h_(t-1) side by side."""
-    rows = rows_of_task(len(h0))
-    tasks = -(-len(h0) // rows)
-    return [((tasks, 2, rows), np.int64), ((tasks, rows, x.shape[2] + h0.shape[1]), np.float32)]
+    return scratch_of(x, h0.shape[1])
 
 
-def run_scratch(x: Any, packed: Any, bias: Any, h0: Any, *_: Any) -> list[Any]:
+def scratch_of(x: Any, hidden: int) -> list[Any]:
+    """Return the scratch of the walk over a layer of so many units."""
+    rows = rows_of_task(x.shape[1])
+    tasks = -(-x.shape[1] // rows)
+    return [((tasks, 2, rows), np.int64), ((tasks, rows, x.shape[2] + hidden), np.float32)]
+
+
+def run_scratch(x: Any, packed: Any, bias: Any, hidden: int, *_: Any) -> list[Any]:
     """Return the scratch: that of the walk, and the gates and cells of one step."""
-    table, joined = walk_scratch(x, packed, bias, h0)
-    (tasks, rows), hidden = joined[0][:2], h0.shape[1]
+    table, joined = scratch_of(x, hidden)
+    tasks, rows = joined[0][:2]
     return [table, joined, ((tasks, rows, 4 * hidden), np.float32), ((tasks, rows, hidden), np.float32)]
+
+
+def run_shapes(x: Any, packed: Any, bias: Any, hidden: int, *_: Any) -> list[Any]:
+    """Return the shapes of outputs, last state and last cell."""
+    return [(*x.shape[:2], hidden), (x.shape[1], hidden), (x.shape[1], hidden)]
 
 
 @serial
@@ -132,7 +149,18 @@ def lstm_layer_walk(
                     copy_row(cells[after, n], cells[before, n])
 
 
-@kernel(backend="numba", work=run_scratch, out=answer_shapes, flops=layer_products)
+@serial
+def copy_or_clear(y: Any, x: Any, n: Any) -> None:
+    """y = x[n], or 0 where x is absent."""
+    if x.size:
+        copy_row(y, x[n])
+    else:
+        fill_row(y, f4(0))
+
+
+@kernel(
+    backend="numba", work=run_scratch, out=run_shapes, flops=lambda x, packed, bias, hidden, *_: layer_flops(x, hidden)
+)
 def lstm_layer_run(
     y: Any,
     h: Any,
@@ -144,20 +172,21 @@ def lstm_layer_run(
     x: Any,
     packed: Any,
     bias: Any,
+    hidden: Any,
     h0: Any,
     c0: Any,
     lengths: Any,
     reverse: Any,
 ) -> None:
     """Walk as lstm_layer_walk does, and keep y and the last state and cell."""
-    (steps, batch, inputs), hidden, rows = x.shape, h0.shape[1], table.shape[2]
+    (steps, batch, inputs), rows = x.shape, table.shape[2]
     for task in prange(table.shape[0]):
         first, last = task * rows, min((task + 1) * rows, batch)
         side, gate, cell = joined[task], gates[task], cells[task]
         lay_task(table[task], first, last, inputs + hidden, 0, 4 * hidden)
         for n in range(first, last):
-            copy_row(h[n], h0[n])
-            copy_row(c[n], c0[n])
+            copy_or_clear(h[n], h0, n)
+            copy_or_clear(c[n], c0, n)
         for step in range(steps):
             t, _, _ = places(step, steps, reverse)
             for i in range(rows):
@@ -166,7 +195,7 @@ def lstm_layer_run(
                 copy_row(side[i, inputs:], h[n])
             sums_of_step(gate, side, packed, bias, 4 * hidden, table[task])
             for n in range(first, last):
-                if t < lengths[n]:
+                if lengths.size == 0 or t < lengths[n]:
                     copy_row(cell[n - first], c[n])
                     lstm_row(h[n], c[n], gate[n - first], cell[n - first])
                     copy_row(y[t, n], h[n])
