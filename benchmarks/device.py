@@ -106,7 +106,7 @@ def tiles(dry: bool) -> list[str]:
     files = ["tests/test_cuda_conv.py", "tests/test_cuda_ladders.py"]
     if dry:
         return [*PYTEST, "--require=emulated", "-n0", files[0], "-k", "test_convolution and 64x64 and volumes"]
-    return [*PYTEST, *parallel(), "--require=cuda", *files, "-k", "not emulated"]
+    return [*PYTEST, *parallel(), "--require=cuda", *files, "-m", "full or not full", "-k", "not emulated"]
 
 
 def parallel() -> list[str]:

@@ -14,6 +14,7 @@ from tinymed.program import capture
 SMALLER = {"vnet": (1, 16, 16, 16), "voxresnet": (1, 16, 16, 16)}
 QUICK = ("dcnn", "resnet20", "unet_small", "voxresnet", "cnn_bigru")  # a kind each; transunet_tiny takes 9 s
 VARIANTS = {"alexnet with response normalisation": ("alexnet", {"variant": "2012", "width": 0.125, "num_classes": 3})}
+EVERY = (*models.available(), *VARIANTS)
 
 
 def network(name):
@@ -30,12 +31,15 @@ def network(name):
 
 @pytest.mark.filterwarnings("ignore::tinymed.nn.StatisticsWarning")
 @pytest.mark.parametrize(
-    "name",
-    [n if n in QUICK else pytest.param(n, marks=pytest.mark.full) for n in (*models.available(), *VARIANTS)],
+    ("name", "precision"),
+    [
+        *((n, "tf32") if n in QUICK else pytest.param(n, "tf32", marks=pytest.mark.full) for n in EVERY),
+        *((n, "bf16") for n in QUICK),
+    ],
 )
-def test_a_training_step_is_a_graph(cuda, name):
+def test_a_training_step_is_a_graph(cuda, name, precision):
     """Forward and backward, in training: no call needs the host, cuBLAS or memory of another pool."""
-    with tinymed.use_backend("cuda"), reading_allowed():
+    with tinymed.use_backend("cuda"), tinymed.use_precision(precision), reading_allowed():
         model, shape = network(name)
 
         def step(images):
