@@ -192,4 +192,7 @@ CASES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "cast_from_byte": lambda d: (d.integers(d.pick((7, 0, 300)), high=256).astype(np.uint8),),
     "cast_from_int": lambda d: (d.integers(d.pick((7, 0, 300))).astype(np.int32),),
     "cast_from_long": lambda d: (d.integers(d.pick((7, 0, 300))),),
+    "gradient_norm": lambda d: (*d.lines(), d.pick((1.0, 2.0, 3.0, float("inf")))),
+    "clip_coefficient": lambda d: (d.array(), 0.3),
+    "scale_gradient": lambda d: (*d.lines(), d.array()),
 }

@@ -31,6 +31,7 @@ from . import (  # noqa: F401  (each declares its kernels)
     margin_loss,
     matmul,
     mixed,
+    mixed_passes,
     norm,
     optim,
     optim_variants,
