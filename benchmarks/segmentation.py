@@ -302,9 +302,11 @@ def small_picture(source: Path, path: Path, most: int = 200_000) -> None:
 
 def collect(runs: Path) -> list[dict[str, Any]]:
     """Results as JSON, the table, and the overlays of every finished row; others stay as they were published."""
-    known = {r["row"]: r for r in read(RESULTS / "segmentation.json").get("rows", [])}
-    rows = [r for name in RECIPES if (r := row(name, runs) or known.get(name))]
-    save(RESULTS / "segmentation.json", {"machine": machine(), "rows": rows})
+    before, here = read(RESULTS / "segmentation.json"), machine()
+    known = {r["row"]: {"machine": before["machine"]} | r for r in before.get("rows", [])}
+    made = {name: {"machine": here} | r for name in RECIPES if (r := row(name, runs))}
+    rows = [made.get(name) or known[name] for name in RECIPES if name in made or name in known]
+    save(RESULTS / "segmentation.json", {"machine": here, "rows": rows})
     for r in rows:
         if not (runs / r["row"]).exists():
             continue

@@ -273,3 +273,11 @@ class TestSlicesAndVolumes:
         assert second["difference"] == pytest.approx(-0.1)
         with pytest.raises(ValueError, match="not the same ones"):
             slices_and_volumes.compare(one, {"a": np.array([0.5, 0.5])})
+
+
+def test_every_picture_of_others_images_has_its_licence_beside_it():
+    """Of sets that ask for it: by the beginning of a file's name, or the name itself."""
+    text = (segmentation.RESULTS / "README.md").read_text("utf-8").partition("## Pictures and their licences")[2]
+    for path in segmentation.RESULTS.glob("*.png"):
+        if any(name in path.name for name in ("isic", "em-", "hippocampus", "busi", "bccd", "malaria", "brain")):
+            assert f"`{path.name.partition('-')[0]}-*`" in text or f"`{path.name}`" in text, path.name
