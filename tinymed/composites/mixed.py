@@ -88,3 +88,9 @@ pattern(
     "r = bf16_round(dp)\nq = max_pool_2x2_backward(r, i, shape)",
     samples=pooled,
 )
+pattern(
+    "rounded where there are fewer numbers, before unpooling",
+    "u = max_pool_2x2_backward(dp, i, shape)\nq = bf16_round(u)",
+    "r = bf16_round(dp)\nq = max_pool_2x2_backward(r, i, shape)",
+    samples=pooled,
+)

@@ -21,6 +21,13 @@ def even_map(draw: Any) -> dict[str, Any]:
     }
 
 
+def masked_map(draw: Any) -> dict[str, Any]:
+    """Draw a pooled gradient, its argmax and the pooled map."""
+    v = even_map(draw)
+    p = draw.array(v["dp"].shape, avoid=(0.0,))
+    return {"dp": v["dp"], "p": p, "i": draw.integers(p.shape, 0, 3).astype("uint8"), "shape": v["shape"]}
+
+
 pattern(
     "relu's mask after pooling",
     """
@@ -36,4 +43,20 @@ pattern(
     dx = max_pool_2x2_backward(dq, i, shape)
 """,
     samples=even_map,
+)
+pattern(
+    "rounded already",
+    """
+    r = bf16_round(dp)
+    q = relu_backward(r, p)
+    d = max_pool_2x2_backward(q, i, shape)
+    e = bf16_round(d)
+""",
+    """
+    r = bf16_round(dp)
+    q = relu_backward(r, p)
+    d = max_pool_2x2_backward(q, i, shape)
+    e = max_pool_2x2_backward(q, i, shape)
+""",
+    samples=masked_map,
 )

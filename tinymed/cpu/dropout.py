@@ -15,6 +15,7 @@ from ..dispatch import kernel
 from ..ops.dropout import RANGE
 from .compiler import elements
 from .compiler.jit import serial
+from .simd.bf16_product import rounded
 from .simd.philox import draw, take_ticket
 from .simd.streaming import exceeds_cache, store_fence
 from .simd.vectors import BYTES, I32, I64, LANES, SHAPE, Shape, Vectors, address, vector_function
@@ -31,7 +32,16 @@ def words_work(x: Any, *_: Any) -> list[Any]:
     return [((min(PARTITIONS, -(-x.size // NUMBERS)), 4, BLOCKS), np.uint32)]
 
 
-def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
+def dropper(finish: Any) -> Any:
+    """Return the writer of y = finish(finish(x) scale), or 0 times it."""
+
+    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
+        emit_drop(b, arg, shape, finish)
+
+    return emit
+
+
+def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape, finish: Any) -> None:
     """y = x scale where its bits are >= limit, else 0 times x, for `size` numbers.
 
     words: four rows of BLOCKS; numbers 8 i + 2 lane and the next have the halves of word i of row `lane`, so four
@@ -52,11 +62,18 @@ def emit_drop(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
                 lanes = indices([part + i for i in range(v.lanes)])
                 factor = b.select(b.shuffle_vector(keep, keep, lanes), scale, v.zero)
                 done = b.add(b.mul(first, I64(2)), I64(2 * n * LANES + part))
-                drop_vector(v, arg["x"], arg["y"], factor, done, arg["size"], nontemporal)
+                drop_vector(v, arg["x"], arg["y"], factor, done, arg["size"], nontemporal, finish)
 
 
 def drop_vector(
-    v: Vectors, x: ir.Value, y: ir.Value, factor: ir.Value, done: ir.Value, size: ir.Value, nontemporal: ir.Value
+    v: Vectors,
+    x: ir.Value,
+    y: ir.Value,
+    factor: ir.Value,
+    done: ir.Value,
+    size: ir.Value,
+    nontemporal: ir.Value,
+    finish: Any,
 ) -> None:
     """y = x factor, the vector from number `done` of `size` on, or what is left of it."""
     b = v.b
@@ -64,7 +81,7 @@ def drop_vector(
     x, y = b.add(x, shift), b.add(y, shift)
     with b.if_else(b.icmp_signed(">=", left, I64(v.lanes))) as (whole, part):
         with whole:
-            value = b.fmul(v.load(x), factor)
+            value = finish(v, b.fmul(finish(v, v.load(x)), factor))
             with b.if_else(nontemporal) as (bypassing, cached):
                 with bypassing:
                     v.store_nontemporal(value, y)
@@ -72,7 +89,7 @@ def drop_vector(
                     v.store(value, y)
         with part:
             mask = v.below(left)
-            v.store(b.fmul(v.load(x, mask), factor), y, mask)
+            v.store(finish(v, b.fmul(finish(v, v.load(x, mask)), factor)), y, mask)
 
 
 def interleaved(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
@@ -93,7 +110,14 @@ def indices(values: list[int]) -> ir.Constant:
     return ir.Constant(ir.VectorType(I32, len(values)), values)
 
 
-drop_words = vector_function("drop", ["size", "x", "y", "words", "limit", "scale", "nontemporal"], emit_drop)
+def rounding(v: Vectors, x: ir.Value) -> ir.Value:
+    """Return numbers rounded to bfloat16; those of float64 are never asked for."""
+    return x if v.item == 8 else rounded(v, x)
+
+
+PARAMETERS = ["size", "x", "y", "words", "limit", "scale", "nontemporal"]
+drop_words = vector_function("drop", PARAMETERS, dropper(lambda v, x: x))
+drop_rounded_words = vector_function("drop_rounded", PARAMETERS, dropper(rounding))
 
 
 @serial
@@ -103,6 +127,20 @@ def drop(y: Any, x: Any, words: Any, limit: Any, scale: Any, nontemporal: Any) -
     nontemporal: y bypasses the caches, if it lies on whole vectors.
     """
     drop_words(
+        x.size,
+        address(x),
+        address(y),
+        address(words),
+        np.int64(limit),
+        np.int64(f4(scale).view(BITS)),
+        nontemporal and address(y) % (BYTES * LANES) == 0,
+    )
+
+
+@serial
+def drop_rounded(y: Any, x: Any, words: Any, limit: Any, scale: Any, nontemporal: Any) -> None:
+    """Drop as `drop` does numbers that are rounded to bfloat16, and round what is left."""
+    drop_rounded_words(
         x.size,
         address(x),
         address(y),

@@ -30,12 +30,15 @@ REWRITES = (
     bf16.NORM_RELU,  # before what takes the ReLU, or the norm, without rounding between them
     *bf16.NORM_ADD_RELU,
     bf16.NORM,
+    norm.NORM_DROPOUT_ROUNDED,  # takes what NORM made, before ROUND_ONCE takes the rounding
     bf16.ADD_RELU,
     bf16.ADD,
     bf16.ROUND_ONCE,
     pool.BIAS_BEFORE_UNPOOL,
     bf16_norm.GRADIENT_RELU,  # of a pooled map's gradient and the sum that BIAS_BEFORE_UNPOOL took of it
     bf16_pool.UNPOOL_IMAGES,
+    bf16.RELU_POOL_ROUNDED,  # of products in float32, whose passes follow
+    bf16.RELU_ROUNDED,
     conv.WINOGRAD_RELU_POOL,  # before the pairs, which would take the ReLU away from it
     conv.WINOGRAD_RELU,
     conv.DIRECT_RELU_POOL,
@@ -45,6 +48,7 @@ REWRITES = (
     fold.ADD_RELU,
     *conv_add.CONV_ADD,  # takes what ADD_RELU made
     norm.NORM_DROPOUT,
+    norm.DROPOUT_SUMS_ROUNDED,
     norm.DROPOUT_SUMS,
     norm.RELU_SUMS,
     *norm.ADD_RELU_SUMS,  # rewrites what RELU_SUMS made

@@ -26,6 +26,12 @@ def images(draw: Any) -> dict[str, Any]:
     return {"x": draw.array(draw.choice(((2, 3, 5, 7), (1, 33, 4, 4)))), "padding": ((edge, edge), (edge, edge))}
 
 
+def far_apart(draw: Any) -> dict[str, Any]:
+    """Draw a map of even sides whose numbers rounding keeps apart, and its pooled size."""
+    n, c, h, w = draw.choice(((1, 3, 2, 2), (2, 5, 4, 6)))
+    return {"y": draw.array((n, c, h, w), avoid=(0.0,), distinct=True), "size": (h // 2, w // 2)}
+
+
 ROUND_ONCE = define(
     "rounded by the product that takes it",
     "r = bf16_round(x)\ny = bf16_images(r, padding)",
@@ -50,6 +56,22 @@ NORM_ADD_RELU = tuple(
         samples=lambda draw: (v := rows_like(draw)) | {"z": draw.array(v["x"].shape)},
     )
     for terms in ("r, z", "z, r")
+)
+# After a product in float32: rounded behind what keeps the order of numbers, so that the pair, or the three, are one
+# pass.  Of pixels that rounding makes equal the largest is the one of before: a product may be told more exactly.
+RELU_POOL_ROUNDED = define(
+    "rounded after relu and pooling",
+    "r = bf16_round(y)\nz = relu_forward(r)\np, i = max_pool_2x2(z, size)",
+    "a = relu_forward(y)\nq, i = max_pool_2x2(a, size)\np = bf16_round(q)",
+    backend="numba",
+    samples=far_apart,
+)
+RELU_ROUNDED = define(
+    "rounded after relu",
+    "r = bf16_round(y)\nz = relu_forward(r)",
+    "a = relu_forward(y)\nz = bf16_round(a)",
+    backend="numba",
+    samples=far_apart,
 )
 NORM = define(
     "batch norm, rounded",

@@ -12,7 +12,7 @@ from ...dispatch import kernel
 from ...ops.dropout import RANGE, TICKET
 from ...program import define
 from ..compiler.jit import serial
-from ..dropout import BLOCKS, NUMBERS, PARTITIONS, drop, words_work
+from ..dropout import BLOCKS, NUMBERS, PARTITIONS, drop, drop_rounded, words_work
 from ..norm import (
     BLOCK,
     CHUNKS,
@@ -136,7 +136,14 @@ DROPOUT = {"state": np.arange(5, dtype=np.uint32), "limit": 1 << 14, "scale": 4 
 NORM_DROPOUT = define(
     "batch norm + dropout",
     "n = batch_norm_apply(x, map)\ny, ticket = dropout_forward(n, state, limit, scale)",
-    "y, ticket = batch_norm_dropout(x, map, state, limit, scale)",
+    "y, ticket = batch_norm_dropout(x, map, state, limit, scale, 0)",
+    backend="numba",
+    samples=lambda draw: rows_like(draw) | DROPOUT,
+)
+NORM_DROPOUT_ROUNDED = define(
+    "batch norm, rounded, + dropout, rounded",
+    "n = bf16_norm(x, map)\nd, ticket = dropout_forward(n, state, limit, scale)\ny = bf16_round(d)",
+    "y, ticket = batch_norm_dropout(x, map, state, limit, scale, 1)",
     backend="numba",
     samples=lambda draw: rows_like(draw) | DROPOUT,
 )
@@ -152,9 +159,22 @@ NORM_DROPOUT = define(
     flops=lambda x, *_: 4 * x.size,
 )
 def batch_norm_dropout(
-    y: Any, ticket: Any, strips: Any, words: Any, window: Any, x: Any, map: Any, state: Any, limit: Any, scale: Any
+    y: Any,
+    ticket: Any,
+    strips: Any,
+    words: Any,
+    window: Any,
+    x: Any,
+    map: Any,
+    state: Any,
+    limit: Any,
+    scale: Any,
+    rounds: Any,
 ) -> None:
-    """y = scale ((x - map[0]) map[1] + map[2]) where the element's bits are >= limit, else 0 times it."""
+    """y = scale ((x - map[0]) map[1] + map[2]) where the element's bits are >= limit, else 0 times it.
+
+    rounds: to bfloat16, before dropout and after it.
+    """
     xs, ys, partitions, bound = x.reshape(x.size), y.reshape(y.size), words.shape[0], min(limit, RANGE - 1)
     count = (x.size + NUMBERS - 1) // NUMBERS
     take_ticket(ticket, state)
@@ -164,7 +184,10 @@ def batch_norm_dropout(
             first, last = b * NUMBERS, min((b + 1) * NUMBERS, x.size)
             apply_run(window[part], xs[first:last], first, strips, 0)
             draw(words[part], b * BLOCKS, ticket)
-            drop(ys[first:last], window[part, : last - first], words[part], bound, scale, exceeds_cache(y))
+            if rounds:
+                drop_rounded(ys[first:last], window[part, : last - first], words[part], bound, scale, exceeds_cache(y))
+            else:
+                drop(ys[first:last], window[part, : last - first], words[part], bound, scale, exceeds_cache(y))
         if exceeds_cache(y):
             store_fence()
 
@@ -186,18 +209,33 @@ def end_block(total: Any, sums: Any) -> None:
     sums[1:] = 0
 
 
+def dropped_rows(draw: Any) -> dict[str, Any]:
+    """Draw the gradient of a dropout behind batch norm, and what both have kept."""
+    v = rows_like(draw)
+    return v | {"dy": draw.array(v["x"].shape), "ticket": DROPOUT["state"], "limit": 1 << 14, "scale": 4 / 3}
+
+
 DROPOUT_SUMS = define(
     "dropout + batch norm's sums",
     """
     g = dropout_backward(dy, ticket, limit, scale)
     dweight, dbias, map = batch_norm_sums(g, x, weight, mean, rstd, training)
 """,
-    "g, dweight, dbias, map = dropout_batch_norm_sums(dy, ticket, limit, scale, x, weight, mean, rstd, training)",
+    "g, dweight, dbias, map = dropout_batch_norm_sums(dy, ticket, limit, scale, x, weight, mean, rstd, training, 0)",
     backend="numba",
-    samples=lambda draw: (
-        (v := rows_like(draw))
-        | {"dy": draw.array(v["x"].shape), "ticket": DROPOUT["state"], "limit": 1 << 14, "scale": 4 / 3}
-    ),
+    samples=dropped_rows,
+)
+DROPOUT_SUMS_ROUNDED = define(
+    "dropout of what is rounded, rounded, + batch norm's sums",
+    """
+    r = bf16_round(dy)
+    d = dropout_backward(r, ticket, limit, scale)
+    g = bf16_round(d)
+    dweight, dbias, map = batch_norm_sums(g, x, weight, mean, rstd, training)
+""",
+    "g, dweight, dbias, map = dropout_batch_norm_sums(dy, ticket, limit, scale, x, weight, mean, rstd, training, 1)",
+    backend="numba",
+    samples=dropped_rows,
 )
 
 
@@ -226,8 +264,12 @@ def dropout_batch_norm_sums(
     mean: Any,
     rstd: Any,
     training: Any,
+    rounds: Any,
 ) -> None:
-    """g = scale dy where the bits drawn again are >= limit, else 0; the sums of g and g xhat."""
+    """g = scale dy where the bits drawn again are >= limit, else 0; the sums of g and g xhat.
+
+    rounds: to bfloat16, dy and g.
+    """
     xs, dys, gs, chunks = x.reshape(x.size), dy.reshape(x.size), g.reshape(x.size), totals.shape[0]
     count, bound = (x.size + NUMBERS - 1) // NUMBERS, min(limit, RANGE - 1)
     wide = sums.shape[2]
@@ -238,7 +280,10 @@ def dropout_batch_norm_sums(
         for b in range(t * count // chunks, (t + 1) * count // chunks):
             first, last = b * NUMBERS, min((b + 1) * NUMBERS, x.size)
             draw(words[t], b * BLOCKS, ticket)
-            drop(gs[first:last], dys[first:last], words[t], bound, scale, 0)
+            if rounds:
+                drop_rounded(gs[first:last], dys[first:last], words[t], bound, scale, 0)
+            else:
+                drop(gs[first:last], dys[first:last], words[t], bound, scale, 0)
             pass_products(
                 last - first,
                 first % wide,
