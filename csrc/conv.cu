@@ -55,12 +55,17 @@ void forward(const char* op, const Out<float>& y, const In<T>& x, const In<T>& w
 }
 }  // namespace
 
+// One is written out below, which `tinymed show conv2d` follows; the others differ in type, axes and ReLU.
 #define CONV_FORWARD(name, T, volume, relu)                                                                  \
     void name(Out<float> y, In<T> x, In<T> weight, Maybe<float> bias, Lengths, Lengths stride, Lengths before, \
               Lengths dilation, int groups, int tile, cudaStream_t stream) {                                 \
         forward<volume>(#name, y, x, weight, bias, stride, before, dilation, groups, tile, relu, stream);    \
     }
-CONV_FORWARD(conv2d_gemm, float, false, false)
+
+void conv2d_gemm(Out<float> y, In<float> x, In<float> weight, Maybe<float> bias, Lengths, Lengths stride,
+                 Lengths before, Lengths dilation, int groups, int tile, cudaStream_t stream) {
+    forward<false>("conv2d_gemm", y, x, weight, bias, stride, before, dilation, groups, tile, false, stream);
+}
 BIND(conv2d_gemm, "y x weight bias size stride before dilation groups tile");
 CONV_FORWARD(conv2d_relu, float, false, true)
 BIND(conv2d_relu, "y x weight bias size stride before dilation groups tile");

@@ -111,18 +111,24 @@ void gradient(const char* op, const Out<float>& dx, const In<T>& dy, const In<T>
 }
 }  // namespace
 
-#define CONV_INPUT(name, volume)                                                                                       \
-    void name(Out<float> dx, In<float> dy, In<float> weight, Lengths, Lengths stride, Lengths before,                  \
-              Lengths dilation, int groups, int tile, cudaStream_t stream) {                                           \
-        gradient<volume>(#name, dx, dy, weight, stride, before, dilation, groups, tile, false, stream);                \
-    }                                                                                                                  \
-    void bf16_##name(Out<float> dx, In<bf16::Bits> dy, In<bf16::Bits> weight, Lengths, Lengths stride, Lengths before, \
-                     Lengths dilation, int groups, int tile, bool rounds, cudaStream_t stream) {                       \
-        gradient<volume>("bf16_" #name, dx, dy, weight, stride, before, dilation, groups, tile, rounds, stream);       \
-    }
-CONV_INPUT(conv2d_gemm_input, false)
+void conv2d_gemm_input(Out<float> dx, In<float> dy, In<float> weight, Lengths, Lengths stride, Lengths before,
+                       Lengths dilation, int groups, int tile, cudaStream_t stream) {
+    gradient<false>("conv2d_gemm_input", dx, dy, weight, stride, before, dilation, groups, tile, false, stream);
+}
 BIND(conv2d_gemm_input, "dx dy weight x_shape stride before dilation groups tile");
-BIND(bf16_conv2d_gemm_input, "dx dy weight x_shape stride before dilation groups tile rounds");
-CONV_INPUT(conv3d_gemm_input, true)
+
+void conv3d_gemm_input(Out<float> dx, In<float> dy, In<float> weight, Lengths, Lengths stride, Lengths before,
+                       Lengths dilation, int groups, int tile, cudaStream_t stream) {
+    gradient<true>("conv3d_gemm_input", dx, dy, weight, stride, before, dilation, groups, tile, false, stream);
+}
 BIND(conv3d_gemm_input, "dx dy weight x_shape stride before dilation groups tile");
+
+#define BF16_INPUT(name, volume)                                                                               \
+    void name(Out<float> dx, In<bf16::Bits> dy, In<bf16::Bits> weight, Lengths, Lengths stride, Lengths before, \
+              Lengths dilation, int groups, int tile, bool rounds, cudaStream_t stream) {                      \
+        gradient<volume>(#name, dx, dy, weight, stride, before, dilation, groups, tile, rounds, stream);       \
+    }
+BF16_INPUT(bf16_conv2d_gemm_input, false)
+BIND(bf16_conv2d_gemm_input, "dx dy weight x_shape stride before dilation groups tile rounds");
+BF16_INPUT(bf16_conv3d_gemm_input, true)
 BIND(bf16_conv3d_gemm_input, "dx dy weight x_shape stride before dilation groups tile rounds");

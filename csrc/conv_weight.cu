@@ -73,7 +73,11 @@ void gradient(const char* op, const Out<float>& dweight, const Work<float>& part
               Lengths before, Lengths dilation, int groups, int tile, cudaStream_t stream) {                   \
         gradient<volume>(#name, dweight, partial, dy, x, stride, before, dilation, groups, tile, stream);      \
     }
-CONV_WEIGHT(conv2d_gemm_weight, float, false)
+
+void conv2d_gemm_weight(Out<float> dweight, Work<float> partial, In<float> dy, In<float> x, Lengths, Lengths stride,
+                        Lengths before, Lengths dilation, int groups, int tile, cudaStream_t stream) {
+    gradient<false>("conv2d_gemm_weight", dweight, partial, dy, x, stride, before, dilation, groups, tile, stream);
+}
 BIND(conv2d_gemm_weight, "dweight partial dy x weight_shape stride before dilation groups tile");
 CONV_WEIGHT(conv3d_gemm_weight, float, true)
 BIND(conv3d_gemm_weight, "dweight partial dy x weight_shape stride before dilation groups tile");

@@ -210,7 +210,7 @@ class TestVolumes:
     def test_the_default_patch_and_network_fit(self, shape, tmp_path):
         data = volume_tree(tmp_path, 3, shape)
         config = config_from_options({"task": "segmentation", "data": str(data), "backend": "numpy"})
-        assert (config.model, config.model_options) == ("unet3d", {"padding": "same"})
+        assert (config.model, config.model_options) == ("unet3d", {"padding": "same", "base": 8})
         assert all(side % 16 == 0 and side <= 64 for side in config.mask.patch)
 
     @pytest.mark.parametrize("model", ["vnet", "voxresnet"])

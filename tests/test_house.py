@@ -366,6 +366,7 @@ HELPERS = {  # files beside the families of a backend
         "on_demand",
         "optim",
         "optim_variants",
+        "mixed_passes",
         "modules",
         "own_kernels",
         "prediction",

@@ -43,12 +43,21 @@ def numbers(value):
     return [value] if isinstance(value, int | float) else []
 
 
+def without(value, start):
+    """A result without what is named so, in tables too."""
+    if isinstance(value, dict):
+        return {name: without(item, start) for name, item in value.items() if not name.startswith(start)}
+    return [without(item, start) for item in value] if isinstance(value, list) else value
+
+
 def test_it_measures_what_it_measured(old_run, capsys):
     code, out, err = invoke(capsys, "evaluate", old_run, "--json")
     assert code == 0, err
     now, then = json.loads(out), json.loads((OLD / Run.open(old_run).config.task / "evaluated.json").read_text())
-    assert now.keys() == then.keys()
-    assert numbers(now) == pytest.approx(numbers(then), rel=1e-4, abs=1e-5)
+    later = {name for name in now if name.startswith("conformity")}  # a measure that is younger than the run
+    assert now.keys() - later == then.keys()
+    kept = {name: now[name] for name in then}
+    assert numbers(without(kept, "conformity")) == pytest.approx(numbers(then), rel=1e-4, abs=1e-5)
 
 
 def test_it_goes_on(old_run, capsys):

@@ -38,6 +38,7 @@ ELSEWHERE = {
     "conv_packed_weight": "test_conv_packed.py",
     "take_channels": "test_backend.py",
     "copy": "test_backend.py",
+    **dict.fromkeys(("lstm_layer_answer", "lstm_layer_run"), "test_recurrent.py"),  # without gradients
     "copy_dense": "test_caches.py",
     "flip_transpose_filter": "test_conv.py",
 } | dict.fromkeys(("conv_winograd", "conv_winograd_weight", "winograd_filter"), "test_winograd.py")

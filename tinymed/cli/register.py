@@ -1,6 +1,7 @@
 """`tinymed register`: one image brought onto another.  Its options are the schema's."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,8 +53,9 @@ def register(given: Given) -> int:
         choose_backend(config.backend)
     fixed, moving = read_image(given["fixed"]), read_image(given["moving"])
     check_pair(fixed, moving)
+    ask = network_of(given["network"], fixed) if "network" in given else None
     folder = new_folder(given.get("out", Path("registration")))
-    found = by_network(given["network"], fixed, moving, config) if "network" in given else search(fixed, moving, config)
+    found = search(fixed, moving, config) if ask is None else ask(moving, config)
     report = save(found, fixed, moving, config, folder)
     if given.get("json"):
         print(json.dumps(report))
@@ -69,8 +71,8 @@ def register(given: Given) -> int:
     return 0
 
 
-def by_network(folder: Path, fixed: Any, moving: Any, config: RegisterConfig) -> Any:
-    """Return what the network of a run says of two images.
+def network_of(folder: Path, fixed: Any) -> Callable[[Any, RegisterConfig], Any]:
+    """Return a function of a moving image and what is reported: what the network of a run says of it and `fixed`.
 
     Raises:
         UserError: The folder is no run that registers, or one of pictures where these are volumes.
@@ -90,7 +92,12 @@ def by_network(folder: Path, fixed: Any, moving: Any, config: RegisterConfig) ->
         raise UserError(
             f"--network {folder}: registers {kinds[len(part.sides)]}; {fixed.path} is one of {kinds[fixed.space.rank]}"
         )
-    return registered_by(FieldPredictor(run.load_model()), fixed, moving, config.model_copy(update={"init": part.init}))
+    predictor = FieldPredictor(run.load_model())
+
+    def ask(moving: Any, config: RegisterConfig) -> Any:
+        return registered_by(predictor, fixed, moving, config.model_copy(update={"init": part.init}))
+
+    return ask
 
 
 command = with_options(

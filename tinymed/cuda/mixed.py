@@ -53,9 +53,9 @@ def pixels_out(x: Any, groups: int) -> list[Any]:
     return [((x.shape[0], groups * filled_up(x.shape[1] // groups), *x.shape[2:]), np.uint16)]
 
 
-def filters_out(weight: Any, groups: int) -> list[Any]:
+def filters_out(x: Any, groups: int) -> list[Any]:
     """Return the shape of a packed filter."""
-    filters, channels, *space = weight.shape
+    filters, channels, *space = x.shape
     return [((groups * filled_up(filters // groups), filled_up(channels), *space), np.uint16)]
 
 
@@ -64,8 +64,8 @@ def bf16_pixels(y: Any, x: Any, groups: Any) -> None:
     """Round images or volumes and pack the channels of each group."""
 
 
-@kernel(backend="csrc", filter="y weight", out=filters_out)
-def bf16_filters(y: Any, weight: Any, groups: Any) -> None:
+@kernel(backend="csrc", filter="y x", out=filters_out)
+def bf16_filters(y: Any, x: Any, groups: Any) -> None:
     """Round a filter and pack the filters of each group, zeros for channels that are not there."""
 
 

@@ -168,7 +168,8 @@ class Optimizer(ABC):
         g = slot.gradient(k)
         g = k.neg(g) if group["maximize"] else g
         if group.get("l1") and slot.parameter.ndim > 1:
-            g = k.add(g, k.mul(k.sign_forward(slot.flat), self.constant([group["l1"]], slot)))
+            penalty = self.constant([group["l1"]], slot).reshape(())
+            g = k.add(g, k.scale_gradient(k.sign_forward(slot.flat), penalty))
         return g
 
     def constant(self, values: list[float], slot: Slot) -> Array:

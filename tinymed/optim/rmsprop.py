@@ -113,7 +113,8 @@ class RMSprop(Optimizer):
                 heavy,
             )
             if group.get("nesterov"):  # momentum v + g / root = v + momentum (v - the velocity before)
-                ahead = k.mul(k.mul(k.add(velocity, before), row[5:]), row[:1])
+                momentum, lr = (row[i : i + 1].reshape(()) for i in (5, 0))
+                ahead = k.scale_gradient(k.scale_gradient(k.add(velocity, before), momentum), lr)
                 k.sgd_step(slot.flat, ahead, self.constant([1.0, 0.0, 1.0, 0.0], slot))
 
 
