@@ -17,6 +17,7 @@ from tinymed.registration import Rigid, Space, read_image, warp
 from tinymed.registration.fields import dense, move
 from tinymed.registration.pairs import Pairs
 from tinymed.tasks.heads.field_head import FieldHead
+from tinymed.tasks.results.registered_results import evaluate_pairs
 
 pytestmark = pytest.mark.usefixtures("quick")
 TRAIN = ["train", "--task", "registration", "--backend", "numpy", "--workers", "0", "--option", "base=4"]
@@ -206,6 +207,26 @@ class TestCommand:
             code, out, err = invoke(capsys, *command)
             assert (code, out, len(err.splitlines())) == (2, "", 1), err
             assert says in err
+
+    def test_what_cannot_be_measured_is_said_before_a_step(self, tmp_path, capsys):
+        """A part of one image, and a mask of another size, are refused while nothing is lost."""
+        few = mask_tree(tmp_path / "few", 5)
+        code, _, err = invoke(capsys, *TRAIN, "--data", few, "--val-fraction", "0.4", "--out", tmp_path / "a")
+        assert code == 2
+        assert "[test]: 1 image; a pair needs two" in err.splitlines()[-1]
+        other = mask_tree(tmp_path / "other", 12)
+        write_image(other / "masks" / "03.png", np.zeros((20, 20), np.uint8))
+        code, _, err = invoke(capsys, *TRAIN, "--data", other, "--labels", "0=none,255=disc", "--out", tmp_path / "b")
+        assert code == 2
+        assert "03.png: the mask has 20 x 20 pixels" in err.splitlines()[-1]
+        assert "step" not in err
+
+    def test_a_pair_without_structures_is_left_out(self):
+        row = {"loss": 0.1, "folded": 0.0, "displacement": 1.0}
+        rows = [row | {"dice a": d, "before a": b} for d, b in ((0.8, 0.5), (0.9, 0.7), (np.nan, np.nan))]
+        found = evaluate_pairs(rows, ["a"], seed=0)
+        assert (found["n"], round(found["dice"], 6), round(found["classes"]["a"], 6)) == (3, 0.85, 0.85)
+        assert "1 of 3 pairs have none of the structures" in found["warnings"][0]
 
     def test_volumes(self, tmp_path, capsys):
         data = volume_tree(tmp_path / "data", 8)

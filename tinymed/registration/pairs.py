@@ -15,6 +15,8 @@ from .fields import brought
 from .optimise import first_offset
 from .spaces import Image, read_image
 
+LIMIT = 2 << 30  # bytes of images that are held
+
 
 class Pairs:
     """Epochs of batches (pairs, pairs, numbers): every image once as the one that stays, with another drawn for it.
@@ -65,6 +67,7 @@ class Pairs:
         self.dataset, self.batch_size, self.size, self.init = dataset, batch_size, size, init
         self.shuffle, self.seed, self.workers, self.prefetch = shuffle, seed, workers, prefetch
         self.held: dict[int, Image] = {}
+        self.bytes = 0
 
     def __len__(self) -> int:
         """Return the number of batches in one epoch."""
@@ -101,14 +104,18 @@ class Pairs:
         return pairs, pairs, fixed
 
     def image(self, index: int) -> Image:
-        """Return an image, which is kept in memory."""
-        if index not in self.held:
-            image = read_image(Path(str(self.dataset.samples[index])))
-            if any(n > most for n, most in zip(image.space.size, self.size, strict=True)):
-                sides, most = (" x ".join(map(str, size)) for size in (image.space.size, self.size))
-                raise UserError(f"{self.dataset.name(index)}: is {sides}, larger than the training images' {most}")
+        """Return an image; the first ones are kept in memory."""
+        if index in self.held:
+            return self.held[index]
+        image = read_image(Path(str(self.dataset.samples[index])))
+        if any(n > most for n, most in zip(image.space.size, self.size, strict=True)):
+            sides, most = (" x ".join(map(str, size)) for size in (image.space.size, self.size))
+            raise UserError(f"{self.dataset.name(index)}: is {sides}, larger than the training images' {most}")
+        size = image.values.nbytes + image.grey.nbytes
+        if self.bytes + size <= LIMIT:
             self.held[index] = image
-        return self.held[index]
+            self.bytes += size
+        return image
 
     def __repr__(self) -> str:
         """Return what it loads, in one line."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..data.device_batches import as_array, as_tensors, device_of
 from ..data.labels import parse_labels
-from ..data.masks import MaskDataset
+from ..data.masks import MaskDataset, check_pairs
 from ..data.segmentation_layouts import open_segmentation
 from ..errors import UserError
 from ..metrics.measures import Measure
@@ -164,6 +164,13 @@ class Registration(Task[RegistrationConfig, MaskDataset]):
     def complete(
         self, config: RegistrationConfig, sets: Sets, given: Options, ask: Ask | None
     ) -> tuple[RegistrationConfig, list[str]]:
+        for name, part in sets.items():
+            if len(part) < 2:
+                raise UserError(
+                    f"{config.data.path} [{name}]: {len(part)} image; a pair needs two: give more images, or divide "
+                    "them otherwise by --val-fraction and --test-fraction"
+                )
+            check_pairs(part)
         fields = {"classes": sets["train"].classes, "fingerprint": self.fingerprint(config, sets)}
         content = config.model_dump() | {"data": config.data.model_dump() | fields}
         result = checked(lambda: RegistrationConfig.model_validate(content))

@@ -2,7 +2,7 @@
 
 Rounding to bfloat16 keeps the order of numbers, and zero: ReLU of a rounded number is the rounded ReLU.  A product
 rounds what it takes, and of a number that is rounded already nothing changes.  So each pass here gives the bits of the
-kernels that it stands for.
+kernels that it stands for, but for the argmax of pixels that rounding makes equal, see RELU_POOL_ROUNDED.
 """
 
 from typing import Any

@@ -29,23 +29,34 @@ def evaluate_pairs(rows: Sequence[Row], classes: Sequence[str], seed: int, level
     """
     mean = {kind: mean_over(rows, kind, classes) for kind in ("dice", FLOOR)}
     notes: list[str] = []
+    kept = np.isfinite(mean["dice"]) & np.isfinite(mean[FLOOR])
+    if not kept.all():
+        notes.append(f"dice: {int((~kept).sum())} of {len(rows)} pairs have none of the structures, left out")
+        mean = {kind: values[kept] for kind, values in mean.items()}
     columns = {"dice": mean["dice"], "gain": mean["dice"] - mean[FLOOR]}
     found = means_of(columns, seed=seed, level=level, resamples=1000, warn=notes.append)
     gain, around = found["gain"]
     if around is not None and not around[0] > 0:
         notes.append(f"dice: not above the floor {FLOOR!r}: the interval of the gain holds 0 or less")
-    floor = {"dice": float(mean[FLOOR].mean()), "dice_gain": gain, "dice_gain_interval": around}
+    floor = {"dice": mean_of(mean[FLOOR]), "dice_gain": gain, "dice_gain_interval": around}
     result: dict[str, Any] = {"n": len(rows), "level": level}
     result |= {name: float(np.mean([row[name] for row in rows])) for name in ("loss", "folded", "displacement")}
     result |= {"dice": found["dice"][0], "dice_interval": found["dice"][1]}
-    result["classes"] = {name: float(np.nanmean([row[f"dice {name}"] for row in rows])) for name in classes}
+    result["classes"] = {name: mean_of([row[f"dice {name}"] for row in rows]) for name in classes}
     result["floors"] = {FLOOR: floor}
     return {name: to_json(value) for name, value in result.items()} | {"warnings": list(dict.fromkeys(notes))}
 
 
 def mean_over(rows: Sequence[Row], kind: str, classes: Sequence[str]) -> np.ndarray:
-    """Return the mean over the classes of each pair, those left out that neither of its images has."""
-    return np.array([np.nanmean([row[f"{kind} {name}"] for name in classes]) for row in rows])
+    """Return the mean over the classes of each pair, those left out that neither of its images has; nan without any."""
+    return np.array([mean_of([row[f"{kind} {name}"] for name in classes]) for row in rows])
+
+
+def mean_of(values: Any) -> float:
+    """Return the mean of the numbers that are known; nan where there is none."""
+    known = np.asarray(values, np.float64)
+    known = known[np.isfinite(known)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def registered_text(result: dict[str, Any], title: str) -> str:
