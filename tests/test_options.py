@@ -85,7 +85,8 @@ def data(tmp_path_factory):
         "generation": cells / "list.csv",
         **{task: label_list(cells, files, task, columns) for task, columns in LABELS.items()},
         "reconstruction": cells / "list.csv",
-        **dict.fromkeys(("segmentation", "registration"), mask_tree(root / "masks", 10, (32, 32))),
+        "segmentation": mask_tree(root / "masks", 10, (32, 32)),
+        "registration": mask_tree(root / "pairs", 20, (32, 32)),
         "detection": box_tree(root / "boxes", 10, split=False),
     }
 
