@@ -20,9 +20,11 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from .. import devices, dispatch, memory, precision, tape
+from ..dispatch import Array
 from ..tape import Node
 from .constants import Constants, Kept, Weights, separate
 from .graph import Graph, GraphError
+from .lent import Loans
 from .passes import optimise
 from .program import Call, Program
 from .record import FEW, PACKAGE, CaptureError, Recorder, compare
@@ -50,6 +52,7 @@ class Replay:
         self.program, self.graph, self.inputs, self.result = program, graph, inputs, result
         assert program.arena is not None
         self.outputs = [r.array(program.arena) for r in program.outputs]
+        self.loans = None if on_gpu(program) else Loans(program, inputs)
         self.gradients = [(leaf, leaf.result_class(r.array(program.arena))) for leaf, r in program.gradients]
         self.leaves = [WatchedLeaf(recorder.label(leaf), leaf, data) for leaf, data in recorder.leaves.items()]
         self.watched: list[Any] = [
@@ -71,20 +74,28 @@ class Replay:
         return "; ".join(w.describe() for w in self.watched if w.changed())
 
     def __call__(self, given: Sequence[Node]) -> Any:
-        for static, new in zip(self.inputs, given, strict=True):
-            static.array[...] = new.array
         if self.constants is not None:
             self.constants.refresh()
-        if self.graph is None:
-            self.program.run()
-        else:
-            self.graph.launch()
+        results = iter(self.run([t.array for t in given]))
         for leaf, gradient in self.gradients:
             leaf.gradient = gradient
         for version in self.written:
             version.value += 1
-        outputs = iter(self.outputs)
-        return rebuild(self.result, lambda t: t.result_class(next(outputs).copy("K")))
+        return rebuild(self.result, lambda t: t.result_class(next(results)))
+
+    def run(self, given: Sequence[Array]) -> list[Array]:
+        """Compute, on these inputs; return the results, in memory that no later replay writes to."""
+        static = [t.array for t in self.inputs]
+        if self.loans is not None:
+            made = self.loans.run(given, static)
+            return [a.copy("K") if new is None else new for new, a in zip(made, self.outputs, strict=True)]
+        for old, new in zip(static, given, strict=True):
+            old[...] = new
+        if self.graph is None:
+            self.program.run()
+        else:
+            self.graph.launch()
+        return [a.copy("K") for a in self.outputs]
 
 
 class Captured:
@@ -332,7 +343,8 @@ def capture(step: Callable[..., Any], names: dict[str, Any] | None = None, fallb
     Same results to rounding, without tape or Python.
 
     The first call with inputs of given shapes and dtypes, in a mode, on a backend, records; all calls replay.
-    The tensors returned are copies; `.grad` of the parameters shows the program's memory, which the next call writes.
+    The tensors returned are the caller's own; `.grad` of the parameters shows the program's memory, which the next call
+    writes.  An input is read where it lies, if it can be: see `lent`.
     names: {label: tensor} for the printed program.  fallback: run a step that cannot be captured as it is, with the
     reason in `.refused`, and on a GPU replay one that cannot be a CUDA graph call by call, with the reason in
     `.ungraphed`, instead of raising CaptureError.

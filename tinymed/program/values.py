@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import Array
+from ..memory import Block
 
 
 def root(a: Array) -> Any:
@@ -25,6 +26,13 @@ def holder(a: Array) -> Array:
     while getattr(a, "base", None) is not None and hasattr(a.base, "strides"):
         a = a.base
     return a
+
+
+def allocation(a: np.ndarray) -> Any:
+    """Return what allocated an array's memory, malloc's array or a block of the heap; None if that was neither."""
+    owner = root(a)
+    base = owner.base
+    return owner if base is None else base if type(base) is Block else None
 
 
 def start(owner: Any) -> int:

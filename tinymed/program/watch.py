@@ -229,7 +229,7 @@ def outside(step: Callable[..., Any], ours: Callable[[types.CodeType], bool]) ->
     waiting: list[tuple[Any, str]] = [(step, "the step")]
     while waiting:
         thing, label = waiting.pop()
-        for name, default in defaults_of(thing):
+        for name, default in defaults_of(thing) if is_watched(thing, ours) else ():
             found.setdefault((id(thing), name), Watched(f"{name} of {label}", default))
         for code, root in functions_of(thing):
             if id(code) in seen or ours(code):
