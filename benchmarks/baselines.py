@@ -3,6 +3,7 @@
     python benchmarks/baselines.py fna               support vectors, neighbours, PNN, ELM on breast aspirates
     python benchmarks/baselines.py trees DATA        single, bagged, boosted trees on aspirates and three image sets
     python benchmarks/baselines.py bar DATA RUNS     features of a CNN, hand-made descriptors, and both, on chest_xray
+    python benchmarks/baselines.py alone DATA RUNS   the same with few images, each left out by itself, as Bar's
     python benchmarks/baselines.py jiao DATA RUNS    two support vector machines on two depths of a CNN, on busi
 
 DATA holds the data sets; RUNS holds run folders that `tinymed train` made, named brain, chest and busi
@@ -22,6 +23,7 @@ import peers
 
 from tinymed import baselines
 from tinymed.cli import main as tinymed
+from tinymed.data import open_dataset
 from tinymed.data.splits import k_fold
 from tinymed.features import Sources
 from tinymed.metrics.classification import evaluate_scores
@@ -34,6 +36,7 @@ FIGURES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "preci
 FNA = ("majority", "svm", "svm_linear", "knn", "pnn", "elm")
 TREES = ("cart", "bagging", "boosting", "majority")
 IMAGE_SETS = {"busi_ultrasound": "malignant", "malaria": "parasitized", "chest_xray": "pneumonia"}
+FEW = 93  # images of Bar et al.
 LOW = "hog+lbp+glcm+histogram"
 
 
@@ -138,6 +141,32 @@ def bar(options: argparse.Namespace) -> dict[str, Any]:
     return {"low_level": LOW, "rows": rows}
 
 
+def alone(options: argparse.Namespace) -> dict[str, Any]:
+    """Return Bar's protocol: 93 images, as many as theirs, each scored by a machine of the other 92."""
+    os.chdir(options.runs)
+    images = open_dataset(options.data / "chest_xray")["train"]
+    drawn = np.sort(np.random.default_rng(options.seed).permutation(len(images))[:FEW])
+    images, positive = images.subset(drawn), "pneumonia"
+    choose_backend("numba")
+    network = "brain:features+brain:classifier.1"
+    rows: list[dict[str, Any]] = []
+    first: np.ndarray | None = None
+    for source in (network, LOW, f"{network}+{LOW}"):
+        x = Sources([source], "flatten", unit_length=True).rows(images, 64, 1)
+        scores, fitted = baselines.cross_validate(
+            "svm_linear", x, images.labels, 2, folds=None, seed=options.seed, scale="overall"
+        )
+        row = {"name": f"svm_linear@{source}".replace(LOW, "low"), "n": len(images), "machines": len(fitted)}
+        row |= rounded(evaluate_scores(scores, images.labels, images.classes, positive, options.seed))
+        if first is None:
+            first = scores
+        else:
+            row["less_first"] = short(paired_differences(scores, first, images.labels, seed=options.seed))
+        print(json.dumps(row)[:200], flush=True)
+        rows.append(row)
+    return {"rows": rows}
+
+
 def jiao(options: argparse.Namespace) -> dict[str, Any]:
     """Return Jiao's study: a machine on high features decides where it is sure, one on middle features elsewhere."""
     os.chdir(options.runs)
@@ -219,7 +248,7 @@ def write(options: argparse.Namespace, result: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("study", choices=["fna", "trees", "bar", "jiao"])
+    parser.add_argument("study", choices=["fna", "trees", "bar", "alone", "jiao"])
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("runs", type=Path, nargs="?")
     parser.add_argument(
@@ -227,7 +256,9 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    if (options.study != "fna" and not options.data) or (options.study in ("bar", "jiao") and not options.runs):
+    if (options.study != "fna" and not options.data) or (
+        options.study in ("bar", "alone", "jiao") and not options.runs
+    ):
         parser.error(f"{options.study} needs DATA{' RUNS' if options.study in ('bar', 'jiao') else ''}")
     options.out = options.out.absolute()
     options.data = options.data and options.data.absolute()

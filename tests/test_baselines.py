@@ -157,7 +157,8 @@ class TestPNN:
             np.testing.assert_allclose(found, weighted / weighted.sum(), rtol=1e-9)
 
     def test_densities_are_scikit_learns(self):
-        neighbors = pytest.importorskip("sklearn.neighbors")
+        from sklearn import neighbors
+
         x, y = blobs(2, 20)
         model = PNN(sigma=0.8, priors=(0.5, 0.5)).fit(x, y, 2)
         new = x + 0.1
@@ -384,6 +385,26 @@ class TestSelection:
         moved[outside[0]] = 100.0
         others, _ = baselines.cross_validate("pnn", moved, y, 2, folds=4, inner=3)
         np.testing.assert_array_equal(scores[outside[1:]], others[outside[1:]])
+
+    def test_each_row_is_left_out_by_itself(self):
+        """As scikit-learn's LeaveOneOut; of a patient all rows at once."""
+        model_selection = pytest.importorskip("sklearn.model_selection")
+        from sklearn import neighbors, pipeline, preprocessing
+
+        x, y = blobs(2, 15, apart=1)
+        scores, fitted = baselines.cross_validate("knn", x, y, 2, folds=None, inner=3, options={"k": 3})
+        assert len(fitted) == 30
+        other = pipeline.make_pipeline(preprocessing.StandardScaler(), neighbors.KNeighborsClassifier(3))
+        expected = model_selection.cross_val_predict(other, x, y, cv=model_selection.LeaveOneOut())
+        np.testing.assert_array_equal(scores.argmax(1), expected)
+        patients = np.arange(30) // 3
+        scores, fitted = baselines.cross_validate("knn", x, y, 2, folds=None, groups=patients, options={"k": 3})
+        assert len(fitted) == 10
+        groups = model_selection.LeaveOneGroupOut()
+        expected = model_selection.cross_val_predict(other, x, y, cv=groups, groups=patients)
+        np.testing.assert_array_equal(scores.argmax(1), expected)
+        with pytest.raises(UserError, match="at least 2 images or groups, got 1"):
+            baselines.cross_validate("knn", x, y, 2, folds=None, groups=np.zeros(30))
 
     def test_random_labels_give_chance(self):
         """Choosing and scaling inside the folds leave no way for labels to leak."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..data.splits import k_fold
+from ..data.splits import k_fold, leave_one_out
 from ..metrics.classification import class_scores
 from ..metrics.confusion_metrics import balanced_accuracy, confusion_matrix
 from ..metrics.curves import roc_auc
@@ -181,7 +181,7 @@ def cross_validate(
     labels: np.ndarray,
     classes: int,
     *,
-    folds: int = 10,
+    folds: int | None = 10,
     inner: int = 5,
     groups: np.ndarray | None = None,
     seed: int = 0,
@@ -195,7 +195,7 @@ def cross_validate(
         features: Rows [n, d].
         labels: Their class numbers [n].
         classes: Number of classes.
-        folds: Parts, each of which is left out once.
+        folds: Parts, each of which is left out once; None leaves out each row, or each group, by itself.
         inner: Folds of what is left in, in which options are chosen.
         groups: Patient of each row [n], whom no fold divides.
         seed: Of the folds, and of classifiers that draw.
@@ -217,7 +217,8 @@ def cross_validate(
     x, y = np.asarray(features), np.asarray(labels)
     scores = np.empty((len(x), classes))
     found = []
-    for number, (inside, outside) in enumerate(k_fold(y, folds, seed, groups)):
+    parts = leave_one_out(len(y), groups) if folds is None else k_fold(y, folds, seed, groups)
+    for number, (inside, outside) in enumerate(parts):
         own = None if groups is None else np.asarray(groups)[inside]
         fitted = fit_best(
             name,

@@ -217,6 +217,30 @@ def k_fold(
     return [(np.setdiff1d(everything, part), part) for part in parts]
 
 
+def leave_one_out(count: int, groups: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Divide images for cross-validation so that each, or each group, is tested by itself.
+
+    Args:
+        count: Number of images.
+        groups: Group of each image [count], left out together.
+
+    Returns:
+        (train indices, test indices) of each fold.
+
+    Raises:
+        UserError: Fewer than 2 images or groups.
+
+    Example:
+        >>> [test.tolist() for train, test in leave_one_out(3)]
+        [[0], [1], [2]]
+    """
+    names = np.arange(count) if groups is None else np.asarray(groups)
+    parts = [np.flatnonzero(names == name) for name in np.unique(names)]
+    if len(parts) < 2:
+        raise UserError(f"leaving one out needs at least 2 images or groups, got {len(parts)}")
+    return [(np.setdiff1d(np.arange(count), part), part) for part in parts]
+
+
 def split_dataset(
     dataset: Dataset, fractions: Mapping[str, float] | None = None, seed: int = 0, rule: str = "auto"
 ) -> dict[str, Dataset]:
