@@ -3,7 +3,8 @@
     NUMBA_NUM_THREADS=1 python benchmarks/grid_sample.py
 
 Ours lies channels-last, PyTorch's as it likes best (NCHW).  Rows: forward; the same captured, beside PyTorch's eager
-call; forward and backward to input and grid; forward and backward to the grid alone, what registration does.  Writes
+call; forward and backward to input and grid, eager and captured; forward and backward to the grid alone, what
+registration does.  Times are the processor's, which other programs lengthen less than the clock's.  Writes
 benchmarks/results/grid_sample.json.
 """
 
@@ -73,9 +74,20 @@ def row(shape: tuple[int, ...], mode: str, padding: str) -> dict[str, Any]:
         return call
 
     def captured(to_input: bool, backward: bool) -> Callable[[], Any]:
-        image, places = tinymed.Tensor(channels_last(x)), tinymed.Tensor(grid.copy())
-        run = tinymed.capture(lambda image, places: F.grid_sample(image, places, mode, padding, False))
-        return lambda: run(image, places)
+        image, places = tinymed.Tensor(channels_last(x), to_input), tinymed.Tensor(grid.copy(), backward)
+        cotangent = tinymed.Tensor(channels_last(dy))
+        if not backward:
+            run = tinymed.capture(lambda image, places: F.grid_sample(image, places, mode, padding, False))
+            return lambda: run(image, places)
+
+        def step(cotangent: Any) -> Any:
+            image.grad = places.grad = None
+            y = F.grid_sample(image, places, mode, padding, False)
+            y.backward(cotangent)
+            return y
+
+        replayed = tinymed.capture(step)
+        return lambda: replayed(cotangent)
 
     def theirs(to_input: bool, backward: bool) -> Callable[[], Any]:
         image, places = torch.tensor(x, requires_grad=to_input), torch.tensor(grid, requires_grad=backward)
@@ -94,6 +106,7 @@ def row(shape: tuple[int, ...], mode: str, padding: str) -> dict[str, Any]:
         ("forward", ours, (False, False)),
         ("captured", captured, (False, False)),
         ("both", ours, (True, True)),
+        ("both captured", captured, (True, True)),
         ("grid", ours, (False, True)),
     ):
         mine, other = medians([make(*how), theirs(*how)])
@@ -105,7 +118,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = [row(shape, mode, padding) for shape, modes in CASES for mode in modes for padding in ("zeros", "border")]
     for r in rows:
-        print(r["x"], r["mode"], r["padding"], r["forward"], r["captured"], r["both"], r["grid"])
+        print(r["x"], r["mode"], r["padding"], r["forward"], r["captured"], r["both"], r["both captured"], r["grid"])
     save(RESULT, machine() | {"what": "ours / PyTorch, one thread, medians of 15 interleaved", "rows": rows})
 
 

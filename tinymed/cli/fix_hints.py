@@ -56,7 +56,8 @@ def of_cache() -> Iterator[Hint]:
         others = [path for path in folder.parent.glob("*") if path.is_dir() and path != folder]
         if others:
             size = sum(contents(path)[1] for path in others)
-            yield Hint(f"{size:.0f} MiB of kernels of other versions", shlex.join(["rm", "-r", *map(str, others)]))
+            rest = ["-mindepth", "1", "-maxdepth", "1", "!", "-name", folder.name, "-exec", "rm", "-r", "{}", "+"]
+            yield Hint(f"{size:.0f} MiB of kernels of other versions", shlex.join(["find", str(folder.parent), *rest]))
 
 
 def of_room() -> Iterator[Hint]:
