@@ -124,8 +124,13 @@ class Heap:
         self.lock = threading.Lock()
 
     def take(self, nbytes: int) -> int:
-        """Return the start of a block of nbytes."""
+        """Return the start of a block of nbytes: the one freed last if it is as large, whose pages are in the cache."""
         with self.lock:
+            if self.freed:
+                last = self.freed.pop()
+                if last[1] == nbytes:
+                    return last[0]
+                self.freed.append(last)
             while self.freed:
                 self._give(*self.freed.popleft())
             for i, (start, end) in enumerate(self.holes):
