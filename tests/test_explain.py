@@ -314,7 +314,7 @@ def test_frozen_weights_and_an_inplace_relu_change_nothing(rng):
         (lambda m, x: explain(models.create("conv_autoencoder"), x[:, :1, :32, :32]), "not one of pictures"),
         (lambda m, x: explain(models.create("mlp"), x[:, :1, :28, :28]), "no layer of this network"),
         (lambda m, x: filter_grid(m, "classifier.0"), "no such convolution"),
-        (lambda m, x: filter_grid(models.create("mlp")), "it has none"),
+        (lambda m, x: filter_grid(nn.Sequential(nn.Linear(12, 2))), "it has none"),
         (lambda m, x: feature_grid(m, x, "nothing"), "there is no such layer"),
     ],
 )
@@ -379,3 +379,18 @@ def test_filters_are_stretched_one_by_one():
     assert {int(filter_grid(model, "2").min()), int(filter_grid(model, "2").max())} == {0, 255}
     shown = feature_grid(model, np.random.default_rng(0).normal(size=(1, 3, 12, 12)), "2")
     assert shown.shape == (24, 24 * 2 + 2, 3)
+
+
+def test_weights_of_a_dense_layer_that_sees_the_image_are_drawn_as_images():
+    model = models.create("sae", size=6, hidden="9,3")
+    first = next(m for m in model.modules() if isinstance(m, nn.Linear))
+    with tinymed.no_grad():
+        first.weight.copy_(tinymed.tensor(np.tile(np.arange(36, dtype=np.float32), (9, 1))))
+    drawn = filter_grid(model)
+    small = drawn[:24, :24, 0]  # enlarged four times
+    np.testing.assert_array_equal(small[::4, ::4], np.round(np.arange(36).reshape(6, 6) / 35 * 255))
+    assert drawn.shape == (3 * 26 - 2, 3 * 26 - 2, 3)
+    behind = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Flatten(), nn.Linear(36, 5))
+    assert filter_grid(behind, None, (1, 6, 6)).shape[:2] == (24, 24)  # the convolution's
+    with pytest.raises(UserError, match="there are 0"):
+        filter_grid(behind, "2", (1, 6, 6))

@@ -47,7 +47,7 @@ OPTIONS = {
     "sanity": typed(
         bool, "Draw the weights anew, layer by layer, and print how like the maps remain.", "--sanity", panel=CHECKS
     ),
-    "filters": typed(bool, "Draw the filters of the first convolution, or of --layer.", "--filters", panel=CHECKS),
+    "filters": typed(bool, "Draw the filters of the first layer, or of --layer.", "--filters", panel=CHECKS),
     "features": typed(str, "Draw what this layer makes of each image.", panel=CHECKS),
 }
 

@@ -35,8 +35,8 @@ def explain_command(given: Given) -> int:
     rows: list[dict[str, Any]] = []
     code, every = 0, "all" in given.get("method", ())
     if given.get("filters"):
-        file = save_picture(filter_grid(model, given.get("layer")), folder / "filters.png")
-        rows.append({"filters": given.get("layer") or "the first convolution", "picture": str(file)})
+        file = save_picture(filter_grid(model, given.get("layer"), run.task.sees(run.config)), folder / "filters.png")
+        rows.append({"filters": given.get("layer") or "the first layer", "picture": str(file)})
     for i, path in enumerate(given.get("images", [])):
         try:
             views = run.task.views(run.config, model, path, place)
@@ -85,7 +85,8 @@ def check_asked(run: Run, methods: list[str], given: Given) -> None:
     if "at" in given and not places:
         refuse_idle(given, {"at": (False, f"it is of segmentations, and this run is of {run.task.name}")})
     if "at" not in given and not run.task.map_names(run.config) and (images or not given.get("filters")):
-        raise UserError(f"{run.folder}: has no maps: {run.task.without_maps(run.config)}; --filters serves any run")
+        why = run.task.without_maps(run.config)
+        raise UserError(f"{run.folder}: has no maps: {why}; --filters draws those of its first layer")
     if not images and not given.get("filters"):
         raise UserError("explain: name at least one image, or --filters")
     cams = [name for name in methods if METHODS[name].of_layer]

@@ -60,7 +60,7 @@ def register(given: Given) -> int:
     if given.get("json"):
         print(json.dumps(report))
         return 0
-    print(f"{config.metric}: {report['loss_before']:.4f} before, {report['loss_after']:.4f} after")
+    print(f"loss by {config.metric}: {report['loss_before']:.4f} before, {report['loss_after']:.4f} after")
     print(
         f"pixels move by {report['displacement_mean']:.2f} {report['unit']} on average, at most "
         f"{report['displacement_max']:.2f}; {100 * report['folded']:.2f} % of space folds "
