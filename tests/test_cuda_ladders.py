@@ -27,6 +27,7 @@ OWN = [rung.label for _, rung in RUNGS if rung.source.startswith("ladders/")]
 SLICE = {
     *np.random.default_rng(17).choice(OWN, 5, replace=False).tolist(),
     "matmul_15_raster",
+    "scan_9_look_back",
 }
 SLICED = [
     pytest.param(name, rung, id=rung.label, marks=() if rung.label in SLICE or "," in rung.label else pytest.mark.full)
@@ -44,16 +45,28 @@ CONVOLUTION = st.tuples(
     st.sampled_from((0, 1)),
 )
 LENGTH, ROWS = st.sampled_from((0, 1, 3, 16, 33, 68, 132)), st.sampled_from((0, 1, 5, 70))
+MAPS, LAYOUT = st.sampled_from((1, 3, 4, 7, 33, 68)), st.sampled_from((0, 1, 2, 3, 4, 8, 9, 35, 64))
 SIZES = {
+    "attention": st.tuples(
+        st.sampled_from((0, 1, 33)), st.sampled_from((1, 7, 64, 130)), st.sampled_from((1, 3, 32, 33, 64))
+    ),
     "batch_norm": st.tuples(st.sampled_from((1, 7, 600)), st.sampled_from((1, 3, 32, 37))),
     "conv2d": CONVOLUTION,
     "conv2d_input": CONVOLUTION,
     "conv2d_weight": CONVOLUTION,
+    "depthwise": st.tuples(st.sampled_from((0, 1, 2)), st.sampled_from((1, 3, 4)), MAPS, MAPS),
+    "depthwise_small": st.tuples(st.sampled_from((1, 3)), st.sampled_from((1, 5, 32)), SIDE, SIDE),
     "histogram": st.tuples(st.sampled_from((0, 1, 255, 4099, 8193))),
     "layer_norm": st.tuples(ROWS, st.sampled_from((1, 3, 37, 128, 1100))),
+    "layouts": st.tuples(st.sampled_from((0, 1, 3)), LAYOUT, LAYOUT),
+    "layouts_rgb": st.tuples(st.sampled_from((1, 7)), st.sampled_from((1, 2, 3, 4, 8)), st.sampled_from((1, 49, 300))),
+    "layouts_rgb_back": st.tuples(
+        st.sampled_from((1, 7)), st.sampled_from((1, 2, 3, 4, 8)), st.sampled_from((1, 49, 300))
+    ),
     "matmul": st.tuples(LENGTH, LENGTH, LENGTH),
     "max_pool": st.tuples(st.sampled_from((0, 1, 3)), st.sampled_from((1, 3, 4, 33)), SIDE, SIDE),
     "reduction": st.tuples(st.sampled_from((0, 1, 255, 513, 4097, 70001))),
+    "scan": st.tuples(st.sampled_from((0, 1, 255, 513, 4097, 70001))),
     "softmax": st.tuples(ROWS, st.sampled_from((1, 3, 37, 128, 300))),
     "transpose": st.tuples(LENGTH, LENGTH),
 }
@@ -135,8 +148,10 @@ def test_every_file_is_a_rung_and_every_rung_has_a_file():
 
 
 def test_the_last_rung_is_the_engines():
-    """What an op enters, captured or not; and no op enters the rungs before.  The histogram is the ladder's alone."""
+    """What an op enters, captured or not; and no op enters the rungs before.  Two ladders have none at their end."""
     engines = {
+        "attention_forward",
+        "depthwise2d_forward",
         "layer_norm_forward",
         "softmax_rows",
         "sum_all",
@@ -148,7 +163,8 @@ def test_the_last_rung_is_the_engines():
         "max_pool_2x2",
         "batch_norm_moments",
     }
-    assert {one.rungs[-1].kernel for name, one in ladders.LADDERS.items() if name != "histogram"} == engines
+    alone = "histogram", "scan"
+    assert {one.rungs[-1].kernel for name, one in ladders.LADDERS.items() if name not in alone} == engines
     assert all(r.source.startswith("ladders/") == (r.kernel not in engines) for _, r in RUNGS)
 
 
