@@ -122,3 +122,29 @@ class TestAttention:
             with emulated.checking():
                 y = getattr(dispatch.table("emulated"), rung.kernel)(q, k, v)
             np.testing.assert_allclose(y, true, atol=2e-4)
+
+
+@pytest.mark.full
+class TestWinograd:
+    def test_each_rung_moves_less(self):
+        naive, tiles, once, fused, epilogue, direct = counted("winograd")
+        n, c, h, w, filters = ladders.WINOGRAD.small
+        moved = [step.moved for step in (naive, tiles, once, fused, epilogue)]
+        assert moved == sorted(moved, reverse=True)
+        assert tiles.moved < 0.2 * naive.moved
+        assert tiles.moved - once.moved == 25 * c * filters * 4 / 32  # nine numbers read and sixteen written
+        # v is neither written nor read by two blocks, but the patches are read by both
+        assert once.moved - fused.moved == pytest.approx(32 * n * h * w / 4 * c * 4 / 32, rel=0.15)
+        # m four times, y three times, and the bias, are not
+        assert fused.moved - epilogue.moved == pytest.approx((8 + 2) * n * h * w * filters * 4 / 32, rel=0.15)
+        assert epilogue.moved < direct.moved
+        assert epilogue.waited < 0.4 * direct.waited  # 16 multiplications where the definition has 36
+        assert max(step.conflicts for step in (tiles, once, fused, epilogue)) < 1.01
+
+    def test_a_nan_comes_out_of_relu(self):
+        x, weight, bias = ladders.WINOGRAD.problem(np.random.default_rng(0), 1, 2, 5, 5, 3)
+        x[0, 1, 0, 0] = np.nan
+        for rung in ladders.WINOGRAD.rungs[:5]:
+            y = getattr(dispatch.table("emulated"), rung.kernel)(*rung.arguments(x, weight, bias))
+            assert np.isnan(y[0, :, :2, :2]).all()
+            assert not np.isnan(y[0, :, 4:]).any()

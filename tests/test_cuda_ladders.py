@@ -69,6 +69,7 @@ SIZES = {
     "scan": st.tuples(st.sampled_from((0, 1, 255, 513, 4097, 70001))),
     "softmax": st.tuples(ROWS, st.sampled_from((1, 3, 37, 128, 300))),
     "transpose": st.tuples(LENGTH, LENGTH),
+    "winograd": st.tuples(st.sampled_from((0, 1, 2)), CHANNELS, SIDE, SIDE, st.sampled_from((1, 3, 33))),
 }
 
 
@@ -150,6 +151,7 @@ def test_every_file_is_a_rung_and_every_rung_has_a_file():
 def test_the_last_rung_is_the_engines():
     """What an op enters, captured or not; and no op enters the rungs before.  Two ladders have none at their end."""
     engines = {
+        "conv2d_relu",
         "attention_forward",
         "depthwise2d_forward",
         "layer_norm_forward",

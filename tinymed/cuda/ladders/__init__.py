@@ -14,6 +14,7 @@ from .product import MATMUL
 from .rows import HISTOGRAM, REDUCTION, SOFTMAX, TRANSPOSE
 from .rung import Ladder, Problem, Rung, normal, ready
 from .scan import SCAN
+from .winograd import WINOGRAD
 
 LADDERS = {
     "attention": ATTENTION,
@@ -34,6 +35,7 @@ LADDERS = {
     "scan": SCAN,
     "softmax": SOFTMAX,
     "transpose": TRANSPOSE,
+    "winograd": WINOGRAD,
 }
 
 __all__ = ["LADDERS", "Ladder", "Problem", "Rung", "normal", "ready"]
