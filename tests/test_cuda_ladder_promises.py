@@ -1,6 +1,9 @@
 """What the comments of the rungs promise, as the emulator counts it: test_cuda_ladders.py has the older ones."""
 
 import functools
+import importlib.util
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +11,14 @@ from conftest import absence
 
 from tinymed import dispatch
 from tinymed.cli import ladder as command
+from tinymed.cli.predicting_rungs import predict_rungs
 from tinymed.cuda import emulated, ladders
+from tinymed.cuda.gpus import GPUS
+from tinymed.report import ladder_plot
 
+ROOT = Path(__file__).parents[1]
+COUNTED = json.loads((ROOT / "benchmarks" / "results" / "ladders.json").read_text("utf-8"))["ladders"]
+NEW = "attention", "depthwise", "depthwise_small", "layouts", "layouts_rgb", "layouts_rgb_back", "scan", "winograd"
 pytestmark = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
 
 
@@ -148,3 +157,54 @@ class TestWinograd:
             y = getattr(dispatch.table("emulated"), rung.kernel)(*rung.arguments(x, weight, bias))
             assert np.isnan(y[0, :, :2, :2]).all()
             assert not np.isnan(y[0, :, 4:]).any()
+
+
+class TestCommitted:
+    """What `python benchmarks/ladders.py` wrote, and docs/ladders.md shows."""
+
+    def test_every_rung_has_counters(self):
+        for name, one in ladders.LADDERS.items():
+            assert [row["rung"] for row in COUNTED[name]["rungs"]] == [rung.label for rung in one.rungs]
+            assert all(row["sectors"] and row["registers"] for row in COUNTED[name]["rungs"])
+            unpredicted = [row["rung"] for row in COUNTED[name]["rungs"] if not row["predicted_us"]]
+            assert [note.split(" is not")[0] for note in COUNTED[name]["notes"]] == unpredicted
+
+    def test_the_page_shows_them(self):
+        spec = importlib.util.spec_from_file_location("ladders_benchmark", ROOT / "benchmarks" / "ladders.py")
+        benchmark = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(benchmark)
+        page = (ROOT / "docs" / "ladders.md").read_text("utf-8")
+        for name in ladders.LADDERS:
+            assert "\n".join(benchmark.table(COUNTED[name])) in page, f"benchmarks/ladders.py --tables {name}"
+
+    @pytest.mark.full
+    @pytest.mark.parametrize("name", NEW)
+    def test_they_are_what_is_counted_now(self, name):
+        for row, step, rung in zip(COUNTED[name]["rungs"], counted(name), ladders.LADDERS[name].rungs, strict=True):
+            if rung.source.startswith("ladders/"):
+                assert row["sectors"] == pytest.approx(step.moved, rel=0.02)
+                assert row["passes"] == pytest.approx(step.waited, rel=0.02)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", NEW)
+def test_every_rung_is_predicted(name):
+    """From three blocks of a launch: those of a scan in one pass take the stretches 0 and 1 then."""
+    one = ladders.LADDERS[name]
+    large = {"scan": (1 << 22,)}.get(name, one.small)
+    steps = [command.Step(rung.label) for rung in one.rungs]
+    assert len(predict_rungs(one._replace(large=large), steps, GPUS["h100"])) == 1  # nothing but the model's error
+    assert all(step.predicted_us > 0 for step in steps)
+
+
+def test_a_chart_says_its_numbers(monkeypatch, tmp_path):
+    """A tick of a logarithmic axis came out as its formula, $\\mathdefault{10^{4}}$."""
+    drawn = []
+    write = ladder_plot.write_png
+    monkeypatch.setattr(ladder_plot, "write_png", lambda figure, path: drawn.append(figure) or write(figure, path))
+    rungs = [{"rung": "naive", "moved": 149977, "waited": 0}, {"rung": "shared", "moved": 35065, "waited": 53199}]
+    ladder_plot.save_ladder(rungs, tmp_path / "rungs.png")
+    texts = {text.get_text() for axes in drawn[0].axes for text in axes.texts}
+    ticks = [tick.get_text() for axes in drawn[0].axes for tick in axes.get_xticklabels(which="both")]
+    assert {"149,977", "35,065", "53,199"} <= texts
+    assert not any("$" in text for text in ticks)

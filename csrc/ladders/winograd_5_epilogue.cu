@@ -11,7 +11,6 @@ using namespace ladder;
 union Shared {
     FusedTile tile;
     float sums[PLACES][FUSED * 8 + 16];  // [tile][8 filters]
-    __device__ Shared() {}
 };
 
 __global__ void __launch_bounds__(WINOGRAD_THREADS, 2)

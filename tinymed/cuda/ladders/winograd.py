@@ -13,7 +13,7 @@ PLACES = 16
 def tiles(x: Any) -> int:
     """Return how many tiles of 2 x 2 cover the images."""
     n, _, h, w = x.shape
-    return n * -(-h // 2) * -(-w // 2)
+    return int(n * -(-h // 2) * -(-w // 2))
 
 
 def images(x: Any, weight: Any, bias: Any) -> list[Any]:
