@@ -27,6 +27,7 @@ OWN = [rung.label for _, rung in RUNGS if rung.source.startswith("ladders/")]
 SLICE = {
     *np.random.default_rng(17).choice(OWN, 5, replace=False).tolist(),
     "matmul_15_raster",
+    "scan_9_look_back",
 }
 SLICED = [
     pytest.param(name, rung, id=rung.label, marks=() if rung.label in SLICE or "," in rung.label else pytest.mark.full)
@@ -44,18 +45,31 @@ CONVOLUTION = st.tuples(
     st.sampled_from((0, 1)),
 )
 LENGTH, ROWS = st.sampled_from((0, 1, 3, 16, 33, 68, 132)), st.sampled_from((0, 1, 5, 70))
+MAPS, LAYOUT = st.sampled_from((1, 3, 4, 7, 33, 68)), st.sampled_from((0, 1, 2, 3, 4, 8, 9, 35, 64))
 SIZES = {
+    "attention": st.tuples(
+        st.sampled_from((0, 1, 33)), st.sampled_from((1, 7, 64, 130)), st.sampled_from((1, 3, 32, 33, 64))
+    ),
     "batch_norm": st.tuples(st.sampled_from((1, 7, 600)), st.sampled_from((1, 3, 32, 37))),
     "conv2d": CONVOLUTION,
     "conv2d_input": CONVOLUTION,
     "conv2d_weight": CONVOLUTION,
+    "depthwise": st.tuples(st.sampled_from((0, 1, 2)), st.sampled_from((1, 3, 4)), MAPS, MAPS),
+    "depthwise_small": st.tuples(st.sampled_from((1, 3)), st.sampled_from((1, 5, 32)), SIDE, SIDE),
     "histogram": st.tuples(st.sampled_from((0, 1, 255, 4099, 8193))),
     "layer_norm": st.tuples(ROWS, st.sampled_from((1, 3, 37, 128, 1100))),
+    "layouts": st.tuples(st.sampled_from((0, 1, 3)), LAYOUT, LAYOUT),
+    "layouts_rgb": st.tuples(st.sampled_from((1, 7)), st.sampled_from((1, 2, 3, 4, 8)), st.sampled_from((1, 49, 300))),
+    "layouts_rgb_back": st.tuples(
+        st.sampled_from((1, 7)), st.sampled_from((1, 2, 3, 4, 8)), st.sampled_from((1, 49, 300))
+    ),
     "matmul": st.tuples(LENGTH, LENGTH, LENGTH),
     "max_pool": st.tuples(st.sampled_from((0, 1, 3)), st.sampled_from((1, 3, 4, 33)), SIDE, SIDE),
     "reduction": st.tuples(st.sampled_from((0, 1, 255, 513, 4097, 70001))),
+    "scan": st.tuples(st.sampled_from((0, 1, 255, 513, 4097, 70001))),
     "softmax": st.tuples(ROWS, st.sampled_from((1, 3, 37, 128, 300))),
     "transpose": st.tuples(LENGTH, LENGTH),
+    "winograd": st.tuples(st.sampled_from((0, 1, 2)), CHANNELS, SIDE, SIDE, st.sampled_from((1, 3, 33))),
 }
 
 
@@ -135,8 +149,11 @@ def test_every_file_is_a_rung_and_every_rung_has_a_file():
 
 
 def test_the_last_rung_is_the_engines():
-    """What an op enters, captured or not; and no op enters the rungs before.  The histogram is the ladder's alone."""
+    """What an op enters, captured or not; and no op enters the rungs before.  Two ladders have none at their end."""
     engines = {
+        "conv2d_relu",
+        "attention_forward",
+        "depthwise2d_forward",
         "layer_norm_forward",
         "softmax_rows",
         "sum_all",
@@ -148,7 +165,8 @@ def test_the_last_rung_is_the_engines():
         "max_pool_2x2",
         "batch_norm_moments",
     }
-    assert {one.rungs[-1].kernel for name, one in ladders.LADDERS.items() if name != "histogram"} == engines
+    alone = "histogram", "scan"
+    assert {one.rungs[-1].kernel for name, one in ladders.LADDERS.items() if name not in alone} == engines
     assert all(r.source.startswith("ladders/") == (r.kernel not in engines) for _, r in RUNGS)
 
 
@@ -170,7 +188,8 @@ class TestTable:
         """What the comments of the rungs promise, counted."""
         climbed = all_counted()
         for name in ("matmul", "conv2d"):
-            traffic = [step.traffic for step in climbed[name][:6]]
+            traffic = [step.traffic for i, step in enumerate(climbed[name][:6]) if i != 4]
+            assert climbed[name][4].traffic > traffic[4]  # 4 x 4 sums stored one by one: a quarter of each sector
             assert traffic == sorted(traffic, reverse=True)
             assert traffic[1] < traffic[0] / 4  # neighbours
             assert traffic[2] < traffic[1] / 6  # shared memory
@@ -190,7 +209,7 @@ class TestTable:
         for op in ("matmul", "conv2d"):
             requests = {n: rungs[f"{op}_{n}"] for n in ("6_float4", "7_swizzle", "8_double_buffer", "9_warp_tile")}
             assert rungs[f"{op}_5_registers"].sectors < requests["6_float4"].sectors  # 16 bytes a load
-            assert requests["6_float4"].conflicts > 1.05 > 1.01 > requests["7_swizzle"].conflicts
+            assert requests["6_float4"].conflicts > 1.02 > 1.01 > requests["7_swizzle"].conflicts
             assert requests["8_double_buffer"].waited == pytest.approx(requests["7_swizzle"].waited, rel=0.3)
             assert rungs[f"{op}_11_ldmatrix"].waited <= rungs[f"{op}_10_mma"].waited
             assert rungs[f"{op}_13_three_stages"].waited == rungs[f"{op}_12_two_stages"].waited
@@ -230,7 +249,7 @@ class TestTable:
     def test_the_shipped_kernels_waste_no_sector_and_hardly_a_bank(self):
         climbed = all_counted()
         for exact in (step for steps in climbed.values() for step in steps if "exact" in step.rung):
-            assert exact.waste < 1.05
+            assert exact.waste < (1.2 if "relu" in exact.rung else 1.05)  # each thread reads its biases one by one
             assert exact.conflicts < 1.2  # 1.15 in the weight gradient
 
     def test_it_prints(self, capsys, monkeypatch):
@@ -260,7 +279,7 @@ class TestTable:
 
     def test_an_unknown_ladder(self, capsys):
         assert main(["ladder", "conv9d"]) == 2
-        assert "there is no ladder for 'conv9d'; choose one of batch_norm, conv2d, " in capsys.readouterr().err
+        assert "there is no ladder for 'conv9d'; choose one of attention, batch_norm, " in capsys.readouterr().err
 
     def test_without_the_emulator(self, monkeypatch):
         monkeypatch.setattr(dispatch, "absence", lambda name: "no g++")

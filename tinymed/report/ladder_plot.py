@@ -39,9 +39,14 @@ def save_ladder(rungs: Sequence[Mapping[str, Any]], path: str | Path, title: str
     panels = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
     places = range(len(rungs))
     for axes, (key, label), colour in zip(panels, drawn, COLOURS, strict=False):
-        axes.barh(places, [rung.get(key) or 0 for rung in rungs], color=colour)
-        axes.set(xscale="log", xlabel=label)
-        axes.grid(False, axis="y")
+        numbers = [rung.get(key) or 0 for rung in rungs]
+        bars = axes.barh(places, numbers, color=colour)
+        least = min(number for number in numbers if number)
+        axes.set(xscale="log", xlabel=f"{label} (log)", xlim=(least / 3, 6 * max(numbers)))
+        axes.set_xticks([])  # each bar says its number
+        axes.minorticks_off()
+        axes.bar_label(bars, [f"{number:,.0f}" if number else "none" for number in numbers], padding=3, fontsize=8)
+        axes.grid(False)
     panels[0].set_yticks(places, [str(rung["rung"]) for rung in rungs])
     panels[0].invert_yaxis()
     panels[0].set_title(title)
