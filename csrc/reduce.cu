@@ -17,7 +17,7 @@ struct Column {
     using Sum = double;
     static constexpr int COUNT = 1;
     const float* __restrict__ x;
-    __device__ void operator()(double* sums, int64_t i, int) const { sums[0] += x[i]; }
+    __device__ void operator()(double* sums, int64_t i, int, int64_t) const { sums[0] += x[i]; }
 };
 struct StoreColumn {
     float* __restrict__ y;
