@@ -156,8 +156,7 @@ void call(const Launcher& l, PyObject* const* args, size_t count) {
         throw py::type_error(l.name + " takes " + std::to_string(l.parameters.size()) +
                              " arguments after the stream, got " + std::to_string(count ? count - 1 : 0));
     auto stream = reinterpret_cast<cudaStream_t>(py::handle(args[0]).cast<uintptr_t>());
-    thread_local std::vector<Value> values;  // no launcher calls another through Python
-    values.assign(count - 1, Value{});
+    std::vector<Value> values(count - 1);
     Call guard;
     for (size_t i = 0; i + 1 < count; ++i) {
         try {

@@ -5,11 +5,8 @@
 #include "philox.cuh"
 
 namespace {
-struct Drop {  // y = x times the scale where the bits reach the limit, else times 0: a NaN comes out either way
-    int64_t limit;
-    float scale;
-    __device__ float operator()(float x, unsigned bits) const { return x * (bits >= limit ? scale : 0.0f); }
-};
+using philox::Drop;
+
 struct Factor {  // of a channel of a sample
     float* __restrict__ factors;
     int64_t limit;
@@ -19,7 +16,7 @@ struct Factor {  // of a channel of a sample
 struct AlphaDrop {  // y = a x + b where the bits reach the limit, else one value
     int64_t limit;
     float a, b, dropped;
-    __device__ float operator()(float x, unsigned bits) const { return bits >= limit ? a * x + b : dropped; }
+    __device__ float operator()(float x, unsigned bits, int64_t) const { return bits >= limit ? a * x + b : dropped; }
 };
 
 // y[n, s, c] = f(x[n, s, c], factors[n, c]), V channels by a thread; sample: of how many such groups.

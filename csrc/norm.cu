@@ -7,6 +7,7 @@
 #include "columns.cuh"
 #include "elementwise.cuh"
 #include "norm.cuh"
+#include "philox.cuh"
 
 namespace {
 using columns::THREADS;
@@ -120,6 +121,15 @@ struct ApplyAddRelu {
         return v < 0 ? 0.0f : v;
     }
 };
+struct NormDrop {  // dropout of batch norm, each rounded to bfloat16 if asked
+    Apply apply;
+    philox::Drop drop;
+    bool rounds;
+    __device__ float operator()(float x, unsigned bits, int64_t i) const {
+        float v = apply(modulo(i, apply.c), x);
+        return rounds ? bf16::rounded(drop(bf16::rounded(v), bits, i)) : drop(v, bits, i);
+    }
+};
 struct Gradient {  // by running statistics x does not matter, whatever it is
     const float* __restrict__ mean, * __restrict__ map;
     int c;
@@ -127,6 +137,14 @@ struct Gradient {  // by running statistics x does not matter, whatever it is
     __device__ float operator()(int k, float dy, float x) const {
         float dx = map[k] * dy;
         return training ? dx + (map[c + k] * (x - mean[k]) + map[2 * c + k]) : dx;
+    }
+};
+
+struct GradientRelu {  // and 0 where y, of the ReLU before, is not above 0
+    Gradient gradient;
+    __device__ float operator()(int k, float dy, float x, float y) const {
+        float dx = gradient(k, dy, x);
+        return y <= 0 ? 0.0f : dx;
     }
 };
 
@@ -226,6 +244,14 @@ void batch_norm_add_relu(Out<float> y, In<float> x, In<float> map, In<float> z, 
 }
 BIND(batch_norm_add_relu, "y x map z");
 
+void batch_norm_dropout(Out<float> y, Out<unsigned> ticket, In<float> x, In<float> map, InOut<unsigned> state,
+                        int64_t limit, float scale, bool rounds, cudaStream_t stream) {
+    philox::take_ticket("batch_norm_dropout", ticket, state, stream);
+    NormDrop f{{map.data, x.length(1)}, {limit, scale}, rounds};
+    philox::map_halves(f, "batch_norm_dropout", y, x, ticket.data, stream);
+}
+BIND(batch_norm_dropout, "y ticket x map state limit scale rounds");
+
 void bf16_norm(Out<float> y, In<float> x, In<float> map, cudaStream_t stream) {
     bf16::Rounded<Apply> f{{map.data, x.length(1)}};
     map_channels(f, "bf16_norm", stream, x.length(1), y, x);
@@ -267,6 +293,14 @@ void batch_norm_apply_gradient(Out<float> dx, In<float> dy, In<float> x, In<floa
     map_channels(Gradient{mean.data, map.data, c, training}, "batch_norm_apply_gradient", stream, c, dx, dy, x);
 }
 BIND(batch_norm_apply_gradient, "dx dy x mean map training");
+
+void norm_gradient_relu(Out<float> dx, In<float> dy, In<float> x, In<float> mean, In<float> map, bool training,
+                        In<float> y, cudaStream_t stream) {
+    int c = x.length(1);
+    GradientRelu f{{mean.data, map.data, c, training}};
+    map_channels(f, "norm_gradient_relu", stream, c, dx, dy, x, y);
+}
+BIND(norm_gradient_relu, "dx dy x mean map training y");
 
 void bf16_norm_gradient(Out<float> dx, In<float> dy, In<float> x, In<float> mean, In<float> map, bool training,
                         cudaStream_t stream) {

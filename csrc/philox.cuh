@@ -68,7 +68,13 @@ void each_half(F f, const unsigned* ticket, int64_t n, cudaStream_t stream) {
     LAUNCH((draw_halves_kernel<F>), blocks(n, 8 * THREADS), THREADS, 0, stream, f, ticket, n);
 }
 
-// y[i] = f(x[i], the i-th 16 bits of the draw).  A thread draws for eight neighbours and maps two groups of four, one
+struct Drop {  // y = x times the scale where the bits reach the limit, else times 0: a NaN comes out either way
+    int64_t limit;
+    float scale;
+    __device__ float operator()(float x, unsigned bits, int64_t) const { return x * (bits >= limit ? scale : 0.0f); }
+};
+
+// y[i] = f(x[i], the i-th 16 bits of the draw, i).  A thread draws for eight neighbours, maps two groups of four, one
 // of its own and one of the thread beside it, so that a warp moves whole sectors; they exchange what the other needs.
 template <class F>
 __global__ void __launch_bounds__(THREADS)
@@ -88,11 +94,11 @@ __global__ void __launch_bounds__(THREADS)
         if (i + 4 <= n) {
             float4 v = *reinterpret_cast<const float4*>(x + i);
             *reinterpret_cast<float4*>(y + i) =
-                make_float4(f(v.x, bits[0]), f(v.y, bits[1]), f(v.z, bits[2]), f(v.w, bits[3]));
+                make_float4(f(v.x, bits[0], i), f(v.y, bits[1], i + 1), f(v.z, bits[2], i + 2), f(v.w, bits[3], i + 3));
         } else {
 #pragma unroll
             for (int e = 0; e < 4; ++e)
-                if (i + e < n) y[i + e] = f(x[i + e], bits[e]);
+                if (i + e < n) y[i + e] = f(x[i + e], bits[e], i + e);
         }
     }
 }
@@ -102,7 +108,7 @@ struct Mapped {  // the same where an array does not begin at 16 bytes
     F f;
     float* __restrict__ y;
     const float* __restrict__ x;
-    __device__ void operator()(int64_t i, unsigned bits) const { y[i] = f(x[i], bits); }
+    __device__ void operator()(int64_t i, unsigned bits) const { y[i] = f(x[i], bits, i); }
 };
 
 template <class F>

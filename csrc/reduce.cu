@@ -66,6 +66,11 @@ void sum_outer(Out<float> y, Work<double> partial, In<float> x, cudaStream_t str
 }
 BIND(sum_outer, "y partial x");
 
+void channel_sum(Out<float> y, Work<double> partial, In<float> x, cudaStream_t stream) {
+    sum_outer(y, partial, x, stream);
+}
+BIND(channel_sum, "y partial x");
+
 void sum_rows(Out<float> y, Work<double> partial, In<float> x, cudaStream_t stream) {
     int64_t rows = x.shape[0], length = x.shape[1];
     int parts = partial.length(1);

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from conftest import absence
 
-from tinymed import dispatch
+import tinymed
+from tinymed import dispatch, models
 from tinymed.cuda import emulated
+from tinymed.program import capture
 
 pytestmark = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
 LIMIT, SCALE = 30000, 2.0  # of 65536: what dropout drops
@@ -49,6 +51,16 @@ def maps(k, x):
     return [k.batch_norm_apply(x, map), k.batch_norm_relu(x, map), k.batch_norm_apply_gradient(x, x, map[0], map, True)]
 
 
+def normalised_and_dropped(k, x):
+    """Batch norm and dropout in one pass, in float32 and rounded; its gradient and ReLU's in one."""
+    map = np.arange(3 * x.shape[1], dtype=np.float32).reshape(3, -1)
+    return [
+        *k.batch_norm_dropout(x, map, ticket(), LIMIT, SCALE, 0),
+        *k.batch_norm_dropout(x, map, ticket(), LIMIT, SCALE, 1),
+        k.norm_gradient_relu(x, x, map[0], map, True, x),
+    ]
+
+
 PASSES = {
     "dropout": lambda k, x: [*k.dropout_forward(x, ticket(), LIMIT, SCALE)],
     "dropout's gradient": lambda k, x: [k.dropout_backward(x, ticket(), LIMIT, SCALE)],
@@ -59,6 +71,7 @@ PASSES = {
     "2 x 2": halves,
     "windows": windows,
     "batch norm": maps,
+    "batch norm and its neighbours": normalised_and_dropped,
 }
 
 
@@ -105,3 +118,33 @@ def test_a_pixel_of_a_window_is_read_once(rng):
         k.max_pool_2x2_backward(y, index, x.shape)
     moved = sum(row.moved for row in counts())
     assert moved == (x.nbytes + y.nbytes + index.nbytes) // 32
+
+
+def test_fused_passes_have_the_bits_of_their_parts(rng):
+    k, x = dispatch.table("emulated"), image(rng, (3, 5, 7, 6), True)
+    map = rng.normal(size=(3, 5)).astype(np.float32)
+    dropped, _ = k.dropout_forward(k.batch_norm_apply(x, map), ticket(), LIMIT, SCALE)
+    np.testing.assert_array_equal(k.batch_norm_dropout(x, map, ticket(), LIMIT, SCALE, 0)[0], dropped)
+    gradient = k.relu_backward(k.batch_norm_apply_gradient(x, x, map[0], map, True), x)
+    np.testing.assert_array_equal(k.norm_gradient_relu(x, x, map[0], map, True, x), gradient)
+
+
+def test_the_papers_step_has_no_pass_that_a_neighbour_makes(rng):
+    """Three blocks of convolution, ReLU, pooling, batch norm and dropout; biases are summed before unpooling."""
+    with tinymed.use_backend("emulated"), tinymed.use_precision("exact"):
+        model = models.create("dcnn").train()
+
+        def step(images):
+            model.zero_grad()
+            loss = (model(images) ** 2).mean()
+            loss.backward()
+            return loss
+
+        x = tinymed.tensor(rng.normal(size=(2, 3, 50, 50)).astype(np.float32))
+        lines = str(capture(step).find((x,)).program).splitlines()
+    called = [line.partition(" = ")[2].partition("(")[0] for line in lines]
+    assert called.count("batch_norm_dropout") == called.count("norm_gradient_relu") == 3
+    assert "batch_norm_apply" not in called
+    assert "batch_norm_apply_gradient" not in called
+    unpooled = {line.partition(" = ")[0] for line in lines if " = max_pool_2x2_backward(" in line}
+    assert not [line for line in lines if " = channel_sum(" in line and line.split("(")[1].split(")")[0] in unpooled]
