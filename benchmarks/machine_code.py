@@ -1,9 +1,10 @@
-"""The machine code of the ladders' rungs as tables, for machines without nvcc: tinymed/cuda/machine_code.json.
+"""The machine code of the ladders' rungs and of the products' main loops as tables: tinymed/cuda/machine_code.json.
 
     python benchmarks/machine_code.py [--all]
 
-Needs nvcc and nvdisasm, no GPU.  `tinymed ladder OP --predict GPU` reads what this writes.  A file whose text, and that
-of what it includes, is as when its table was made is left as it is; --all compiles every file.
+Needs nvcc and nvdisasm, no GPU.  Machines without them read what this writes: `tinymed ladder OP --predict GPU`, and
+the budgets of tests/test_cuda_stages.py.  A file whose text, and that of what it includes, is as when its table was
+made is left as it is; --all compiles every file.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from tinymed.cuda.build import CSRC, find_nvcc, run
 from tinymed.cuda.ladders import LADDERS
 from tinymed.cuda.machine_code import compiled
 from tinymed.cuda.prediction import GENERATIONS, SHIPPED, as_table, digest, tables
+from tinymed.cuda.stages import IMAGES, SOURCES, issued
 
 ARCHITECTURES = sorted(set(GENERATIONS.values()))
 
@@ -28,6 +30,11 @@ def entries(source: str) -> list[str]:
     if source.startswith("ladders/"):
         return [""]
     return [rung.entry for ladder in LADDERS.values() for rung in ladder.rungs if rung.source == source]
+
+
+def missing(table: dict[str, Any], source: str, arch: str) -> bool:
+    """Return whether a file has still to be compiled for a generation."""
+    return arch not in table or (source in SOURCES.values() and arch not in table.get("stages", {}))
 
 
 def own_first(source: str) -> tuple[bool, str]:
@@ -54,15 +61,18 @@ def main() -> None:
     again = parser.parse_args().all
     sources = sorted({rung.source for ladder in LADDERS.values() for rung in ladder.rungs}, key=own_first)
     files = {source: {"digest": digest(source)} if again else known(source) for source in sources}
-    work = [(s, arch) for arch in ARCHITECTURES for s in sources if arch not in files[s]]
+    work = [(s, arch) for arch in ARCHITECTURES for s in sources if missing(files[s], s, arch)]
     lock = threading.Lock()
 
     def fill_in(one: tuple[str, str]) -> None:
         source, arch = one
         began = time.monotonic()
-        kernels = compiled(CSRC / source, arch, [f"-I{CSRC}"], entries(source))
+        rungs, products = entries(source), source in SOURCES.values()
+        kernels = compiled(CSRC / source, arch, [f"-I{CSRC}"], [*rungs, *([IMAGES] if products else [])])
         with lock:
-            files[source][arch] = [as_table(kernel) for kernel in kernels]
+            files[source][arch] = [as_table(k) for k in kernels if any(re.search(rung, k.name) for rung in rungs)]
+            if products:
+                files[source].setdefault("stages", {})[arch] = issued(kernels)
             save(files)  # what is done stays, if this is stopped
         print(f"{source} sm_{arch}: {time.monotonic() - began:.0f} s", flush=True)
 

@@ -42,7 +42,7 @@ struct PreluBackward {  // dx on the way, and the sum of x dy where x <= 0
     const float* __restrict__ dy;
     const float* __restrict__ x;
     Prelu slope;
-    __device__ void operator()(double* sums, int64_t i, int c) const {
+    __device__ void operator()(double* sums, int64_t i, int c, int64_t) const {
         float v = x[i], d = dy[i];
         dx[i] = v > 0 ? d : slope.weight[slope.shared ? 0 : c] * d;
         sums[0] += v > 0 ? 0.0 : double(v) * d;

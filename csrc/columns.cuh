@@ -14,7 +14,7 @@ inline dim3 block_for(int c) {
     return dim3(wide, THREADS / wide);
 }
 
-// f(sums, i, channel) adds what element i contributes to a channel's sums, of F::COUNT numbers.
+// f(sums, i, channel, row) adds what element i contributes to a channel's sums, of F::COUNT numbers.
 template <class F>
 __global__ void __launch_bounds__(THREADS) partial_kernel(F f, double* __restrict__ partial, int64_t n, int c) {
     __shared__ double fold[F::COUNT][THREADS];
@@ -22,7 +22,8 @@ __global__ void __launch_bounds__(THREADS) partial_kernel(F f, double* __restric
     int64_t chunk = blockIdx.y, chunks = gridDim.y, last = (chunk + 1) * n / chunks;
     typename F::Sum sums[F::COUNT] = {};
     if (k < c)
-        for (int64_t row = chunk * n / chunks + threadIdx.y; row < last; row += blockDim.y) f(sums, row * c + k, k);
+        for (int64_t row = chunk * n / chunks + threadIdx.y; row < last; row += blockDim.y)
+            f(sums, row * c + k, k, row);
     for (int q = 0; q < F::COUNT; ++q) fold[q][at] = sums[q];
     __syncthreads();
     if (threadIdx.y || k >= c) return;

@@ -16,13 +16,20 @@ struct Layout {
     bool is_rows() const { return pixels == 1 && groups == 1; }
     __device__ int size() const { return channels / groups; }
     __device__ int64_t numbers() const { return int64_t(pixels) * size(); }
-    // Element i of a group; its channel.
-    __device__ int channel(int group, int64_t i) const {
-        return group * size() + (pixels == 1 ? int(i) : modulo(i, size()));
-    }
-    __device__ int64_t at(int64_t sample, int group, int64_t i) const {
-        if (groups == 1) return sample * pixels * channels + i;
-        return (sample * pixels + quotient(i, size())) * channels + channel(group, i);
+    // f(place, channel) for the numbers of a group that a thread of a block meets, in order: the first is that of its
+    // index, and THREADS lie between.  A division for the first, none after.
+    template <class F>
+    __device__ __forceinline__ void each(int64_t sample, int group, F f) const {
+        int size = this->size();
+        if (!size) return;
+        int pixel = threadIdx.x / size, c = threadIdx.x % size;
+        int further = THREADS / size, on = THREADS % size, first = group * size;
+        int64_t start = sample * pixels * channels + first;
+        while (pixel < pixels) {
+            f(start + int64_t(pixel) * channels + c, first + c);
+            pixel += further, c += on;
+            if (c >= size) c -= size, ++pixel;
+        }
     }
 };
 
@@ -35,7 +42,7 @@ __global__ void __launch_bounds__(THREADS)
     int64_t sample = blockIdx.x / l.groups, n = l.numbers();
     int group = blockIdx.x % l.groups;
     Welford mine{};
-    for (int64_t i = threadIdx.x; i < n; i += THREADS) mine.add(x[l.at(sample, group, i)]);
+    l.each(sample, group, [&](int64_t at, int) { mine.add(x[at]); });
     Moments all{double(mine.count), mine.mean(), double(mine.m2)};
     for (int d = 16; d; d /= 2) {  // the lanes of a warp in pairs, then the warps in order
         Moments other{__shfl_down_sync(~0u, all.n, d), __shfl_down_sync(~0u, all.mean, d),
@@ -53,12 +60,10 @@ __global__ void __launch_bounds__(THREADS)
     __syncthreads();
     double mean = shared[0];
     float rounded = float(mean), lost = float(double(rounded) - mean), rstd = float(shared[1]);
-    for (int64_t i = threadIdx.x; i < n; i += THREADS) {
-        int64_t at = l.at(sample, group, i);
-        int c = l.channel(group, i);
+    l.each(sample, group, [&](int64_t at, int c) {
         float xhat = ((x[at] - rounded) + lost) * rstd;
         y[at] = xhat * (weight ? weight[c] : 1.0f) + (bias ? bias[c] : 0.0f);
-    }
+    });
 }
 
 // A row to a warp: lane l holds numbers l, l + 32, ... of up to 32 HELD, so each is read once.
@@ -150,22 +155,21 @@ __global__ void __launch_bounds__(THREADS)
     int group = blockIdx.x % l.groups;
     float mean = means[blockIdx.x], rstd = rstds[blockIdx.x];
     double sum = 0, product = 0;
-    for (int64_t i = threadIdx.x; i < n; i += THREADS) {
-        int64_t at = l.at(sample, group, i);
-        double g = dy[at] * (weight ? weight[l.channel(group, i)] : 1.0f);
+    l.each(sample, group, [&](int64_t at, int c) {
+        double g = dy[at] * (weight ? weight[c] : 1.0f);
         sum += g, product += g * ((x[at] - mean) * rstd);
-    }
+    });
     sum = reduce::of_block(sum, scratch), product = reduce::of_block(product, scratch);
     if (threadIdx.x == 0) totals[0] = sum / double(n), totals[1] = product / double(n);
     __syncthreads();
     float a = float(totals[0]), b = float(totals[1]);
-    for (int64_t i = threadIdx.x; i < n; i += THREADS) {
-        int64_t at = l.at(sample, group, i);
-        float g = dy[at] * (weight ? weight[l.channel(group, i)] : 1.0f);
+    l.each(sample, group, [&](int64_t at, int c) {
+        float g = dy[at] * (weight ? weight[c] : 1.0f);
         dx[at] = rstd * (g - a - (x[at] - mean) * rstd * b);
-    }
+    });
 }
 
+template <bool is_rows>
 struct Affine {  // sums of dy xhat and of dy for each channel
     using Sum = double;
     static constexpr int COUNT = 2;
@@ -174,8 +178,8 @@ struct Affine {  // sums of dy xhat and of dy for each channel
     const float* __restrict__ means;
     const float* __restrict__ rstds;
     Layout l;
-    __device__ void operator()(double* sums, int64_t i, int c) const {
-        int64_t group = quotient(quotient(i, l.channels), l.pixels) * l.groups + c / l.size();
+    __device__ void operator()(double* sums, int64_t i, int c, int64_t row) const {
+        int64_t group = is_rows ? row : int64_t(unsigned(row) / unsigned(l.pixels)) * l.groups + c / l.size();
         sums[0] += dy[i] * ((x[i] - means[group]) * rstds[group]);
         sums[1] += dy[i];
     }
@@ -211,8 +215,15 @@ void backward(const Out<float>& dx, const Out<float>& dweight, const Out<float>&
     if (!(l.is_rows() && held(l.channels, by_rows)))
         LAUNCH(gradient_kernel, unsigned(mean.size()), THREADS, 0, stream, dx.data, dy.data, x.data, weight.data,
                mean.data, rstd.data, l);
-    columns::sum(Affine{dy.data, x.data, mean.data, rstd.data, l}, StoreAffine{dweight.data, dbias.data}, partial,
-                 mean.size() / l.groups * l.pixels, l.channels, stream);
+    int64_t n = mean.size() / l.groups * l.pixels;
+    require(is_short(n), "group_norm_backward: ", n, " pixels; it takes fewer than 2^31");
+    auto sums = [&](auto affine) {
+        columns::sum(affine, StoreAffine{dweight.data, dbias.data}, partial, n, l.channels, stream);
+    };
+    if (l.is_rows())
+        sums(Affine<true>{dy.data, x.data, mean.data, rstd.data, l});
+    else
+        sums(Affine<false>{dy.data, x.data, mean.data, rstd.data, l});
 }
 
 // [n, pixels, channels] of an image in memory

@@ -7,6 +7,7 @@
 #include "columns.cuh"
 #include "elementwise.cuh"
 #include "norm.cuh"
+#include "philox.cuh"
 
 namespace {
 using columns::THREADS;
@@ -30,6 +31,8 @@ __global__ void __launch_bounds__(THREADS)
     partial[(chunk * 2) * c + k] = all.mean;
     partial[(chunk * 2 + 1) * c + k] = all.m2;
 }
+
+constexpr int CHANNELS = 8, PARTS = 32;  // of a block that merges
 
 struct Rule {  // how running statistics move on
     float momentum, eps;
@@ -62,24 +65,26 @@ __device__ __forceinline__ void move_on(const Channels& a, int k, double mean, d
     a.running_var[k] = float(a.running_var[k] + rate * (var * bessel - a.running_var[k]));
 }
 
-// Merge the chunks.  A block is 32 channels by 8 parts of the chunks.
+// Merge the chunks.  A block is 8 channels by 32 parts of the chunks, which are merged in pairs at the end: each merge
+// waits for the divisions of the one before it.
 __global__ void __launch_bounds__(THREADS)
     merge_kernel(Channels a, const double* __restrict__ partial, int64_t n, int c, int chunks, Rule rule) {
-    __shared__ Moments parts[8][32];
-    int k = blockIdx.x * 32 + threadIdx.x;
+    __shared__ Moments parts[PARTS][CHANNELS];
+    int k = blockIdx.x * CHANNELS + threadIdx.x, part = threadIdx.y;
     Moments all{};
     if (k < c)
-        for (int64_t t = threadIdx.y; t < chunks; t += 8) {
+        for (int64_t t = part; t < chunks; t += PARTS) {
             double rows = double((t + 1) * n / chunks - t * n / chunks);
             all.merge(rows, partial[t * 2 * c + k], partial[(t * 2 + 1) * c + k]);
         }
-    parts[threadIdx.y][threadIdx.x] = all;
-    __syncthreads();
-    if (threadIdx.y || k >= c) return;
-    for (int t = 1; t < 8; ++t) {
-        const Moments& other = parts[t][threadIdx.x];
+    for (int half = PARTS / 2; half; half /= 2) {
+        if (part < 2 * half) parts[part][threadIdx.x] = all;
+        __syncthreads();
+        if (part >= half) continue;
+        const Moments& other = parts[part + half][threadIdx.x];
         all.merge(other.n, other.mean, other.m2);
     }
+    if (part || k >= c) return;
     double var = all.m2 / (n > 1 ? double(n) : 1.0);
     if (a.running_mean && n > 0) move_on(a, k, all.mean, var, double(n), rule);
     write_map(a, k, c, all.mean, 1.0 / sqrt(double(float(var)) + double(rule.eps)));
@@ -116,6 +121,15 @@ struct ApplyAddRelu {
         return v < 0 ? 0.0f : v;
     }
 };
+struct NormDrop {  // dropout of batch norm, each rounded to bfloat16 if asked
+    Apply apply;
+    philox::Drop drop;
+    bool rounds;
+    __device__ float operator()(float x, unsigned bits, int64_t i) const {
+        float v = apply(modulo(i, apply.c), x);
+        return rounds ? bf16::rounded(drop(bf16::rounded(v), bits, i)) : drop(v, bits, i);
+    }
+};
 struct Gradient {  // by running statistics x does not matter, whatever it is
     const float* __restrict__ mean, * __restrict__ map;
     int c;
@@ -126,13 +140,21 @@ struct Gradient {  // by running statistics x does not matter, whatever it is
     }
 };
 
+struct GradientRelu {  // and 0 where y, of the ReLU before, is not above 0
+    Gradient gradient;
+    __device__ float operator()(int k, float dy, float x, float y) const {
+        float dx = gradient(k, dy, x);
+        return y <= 0 ? 0.0f : dx;
+    }
+};
+
 // --------------------------------------------------------------------------------------------- sums for backward
 
 struct Sums {  // of dy and dy (x - mean)
     using Sum = float;
     static constexpr int COUNT = 2;
     const float* __restrict__ dy, * __restrict__ x, * __restrict__ mean;
-    __device__ void operator()(float* sums, int64_t i, int k) const {
+    __device__ void operator()(float* sums, int64_t i, int k, int64_t) const {
         float d = dy[i];
         sums[0] += d;
         sums[1] += d * (x[i] - mean[k]);
@@ -143,7 +165,7 @@ struct ReluSums {  // of g = dy where y > 0 or NaN, else 0, written on the way
     static constexpr int COUNT = 2;
     float* __restrict__ g;
     const float* __restrict__ dy, * __restrict__ y, * __restrict__ x, * __restrict__ mean;
-    __device__ void operator()(float* sums, int64_t i, int k) const {
+    __device__ void operator()(float* sums, int64_t i, int k, int64_t) const {
         float d = y[i] <= 0 ? 0.0f : dy[i];
         g[i] = d;
         sums[0] += d;
@@ -192,7 +214,7 @@ void batch_norm_moments(Out<float> mean, Out<float> rstd, Out<float> map, Work<d
                running ? running_mean.data : nullptr,
                running ? running_var.data : nullptr,
                counted ? count.data : nullptr};
-    LAUNCH(merge_kernel, blocks(c, 32), dim3(32, 8), 0, stream, a, partial.data, n, c, chunks,
+    LAUNCH(merge_kernel, blocks(c, CHANNELS), dim3(CHANNELS, PARTS), 0, stream, a, partial.data, n, c, chunks,
            Rule{momentum, eps, corrected, unbiased});
     if (counted && n > 0) LAUNCH(count_kernel, 1, 1, 0, stream, count.data);
 }
@@ -221,6 +243,14 @@ void batch_norm_add_relu(Out<float> y, In<float> x, In<float> map, In<float> z, 
     map_channels(ApplyAddRelu{{map.data, x.length(1)}}, "batch_norm_add_relu", stream, x.length(1), y, x, z);
 }
 BIND(batch_norm_add_relu, "y x map z");
+
+void batch_norm_dropout(Out<float> y, Out<unsigned> ticket, In<float> x, In<float> map, InOut<unsigned> state,
+                        int64_t limit, float scale, bool rounds, cudaStream_t stream) {
+    philox::take_ticket("batch_norm_dropout", ticket, state, stream);
+    NormDrop f{{map.data, x.length(1)}, {limit, scale}, rounds};
+    philox::map_halves(f, "batch_norm_dropout", y, x, ticket.data, stream);
+}
+BIND(batch_norm_dropout, "y ticket x map state limit scale rounds");
 
 void bf16_norm(Out<float> y, In<float> x, In<float> map, cudaStream_t stream) {
     bf16::Rounded<Apply> f{{map.data, x.length(1)}};
@@ -263,6 +293,14 @@ void batch_norm_apply_gradient(Out<float> dx, In<float> dy, In<float> x, In<floa
     map_channels(Gradient{mean.data, map.data, c, training}, "batch_norm_apply_gradient", stream, c, dx, dy, x);
 }
 BIND(batch_norm_apply_gradient, "dx dy x mean map training");
+
+void norm_gradient_relu(Out<float> dx, In<float> dy, In<float> x, In<float> mean, In<float> map, bool training,
+                        In<float> y, cudaStream_t stream) {
+    int c = x.length(1);
+    GradientRelu f{{mean.data, map.data, c, training}};
+    map_channels(f, "norm_gradient_relu", stream, c, dx, dy, x, y);
+}
+BIND(norm_gradient_relu, "dx dy x mean map training y");
 
 void bf16_norm_gradient(Out<float> dx, In<float> dy, In<float> x, In<float> mean, In<float> map, bool training,
                         cudaStream_t stream) {

@@ -68,6 +68,60 @@ void each_half(F f, const unsigned* ticket, int64_t n, cudaStream_t stream) {
     LAUNCH((draw_halves_kernel<F>), blocks(n, 8 * THREADS), THREADS, 0, stream, f, ticket, n);
 }
 
+struct Drop {  // y = x times the scale where the bits reach the limit, else times 0: a NaN comes out either way
+    int64_t limit;
+    float scale;
+    __device__ float operator()(float x, unsigned bits, int64_t) const { return x * (bits >= limit ? scale : 0.0f); }
+};
+
+// y[i] = f(x[i], the i-th 16 bits of the draw, i).  A thread draws for eight neighbours, maps two groups of four, one
+// of its own and one of the thread beside it, so that a warp moves whole sectors; they exchange what the other needs.
+template <class F>
+__global__ void __launch_bounds__(THREADS)
+    map_halves4_kernel(F f, float* __restrict__ y, const float* __restrict__ x, const unsigned* __restrict__ ticket,
+                       int64_t n) {
+    int64_t block = int64_t(blockIdx.x) * THREADS + threadIdx.x;
+    uint4 w = draw(unsigned(block), read(ticket));
+    bool odd = threadIdx.x % 2;
+    unsigned left = __shfl_xor_sync(~0u, odd ? w.x : w.z, 1), right = __shfl_xor_sync(~0u, odd ? w.y : w.w, 1);
+    unsigned word[2][2] = {{odd ? left : w.x, odd ? right : w.y}, {odd ? w.z : left, odd ? w.w : right}};
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        int64_t i = block / 2 * 16 + half * 8 + odd * 4;
+        unsigned bits[4];
+#pragma unroll
+        for (int e = 0; e < 4; ++e) bits[e] = word[half][e / 2] >> 16 * (e % 2) & 0xFFFFu;
+        if (i + 4 <= n) {
+            float4 v = *reinterpret_cast<const float4*>(x + i);
+            *reinterpret_cast<float4*>(y + i) =
+                make_float4(f(v.x, bits[0], i), f(v.y, bits[1], i + 1), f(v.z, bits[2], i + 2), f(v.w, bits[3], i + 3));
+        } else {
+#pragma unroll
+            for (int e = 0; e < 4; ++e)
+                if (i + e < n) y[i + e] = f(x[i + e], bits[e], i + e);
+        }
+    }
+}
+
+template <class F>
+struct Mapped {  // the same where an array does not begin at 16 bytes
+    F f;
+    float* __restrict__ y;
+    const float* __restrict__ x;
+    __device__ void operator()(int64_t i, unsigned bits) const { y[i] = f(x[i], bits, i); }
+};
+
+template <class F>
+void map_halves(F f, const char* op, const Out<float>& y, const In<float>& x, const unsigned* ticket,
+                cudaStream_t stream) {
+    int64_t n = y.size();
+    require(x.size() == n, op, ": x has shape ", x.shape, ", y ", y.shape);
+    if (y.aligned(16) && x.aligned(16))
+        LAUNCH((map_halves4_kernel<F>), blocks(n, 8 * THREADS), THREADS, 0, stream, f, y.data, x.data, ticket, n);
+    else
+        each_half(Mapped<F>{f, y.data, x.data}, ticket, n, stream);
+}
+
 template <class F>
 void each_word(F f, const unsigned* ticket, int64_t n, cudaStream_t stream) {
     LAUNCH((draw_kernel<F>), blocks(n, 4 * THREADS), THREADS, 0, stream, f, ticket, n);

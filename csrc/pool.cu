@@ -12,8 +12,31 @@ using pool::exceeds;
 
 // ---------------------------------------------------------------------------------------------------- maximum
 
-// An argmax is the number of a tap, of a type I that can count the window's.
-template <typename I>
+// V argmaxes of neighbouring channels, which one access reads and writes where they are bytes.
+template <int V, typename I>
+struct Taps {
+    int value[V];
+    static __device__ __forceinline__ Taps load(const I* p) {
+        Taps t;
+        unsigned four = 0;
+        if constexpr (V == 4 && sizeof(I) == 1) four = *reinterpret_cast<const unsigned*>(p);
+#pragma unroll
+        for (int k = 0; k < V; ++k) t.value[k] = V == 4 && sizeof(I) == 1 ? int(four >> 8 * k & 255) : int(p[k]);
+        return t;
+    }
+    __device__ __forceinline__ void store(I* p) const {
+        if constexpr (V == 4 && sizeof(I) == 1) {
+            unsigned low = value[0] | value[1] << 8, high = value[2] | value[3] << 8;
+            *reinterpret_cast<unsigned*>(p) = low | high << 16;
+        } else {
+#pragma unroll
+            for (int k = 0; k < V; ++k) p[k] = I(value[k]);
+        }
+    }
+};
+
+// An argmax is the number of a tap, of a type I that can count the window's.  A thread takes V channels of a window.
+template <int V, typename I>
 struct MaxWindow {
     float* __restrict__ y;
     I* __restrict__ index;
@@ -21,9 +44,10 @@ struct MaxWindow {
     int h, w, c;
     Axis rows, columns;
     __device__ void operator()(int64_t at) const {
-        Place p(at, h, w, c);
-        float best = -INFINITY;
-        int first = 0;
+        Place p(at, h, w, c / V);
+        Neighbours<V> best;
+        Taps<V, I> first{};
+        for (float& v : best.value) v = -INFINITY;
         bool found = false;  // taps in the padding never win
         for (int r = 0; r < rows.kernel; ++r) {
             int row = p.i * rows.stride - rows.before + r * rows.dilation;
@@ -31,17 +55,19 @@ struct MaxWindow {
             for (int s = 0; s < columns.kernel; ++s) {
                 int column = p.j * columns.stride - columns.before + s * columns.dilation;
                 if (column < 0 || column >= columns.n) continue;
-                float v = x[((int64_t(p.b) * rows.n + row) * columns.n + column) * c + p.k];
-                if (!found || exceeds(v, best)) best = v, first = r * columns.kernel + s;
+                auto v = Neighbours<V>::load(x + ((int64_t(p.b) * rows.n + row) * columns.n + column) * c + p.k * V);
+#pragma unroll
+                for (int k = 0; k < V; ++k)
+                    if (!found || exceeds(v[k], best[k])) best[k] = v[k], first.value[k] = r * columns.kernel + s;
                 found = true;
             }
         }
-        y[at] = best;
-        index[at] = I(first);
+        best.store(y + at * V);
+        first.store(index + at * V);
     }
 };
 
-template <typename I>
+template <int V, typename I>
 struct MaxWindowBackward {
     float* __restrict__ dx;
     const float* __restrict__ dy;
@@ -49,19 +75,24 @@ struct MaxWindowBackward {
     int h, w, c;
     Axis rows, columns;
     __device__ void operator()(int64_t at) const {
-        Place p(at, rows.n, columns.n, c);
-        float sum = 0;
+        Place p(at, rows.n, columns.n, c / V);
+        Neighbours<V> sum{};
         for (int i = rows.first(p.i, h); i < h && rows.reach(p.i, i) >= 0; ++i) {
             int r = rows.reach(p.i, i);
             if (r % rows.dilation) continue;
             for (int j = columns.first(p.j, w); j < w && columns.reach(p.j, j) >= 0; ++j) {
                 int s = columns.reach(p.j, j);
                 if (s % columns.dilation) continue;
-                int64_t from = ((int64_t(p.b) * h + i) * w + j) * c + p.k;
-                if (index[from] == r / rows.dilation * columns.kernel + s / columns.dilation) sum += dy[from];
+                int64_t from = ((int64_t(p.b) * h + i) * w + j) * c + p.k * V;
+                int tap = r / rows.dilation * columns.kernel + s / columns.dilation;
+                auto which = Taps<V, I>::load(index + from);
+                auto d = Neighbours<V>::load(dy + from);
+#pragma unroll
+                for (int k = 0; k < V; ++k)
+                    if (which.value[k] == tap) sum[k] += d[k];
             }
         }
-        dx[at] = sum;
+        sum.store(dx + at * V);
     }
 };
 
@@ -104,21 +135,31 @@ __global__ void __launch_bounds__(256)
     }
 }
 
-// dx = dy at the pixel that won its 2 x 2 window, 0 at the others and in a last odd row or column.
+// dx = dy at the pixel that won its 2 x 2 window, 0 at the others and in a last odd row or column.  A thread takes V
+// channels of a window, or of what of one is left at the far ends: it reads dy once and writes four pixels.
+template <int V>
 struct MaxPool2x2Backward {
     float* __restrict__ dx;
     const float* __restrict__ dy;
     const uint8_t* __restrict__ index;
     int height, width, h, w, c;
     __device__ void operator()(int64_t at) const {
-        Place p(at, height, width, c);
-        int i = p.i / 2, j = p.j / 2;
-        float d = 0;
-        if (i < h && j < w) {
-            int64_t from = ((int64_t(p.b) * h + i) * w + j) * c + p.k;
-            if (index[from] == p.i % 2 * 2 + p.j % 2) d = dy[from];
+        Place p(at, (height + 1) / 2, (width + 1) / 2, c / V);
+        Neighbours<V> d{};
+        Taps<V, uint8_t> won{};
+        if (p.i < h && p.j < w) {
+            int64_t from = ((int64_t(p.b) * h + p.i) * w + p.j) * c + p.k * V;
+            d = Neighbours<V>::load(dy + from), won = Taps<V, uint8_t>::load(index + from);
         }
-        dx[at] = d;
+#pragma unroll
+        for (int tap = 0; tap < 4; ++tap) {
+            int row = 2 * p.i + tap / 2, column = 2 * p.j + tap % 2;
+            if (row >= height || column >= width) continue;
+            Neighbours<V> out;
+#pragma unroll
+            for (int k = 0; k < V; ++k) out[k] = won.value[k] == tap ? d[k] : 0.0f;
+            out.store(dx + ((int64_t(p.b) * height + row) * width + column) * c + p.k * V);
+        }
     }
 };
 
@@ -142,6 +183,7 @@ struct Mean {
     }
 };
 
+template <int V>
 struct AvgPool {
     float* __restrict__ y;
     const float* __restrict__ x;
@@ -149,13 +191,18 @@ struct AvgPool {
     Axis rows, columns;
     Mean mean;
     __device__ void operator()(int64_t at) const {
-        Place p(at, h, w, c);
+        Place p(at, h, w, c / V);
         Box r = box_of(rows, p.i, mean.below, mean.include_pad), s = box_of(columns, p.j, mean.after, mean.include_pad);
-        const float* image = x + int64_t(p.b) * rows.n * columns.n * c + p.k;
-        y[at] = pool::box_sum(image, r.first, r.last, s.first, s.last, columns.n, c) / mean.count(r, s);
+        const float* image = x + int64_t(p.b) * rows.n * columns.n * c + p.k * V;
+        auto sum = pool::box_sums<V>(image, r.first, r.last, s.first, s.last, columns.n, c);
+        float count = mean.count(r, s);
+#pragma unroll
+        for (int k = 0; k < V; ++k) sum[k] /= count;
+        sum.store(y + at * V);
     }
 };
 
+template <int V>
 struct AvgPoolBackward {
     float* __restrict__ dx;
     const float* __restrict__ dy;
@@ -163,18 +210,30 @@ struct AvgPoolBackward {
     Axis rows, columns;
     Mean mean;
     __device__ void operator()(int64_t at) const {
-        Place p(at, rows.n, columns.n, c);
-        float sum = 0;
+        Place p(at, rows.n, columns.n, c / V);
+        Neighbours<V> sum{};
         for (int i = rows.first(p.i, h); i < h && rows.reach(p.i, i) >= 0; ++i) {
             Box r = box_of(rows, i, mean.below, mean.include_pad);
             for (int j = columns.first(p.j, w); j < w && columns.reach(p.j, j) >= 0; ++j) {
                 Box s = box_of(columns, j, mean.after, mean.include_pad);
-                sum += dy[((int64_t(p.b) * h + i) * w + j) * c + p.k] / mean.count(r, s);
+                auto d = Neighbours<V>::load(dy + ((int64_t(p.b) * h + i) * w + j) * c + p.k * V);
+                float count = mean.count(r, s);
+#pragma unroll
+                for (int k = 0; k < V; ++k) sum[k] += d[k] / count;
             }
         }
-        dx[at] = sum;
+        sum.store(dx + at * V);
     }
 };
+
+// Run by fours of channels, as a constant, where all arrays allow it, else one by one: f(V, groups of V numbers).
+template <class F, class... A>
+void by_channels(int c, int64_t n, F f, const A&... arrays) {
+    if (in_fours(c, arrays...))
+        f(std::integral_constant<int, 4>(), n / 4);
+    else
+        f(std::integral_constant<int, 1>(), n);
+}
 }  // namespace
 
 void max_pool_2x2(Out<float> y, Out<uint8_t> index, In<float> x, Lengths, cudaStream_t stream) {
@@ -192,9 +251,13 @@ BIND(max_pool_2x2, "y index x size");
 
 void max_pool_2x2_backward(Out<float> dx, In<float> dy, In<uint8_t> index, Lengths, cudaStream_t stream) {
     require(index.size() == dy.size(), "max_pool2d_backward: dy has shape ", dy.shape, ", index ", index.shape);
-    MaxPool2x2Backward f{dx.data,      dy.data,      index.data,   dx.length(1),
-                         dx.length(2), dy.length(1), dy.length(2), dy.length(3)};
-    each(f, dx.size(), stream);
+    int height = dx.length(1), width = dx.length(2), c = dx.length(3);
+    int64_t n = dx.shape[0] * ((height + 1) / 2) * ((width + 1) / 2) * c;
+    auto run = [&](auto v, int64_t groups) {
+        MaxPool2x2Backward<v.value> f{dx.data, dy.data, index.data, height, width, dy.length(1), dy.length(2), c};
+        each<1>(f, groups, stream);
+    };
+    by_channels(c, n, run, dx, dy, index);
 }
 BIND(max_pool_2x2_backward, "dx dy index x_shape");
 
@@ -205,8 +268,11 @@ void max_window_of(Out<float> y, Out<I> index, In<float> x, Lengths kernel, Leng
             " pixels is more than its indices can count");
     Axis rows = axis_of(x.length(1), 0, kernel, stride, before, dilation);
     Axis columns = axis_of(x.length(2), 1, kernel, stride, before, dilation);
-    each<1>(MaxWindow<I>{y.data, index.data, x.data, y.length(1), y.length(2), y.length(3), rows, columns}, y.size(),
-            stream);
+    auto run = [&](auto v, int64_t groups) {
+        MaxWindow<v.value, I> f{y.data, index.data, x.data, y.length(1), y.length(2), y.length(3), rows, columns};
+        each<1>(f, groups, stream);
+    };
+    by_channels(y.length(3), y.size(), run, y, index, x);
 }
 
 template <typename I>
@@ -215,8 +281,12 @@ void max_window_backward_of(Out<float> dx, In<float> dy, In<I> index, Lengths ke
     require(index.size() == dy.size(), "max_pool2d_backward: dy has shape ", dy.shape, ", index ", index.shape);
     Axis rows = axis_of(dx.length(1), 0, kernel, stride, before, dilation);
     Axis columns = axis_of(dx.length(2), 1, kernel, stride, before, dilation);
-    MaxWindowBackward<I> f{dx.data, dy.data, index.data, dy.length(1), dy.length(2), dy.length(3), rows, columns};
-    each<1>(f, dx.size(), stream);
+    auto run = [&](auto v, int64_t groups) {
+        MaxWindowBackward<v.value, I> f{dx.data,      dy.data,      index.data, dy.length(1),
+                                        dy.length(2), dy.length(3), rows,       columns};
+        each<1>(f, groups, stream);
+    };
+    by_channels(dx.length(3), dx.size(), run, dx, dy, index);
 }
 
 void max_window(Out<float> y, Out<uint8_t> index, In<float> x, Lengths kernel, Lengths stride, Lengths before,
@@ -249,7 +319,11 @@ void avg_window(Out<float> y, In<float> x, Lengths kernel, Lengths stride, Lengt
     Axis rows{x.length(1), int(kernel[0]), int(stride[0]), int(padding[0]), 1};
     Axis columns{x.length(2), int(kernel[1]), int(stride[1]), int(padding[2]), 1};
     Mean mean{int(padding[1]), int(padding[3]), include_pad, divisor};
-    each<1>(AvgPool{y.data, x.data, y.length(1), y.length(2), y.length(3), rows, columns, mean}, y.size(), stream);
+    auto run = [&](auto v, int64_t groups) {
+        AvgPool<v.value> f{y.data, x.data, y.length(1), y.length(2), y.length(3), rows, columns, mean};
+        each<1>(f, groups, stream);
+    };
+    by_channels(y.length(3), y.size(), run, y, x);
 }
 BIND(avg_window, "y x kernel stride padding size include_pad divisor");
 
@@ -258,7 +332,10 @@ void avg_window_backward(Out<float> dx, In<float> dy, Lengths, Lengths kernel, L
     Axis rows{dx.length(1), int(kernel[0]), int(stride[0]), int(padding[0]), 1};
     Axis columns{dx.length(2), int(kernel[1]), int(stride[1]), int(padding[2]), 1};
     Mean mean{int(padding[1]), int(padding[3]), include_pad, divisor};
-    each<1>(AvgPoolBackward{dx.data, dy.data, dy.length(1), dy.length(2), dy.length(3), rows, columns, mean}, dx.size(),
-            stream);
+    auto run = [&](auto v, int64_t groups) {
+        AvgPoolBackward<v.value> f{dx.data, dy.data, dy.length(1), dy.length(2), dy.length(3), rows, columns, mean};
+        each<1>(f, groups, stream);
+    };
+    by_channels(dx.length(3), dx.size(), run, dx, dy);
 }
 BIND(avg_window_backward, "dx dy x_shape kernel stride padding include_pad divisor");

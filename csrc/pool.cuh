@@ -25,14 +25,20 @@ struct Axis {  // of n pixels
 // Whether a value replaces the best so far: the first of equals stays, a NaN replaces any number.
 __device__ __forceinline__ bool exceeds(float value, float best) { return value > best || value != value; }
 
-// The sum over a box of an image's rows of c numbers, row by row, to lose fewer digits.
-__device__ __forceinline__ float box_sum(const float* __restrict__ image, int top, int bottom, int left, int right,
-                                         int width, int c) {
-    float total = 0;
+// The sum over a box of an image's rows of c numbers, of V channels, row by row, to lose fewer digits.
+template <int V>
+__device__ __forceinline__ Neighbours<V> box_sums(const float* __restrict__ image, int top, int bottom, int left,
+                                               int right, int width, int c) {
+    Neighbours<V> total{};
     for (int i = top; i < bottom; ++i) {
-        float line = 0;
-        for (int j = left; j < right; ++j) line += image[(int64_t(i) * width + j) * c];
-        total += line;
+        Neighbours<V> line{};
+        for (int j = left; j < right; ++j) {
+            auto v = Neighbours<V>::load(image + (int64_t(i) * width + j) * c);
+#pragma unroll
+            for (int k = 0; k < V; ++k) line[k] += v[k];
+        }
+#pragma unroll
+        for (int k = 0; k < V; ++k) total[k] += line[k];
     }
     return total;
 }

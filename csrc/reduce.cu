@@ -17,7 +17,7 @@ struct Column {
     using Sum = double;
     static constexpr int COUNT = 1;
     const float* __restrict__ x;
-    __device__ void operator()(double* sums, int64_t i, int) const { sums[0] += x[i]; }
+    __device__ void operator()(double* sums, int64_t i, int, int64_t) const { sums[0] += x[i]; }
 };
 struct StoreColumn {
     float* __restrict__ y;
@@ -65,6 +65,11 @@ void sum_outer(Out<float> y, Work<double> partial, In<float> x, cudaStream_t str
     columns::sum(Column{x.data}, StoreColumn{y.data}, partial, x.shape[0], x.length(1), stream);
 }
 BIND(sum_outer, "y partial x");
+
+void channel_sum(Out<float> y, Work<double> partial, In<float> x, cudaStream_t stream) {
+    sum_outer(y, partial, x, stream);
+}
+BIND(channel_sum, "y partial x");
 
 void sum_rows(Out<float> y, Work<double> partial, In<float> x, cudaStream_t stream) {
     int64_t rows = x.shape[0], length = x.shape[1];

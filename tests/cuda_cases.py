@@ -404,7 +404,7 @@ CASES: dict[str, Callable[[Cases], tuple[Any, ...]]] = {
     "hardtanh_backward clamp_gradient tanh_backward softplus_backward": lambda d: (*d.lines(2), 0.2, 0.6),
     "elu_forward": lambda d: (*d.lines(), 1.0, 1.1, 0.9),
     "elu_backward": lambda d: (*d.lines(2), 1.0, 1.1, 0.9),
-    "softmax_rows log_softmax_rows sum_outer sum_rows": lambda d: d.matrices(),
+    "softmax_rows log_softmax_rows sum_outer channel_sum sum_rows": lambda d: d.matrices(),
     "softmax_rows_backward log_softmax_rows_backward": lambda d: d.matrices(2),
     "attention_forward": attended,
     "attention_backward": attended_backward,

@@ -150,7 +150,18 @@ def resampled_back(d: Any) -> tuple[Any, ...]:
 
 
 NORMS = ((0.0, 0), (1.0, 1), (2.0, 2), (np.inf, 3), (-np.inf, 4), (1.5, 5))
+
+
+def masked(d: Any) -> tuple[Any, ...]:
+    """(dy, x, mean, map, training, y) of batch norm's gradient and the ReLU before it."""
+    dy, x, y = d.matrices(3)
+    c = x.shape[1]
+    return dy, x, d.array(c), d.array(3, c), d.flag(), y
+
+
 CASES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "batch_norm_dropout": lambda d: (x := d.matrix(), d.array(3, x.shape[1]), d.words(), 1 << 15, 2.0, d.flag()),
+    "norm_gradient_relu": masked,
     "pair_function": lambda d: (*beside_number(d, 2), d.pick(range(9))),
     "pair_slope": lambda d: (*beside_number(d, 3), d.pick(range(4))),
     "atan2_gradient fmax_gradient": lambda d: beside_number(d, 3),

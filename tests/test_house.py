@@ -375,6 +375,7 @@ HELPERS = {  # files beside the families of a backend
         "puzzle_problems",
         "puzzles",
         "source_text",
+        "stages",
         "tiles",
         "timing",
         "translate",

@@ -8,13 +8,12 @@ precision.  Kernels see images as NHWC and volumes as NDHWC, filters as HWIO ([k
 from math import prod
 from typing import Any
 
-from ..dispatch import is_single, kernel
-from ..memory import canonical_order, is_dense
+from ..dispatch import kernel
 from ..ops.space import slides
 from ..program import pattern
 from . import depthwise  # noqa: F401  (declares the kernels for one channel a group)
 from .matmul import MOST
-from .reduce import rows_of
+from .reduce import rows_of, sums_work
 from .tiles import choose, partial
 
 # ------------------------------------------------------------------------------------------------- composites
@@ -268,9 +267,25 @@ def conv3d_gemm_weight(
 # -------------------------------------------------------------------------------------------------------- bias
 
 
-@kernel(backend="csrc", composite=True, when=lambda dy: is_single((dy,)))
-def channel_sum(k: Any, dy: Any) -> Any:
-    """sum_outer over the pixels of dy, channels last."""
-    order = canonical_order("rows", dy.ndim)
-    images = dy if is_dense(dy, order) else k.canonical(dy, order)
-    return k.sum_outer(images.transpose(order).reshape(rows_of(dy)))
+@kernel(
+    backend="csrc",
+    rows="dy",
+    out=lambda dy: [(dy.shape[1],)],
+    work=lambda dy: [sums_work(1, *rows_of(dy))],
+    flops=lambda dy: dy.size,
+)
+def channel_sum(total: Any, partial: Any, dy: Any) -> None:
+    """Sum over the pixels of dy, channels last."""
+
+
+pattern(
+    "bias before unpooling",
+    "du = max_pool_2x2_backward(dq, i, shape)\ndbias = channel_sum(du)",
+    "du = max_pool_2x2_backward(dq, i, shape)\ndbias = channel_sum(dq)",
+    backend="csrc",
+    samples=lambda draw: {
+        "i": draw.integers((2, 3, 4, 5), 0, 3).astype("uint8"),
+        "dq": draw.array((2, 3, 4, 5)),
+        "shape": (2, 3, 8, 11),
+    },
+)

@@ -143,23 +143,24 @@ def profiling(blocks: int = 8) -> Iterator[Callable[[], list[Row]]]:
 
 
 @contextlib.contextmanager
-def sampling() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+def sampling(lines: bool = True) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """Run a few blocks of each launch inside; the function given returns what they asked of memory, by launch.
 
-    What the kernels write is incomplete.  What the numbers are is said in tinymed/cuda/traffic.py.
+    What the kernels write is incomplete.  What the numbers are is said in tinymed/cuda/timing.py.  lines: which lines
+    asked is looked up too, which takes longer than to run small launches.
     """
     with checking():
         counted = module
         counted.configure(check=True, sample=True)
-        yield lambda: sampled(counted)
+        yield lambda: sampled(counted, lines)
 
 
-def sampled(counted: Any) -> list[dict[str, Any]]:
-    """Return the launches since the last call, code as (file, line)."""
+def sampled(counted: Any, lines: bool = True) -> list[dict[str, Any]]:
+    """Return the launches since the last call, code as (file, line), or without what each line asked for."""
     found = []
     for part in parts(counted):
         for launch in json.loads(part.sampled()):
-            found.append(with_lines(launch, str(part.__file__)))
+            found.append(with_lines(launch, str(part.__file__)) if lines else launch | {"rows": []})
     return found
 
 

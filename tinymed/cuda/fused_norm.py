@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..dispatch import kernel
+from ..ops.dropout import TICKET
 from ..program import pattern
 from .norm import channels_and_map, two_sums
 
@@ -50,6 +53,46 @@ for sum in ("n, z", "z, n"):
 @kernel(backend="csrc", rows="y x z", out=lambda x, *_: [x.shape], flops=lambda x, *_: 5 * x.size)
 def batch_norm_add_relu(y: Any, x: Any, map: Any, z: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2] + z, 0)"""
+
+
+DROPOUT = {"state": np.arange(5, dtype=np.uint32), "limit": 1 << 14, "scale": 4 / 3}
+for note, steps, rounds in (
+    ("batch norm + dropout", "n = batch_norm_apply(x, map)\ny, ticket = dropout_forward(n, {})", 0),
+    (
+        "batch norm, rounded, + dropout, rounded",
+        "n = bf16_norm(x, map)\nd, ticket = dropout_forward(n, {})\ny = bf16_round(d)",
+        1,
+    ),
+):
+    pattern(
+        note,
+        steps.format("state, limit, scale"),
+        f"y, ticket = batch_norm_dropout(x, map, state, limit, scale, {rounds})",
+        backend="csrc",
+        samples=lambda draw: rows_like(draw) | DROPOUT,
+    )
+
+
+@kernel(backend="csrc", rows="y x", writes="state", out=lambda x, *_: [x.shape, TICKET], flops=lambda x, *_: 4 * x.size)
+def batch_norm_dropout(y: Any, ticket: Any, x: Any, map: Any, state: Any, limit: Any, scale: Any, rounds: Any) -> None:
+    """y = scale ((x - map[0]) map[1] + map[2]) where the element's bits are >= limit, else 0 times it.
+
+    rounds: to bfloat16, before dropout and after it.
+    """
+
+
+pattern(
+    "batch norm's gradient + relu",
+    "n = batch_norm_apply_gradient(dy, x, mean, map, training)\ndx = relu_backward(n, y)",
+    "dx = norm_gradient_relu(dy, x, mean, map, training, y)",
+    backend="csrc",
+    samples=lambda draw: (v := rows_like(draw)) | {"dy": draw.array(v["x"].shape), "y": draw.array(v["x"].shape)},
+)
+
+
+@kernel(backend="csrc", rows="dx dy x y", out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 5 * dy.size)
+def norm_gradient_relu(dx: Any, dy: Any, x: Any, mean: Any, map: Any, training: Any, y: Any) -> None:
+    """dx = map[0] dy + map[1] (x - mean) + map[2] where y > 0, else 0"""
 
 
 pattern(

@@ -54,7 +54,8 @@ class BasicBlock:
     count: instructions by class.  bytes: what one lane moves by line, (file, line, shared, write).  places: how often a
     collective stands on a line, (file, line, barrier).  alone: cycles of a warp that runs alone, if loads from global
     memory took none.  slacks: for each wait for such loads the cycles of other work since they were issued, wherever
-    they are waited for.  loops: the loops around it, innermost last.
+    they are waited for.  loops: the loops around it, innermost last.  follows: the blocks that a warp can go on to, not
+    kept in the tables that ship.
     """
 
     count: dict[str, int] = field(default_factory=dict)
@@ -63,6 +64,7 @@ class BasicBlock:
     alone: float = 0.0
     slacks: list[float] = field(default_factory=list)
     loops: tuple[int, ...] = ()
+    follows: tuple[int, ...] = ()
 
 
 @dataclass
@@ -188,6 +190,9 @@ def blocks_of(lines: Sequence[str]) -> list[BasicBlock]:
     for i, group in enumerate(groups):
         block = summary(group)
         block.loops = tuple(sorted({first for first, last in loops if first <= i <= last}))
+        block.follows = tuple(labels[m[1]] for m in targets(group) if m[1] in labels)
+        if falls_through(group) and i + 1 < len(groups):
+            block.follows += (i + 1,)
         found.append(block)
     for i in range(len(groups)):
         found[i].slacks += later_waits(groups, found, i)
@@ -199,6 +204,11 @@ def targets(group: Sequence[Instruction]) -> Iterable["re.Match[str]"]:
     for one in group:
         if one.name.startswith("BRA") and (match := re.search(r"\((\.L_\w+)\)", one.operands)):
             yield match
+
+
+def falls_through(group: Sequence[Instruction]) -> bool:
+    """Return whether the block after this one can follow it: unless it ends by a branch that every lane takes."""
+    return not group or bool(group[-1].guard) or group[-1].name.split(".")[0] not in ("BRA", "EXIT", "RET", "BRX")
 
 
 def summary(group: Sequence[Instruction]) -> BasicBlock:
