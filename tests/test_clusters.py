@@ -10,9 +10,10 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tinymed.metrics import area_intervals, clusters
+from tinymed.metrics.classification import evaluate_scores
 from tinymed.metrics.intervals import wilson_interval
 from tinymed.metrics.measures import Area, Mean, Share, Weighted, intervals_by_groups
-from tinymed.tasks.results.class_results import class_figures, weighted_precision
+from tinymed.tasks.results.class_results import class_figures, class_text, weighted_precision
 from tinymed.tasks.results.rows import Cases
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -137,6 +138,22 @@ def test_an_evaluation_of_few_images_says_so(n, said):
     found = intervals_by_groups(result, measures, None)
     assert [f"{n} images" in note for note in found["warnings"]] == [True] * said
     assert intervals_by_groups(result | found, measures, None)["warnings"] == found["warnings"]
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(60) // 4])
+def test_what_is_said_of_rough_intervals_is_printed_of_classes(groups):
+    """The text of `train` and `evaluate` has it; remarks on the bootstrap's resamples stay out of it."""
+    labels = np.arange(60) % 2
+    scores = RNG.dirichlet(np.ones(2), 60)
+    scores[np.arange(60), labels] += 1
+    result = evaluate_scores(scores / 2, labels, ["clear", "ill"], "ill", 0)
+    columns = {"path": range(60), "true": [["clear", "ill"][k] for k in labels]}
+    columns |= {f"score {name}": scores[:, i] for i, name in enumerate(["clear", "ill"])}
+    measures = class_figures(Cases(columns), ["clear", "ill"], "ill", 0)
+    text = class_text(result | intervals_by_groups(result, measures, groups), "test")
+    what = "60 images" if groups is None else "15 groups in 60 images"
+    assert f"note: {what}: with fewer than 30 groups or 100 images an interval is rough" in text
+    assert "bootstrap" not in text
 
 
 @pytest.mark.parametrize("folds", [None, np.arange(200) % 2])
