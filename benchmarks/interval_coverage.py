@@ -2,13 +2,15 @@
 
     python benchmarks/interval_coverage.py             all cells, 2,000 repetitions: minutes on one core
     python benchmarks/interval_coverage.py --missing   only the cells that the committed results lack, added to them
+    python benchmarks/interval_coverage.py --only AUC  only those of a measure, anew (--seeds 0 1 2: again with others)
     python benchmarks/interval_coverage.py --table     prints the table of the committed results as Markdown
 
 Each cell calls the functions that `tinymed evaluate` and `tinymed compare` call.  Images of a group share a part of
 what decides them: an intra-class correlation of .3 of the answers (accuracy: beta-binomial) or of the normal variable
 behind scores and Dice.  Dice of a case is Beta with the mean asked for and a + b = 10, which near 1 has a long lower
 tail.  In a difference the second method is worse by what DIFFERENCES says and shares half of the variance with the
-first.  "ignoring" is the coverage of the same interval when the groups are not told to it.
+first.  "ignoring" is the coverage of the same interval when the groups are not told to it.  Shares without groups have
+finitely many outcomes: their coverage is summed as well ("exact"), and decides whether a cell keeps its level.
 """
 
 import argparse
@@ -22,16 +24,18 @@ from typing import Any
 
 import numpy as np
 from peers import machine, save
-from scipy.special import ndtr, ndtri
-from scipy.stats import beta
+from scipy.special import gammaln, ndtr, ndtri, xlogy
+from scipy.stats import beta, multivariate_normal
 
-from tinymed.metrics import clusters
+from tinymed.metrics import area_intervals, clusters
+from tinymed.metrics.measures import Area, Mean, Share
 
 RESULT = Path(__file__).resolve().parent / "results" / "interval_coverage.json"
 IMAGES, GROUPS, TRUTHS = (30, 100, 600), (0, 10, 30, 100), (0.6, 0.9, 0.98)
 CORRELATION, SHARED, SHAPE = 0.3, 0.5, 10.0
 DIFFERENCES = {0.6: 0.5, 0.9: 0.85, 0.98: 0.96}  # truth of the first method -> of the second
 LEVEL, TOLERANCE = 0.95, 0.015
+NEGLIGIBLE = -25.0  # logarithm of a probability: 1e-11
 Place = tuple[str, int, int, float]  # measure, images, groups, truth
 
 
@@ -97,7 +101,7 @@ def area(rng: np.random.Generator, n: int, groups: int, truth: float, apart: boo
     labels = labels_of(n, groups, apart)
     scores = scores_of(latent(rng, n, groups, 1)[0], labels, truth)
     for place in (group_of(n, groups), None):
-        yield clusters.auc_interval_by_groups(labels, scores, place, warn=quiet)
+        yield area_intervals.auc_interval_by_groups(labels, scores, place, warn=quiet)
 
 
 def dice(rng: np.random.Generator, n: int, groups: int, truth: float) -> Iterator[Any]:
@@ -111,8 +115,7 @@ def accuracy_difference(rng: np.random.Generator, n: int, groups: int, truth: fl
     """Yield the interval of the difference of two accuracies."""
     one, other = (z < ndtri(p) for z, p in zip(latent(rng, n, groups, 2), (truth, DIFFERENCES[truth]), strict=True))
     for place in (group_of(n, groups), None):
-        pair = clusters.mean_estimate(one, place), clusters.mean_estimate(other, place)
-        yield clusters.difference_interval(*pair, floor=1 / n**2)
+        yield Share(one).against(Share(other), place, warn=quiet).interval
 
 
 def area_difference(rng: np.random.Generator, n: int, groups: int, truth: float) -> Iterator[Any]:
@@ -120,9 +123,8 @@ def area_difference(rng: np.random.Generator, n: int, groups: int, truth: float)
     labels, normal = labels_of(n, groups, apart=False), latent(rng, n, groups, 2)
     pair = [scores_of(z, labels, auc) for z, auc in zip(normal, (truth, DIFFERENCES[truth]), strict=True)]
     for place in (group_of(n, groups), None):
-        one, other = (clusters.auc_estimate(labels, scores, place) for scores in pair)
-        units = n // 2 if place is None else min(groups, n // 2)
-        yield clusters.auc_difference_interval(one, other, units)
+        one, other = (Area([(labels * 1.0, scores)]) for scores in pair)
+        yield one.against(other, place, warn=quiet).interval
 
 
 def dice_difference(rng: np.random.Generator, n: int, groups: int, truth: float) -> Iterator[Any]:
@@ -130,7 +132,7 @@ def dice_difference(rng: np.random.Generator, n: int, groups: int, truth: float)
     normal = latent(rng, n, groups, 2)
     pair = [dice_of(z, mean) for z, mean in zip(normal, (truth, DIFFERENCES[truth]), strict=True)]
     for place in (group_of(n, groups), None):
-        yield clusters.difference_interval(*(clusters.mean_estimate(values, place) for values in pair))
+        yield Mean(pair[0]).against(Mean(pair[1]), place, warn=quiet).interval
 
 
 def groups_apart(rng: np.random.Generator, n: int, groups: int, truth: float) -> Iterator[Any]:
@@ -174,14 +176,54 @@ def cell(name: str, n: int, groups: int, truth: float, repetitions: int, seed: i
     return row | ({"ignoring": round(float(share[1]), 4)} if groups else {})
 
 
+def outcomes(n: int, shares: list[float]) -> Iterator[tuple[tuple[int, ...], float]]:
+    """Yield (counts, probability) of n images that are of kinds with these shares or of none, but for unlikely ones."""
+    left = 1 - sum(shares)
+    for counts in itertools.product(range(n + 1), repeat=len(shares)):
+        rest = n - sum(counts)
+        if rest < 0:
+            continue
+        logs = gammaln(n + 1) - gammaln(rest + 1) + xlogy(rest, left)
+        logs += sum(xlogy(k, share) - gammaln(k + 1) for k, share in zip(counts, shares, strict=True))
+        if logs > NEGLIGIBLE:
+            yield counts, float(np.exp(logs))
+
+
+def exact(name: str, n: int, groups: int, truth: float) -> float | None:
+    """Return the coverage of a share, or of a difference of two, as a sum over what can happen; None with groups.
+
+    Groups of one image are none.
+    """
+    if groups not in (0, n) or "accuracy" not in name:
+        return None
+    held = 0.0
+    if name == "accuracy":
+        for (k,), likely in outcomes(n, [truth]):
+            low, high = clusters.proportion_interval(np.arange(n) < k, warn=quiet)
+            held += likely * (low - 1e-12 <= truth <= high + 1e-12)
+        return held
+    other, cuts = DIFFERENCES[truth], ndtri([truth, DIFFERENCES[truth]])
+    both = multivariate_normal([0, 0], [[1, SHARED], [SHARED, 1]]).cdf(cuts)
+    for (first, second), likely in outcomes(n, [truth - both, other - both]):
+        alone = np.arange(n) < first, (np.arange(n) >= first) & (np.arange(n) < first + second)
+        low, high = clusters.difference_interval(*map(clusters.mean_estimate, alone), floor=1 / n**2)
+        held += likely * (low - 1e-12 <= truth - other <= high + 1e-12)
+    return held
+
+
 def required(row: dict[str, Any]) -> bool:
     """Say whether a cell must keep its level: at least 100 images, and no groups or at least 30."""
     return row["n"] >= 100 and (row["groups"] == 0 or row["groups"] >= 30)
 
 
+def simulated(row: dict[str, Any]) -> float:
+    """Return the coverage of a cell over all seeds that it was simulated with."""
+    return float(np.mean([row["coverage"], *row.get("again", [])]))
+
+
 def kept(row: dict[str, Any]) -> bool:
-    """Say whether a cell keeps its level."""
-    return abs(row["coverage"] - LEVEL) <= TOLERANCE + 1e-9
+    """Say whether a cell keeps its level: exactly where that is known, else over all seeds."""
+    return abs(row.get("exact", simulated(row)) - LEVEL) <= TOLERANCE + 1e-9
 
 
 def cells() -> Iterator[Place]:
@@ -205,7 +247,8 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
 
 def shown(row: dict[str, Any]) -> str:
     """Return a cell: bold where it must keep its level and does not, starred where the program warns."""
-    text = f"{100 * row['coverage']:.1f}" + ("*" if row["warned"] > 0.5 else "")
+    text = f"{100 * simulated(row):.1f}" + ("*" if row["warned"] > 0.5 else "")
+    text += f", exactly {100 * row['exact']:.1f}" if "exact" in row and required(row) else ""
     text = f"**{text}**" if required(row) and not kept(row) else text
     return f"{text} ({100 * row['ignoring']:.1f})" if "ignoring" in row else text
 
@@ -214,40 +257,50 @@ def main() -> None:
     """Simulate, or print what was."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--missing", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=list(MEASURES), metavar="MEASURE")
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     if given.table:
         print(as_markdown(json.loads(RESULT.read_text())["cells"]))
         return
-    rows = known_rows(given.repetitions, given.seed) if given.missing else {}
+    rows = known_rows(given.repetitions, given.seeds) if given.missing or given.only else {}
     for place in cells():
-        if place in rows:
+        if place[0] not in given.only if given.only else place in rows:
             continue
-        rows[place] = cell(*place, given.repetitions, given.seed)
+        rows[place] = measured(place, given.repetitions, given.seeds)
         print(rows[place], flush=True)
-        if given.missing:  # what is simulated stays, whenever this is stopped
-            publish(rows, given.repetitions, given.seed)
-    publish(rows, given.repetitions, given.seed)
+        if given.missing or given.only:  # what is simulated stays, whenever this is stopped
+            publish(rows, given.repetitions, given.seeds)
+    publish(rows, given.repetitions, given.seeds)
     missed = [row for row in rows.values() if required(row) and not kept(row)]
     due = sum(map(required, rows.values()))
     print(f"{len(rows)} cells, {due} must keep 95 +- 1.5 %, {len(missed)} of them do not")
 
 
-def known_rows(repetitions: int, seed: int) -> dict[Place, dict[str, Any]]:
+def measured(place: Place, repetitions: int, seeds: list[int]) -> dict[str, Any]:
+    """Return a cell of the first seed, the coverage of the others where it must keep its level, and the exact one."""
+    row = cell(*place, repetitions, seeds[0])
+    if required(row) and seeds[1:]:
+        row["again"] = [cell(*place, repetitions, seed)["coverage"] for seed in seeds[1:]]
+    summed = exact(*place)
+    return row if summed is None else row | {"exact": round(summed, 4)}
+
+
+def known_rows(repetitions: int, seeds: list[int]) -> dict[Place, dict[str, Any]]:
     """Return the committed cells by their places.  Ends the program if they were simulated otherwise."""
     known = json.loads(RESULT.read_text())
-    if (known["repetitions"], known["seed"]) != (repetitions, seed):
-        raise SystemExit(f"{RESULT.name} has {known['repetitions']} repetitions of seed {known['seed']}; ask for these")
+    if (known["repetitions"], known["seeds"]) != (repetitions, seeds):
+        raise SystemExit(f"{RESULT.name} has {known['repetitions']} repetitions of {known['seeds']}; ask for these")
     return {(row["measure"], row["n"], row["groups"], row["truth"]): row for row in known["cells"]}
 
 
-def publish(rows: dict[Place, dict[str, Any]], repetitions: int, seed: int) -> None:
+def publish(rows: dict[Place, dict[str, Any]], repetitions: int, seeds: list[int]) -> None:
     """Write the cells that there are, in the order of `cells`."""
     listed = [rows[place] for place in cells() if place in rows]
     missed = sum(required(row) and not kept(row) for row in listed)
-    head = {"machine": machine(), "repetitions": repetitions, "seed": seed, "level": LEVEL}
+    head = {"machine": machine(), "repetitions": repetitions, "seeds": seeds, "level": LEVEL}
     save(RESULT, head | {"correlation": CORRELATION, "missed": missed, "cells": listed})
 
 

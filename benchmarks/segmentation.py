@@ -179,7 +179,7 @@ RECIPES = {
         {},
     ),
 }
-TWINS = ("busi-unet", "isic-unet")  # repeated in PyTorch
+TWINS = ("busi-unet", "isic-unet", "em-unet", "hippocampus-unet3d")  # repeated in PyTorch
 
 
 def command(name: str, data: Path, runs: Path) -> list[str]:

@@ -25,7 +25,7 @@ from tinymed.train.run import Run
 def corrected_momentum(model: Any, momentum: float, step: int) -> None:
     """Follow the bias-corrected rule: at update t the new statistics weigh max(momentum, 1/t)."""
     for m in model.modules():
-        if isinstance(m, torch.nn.BatchNorm2d):
+        if isinstance(m, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d):
             m.momentum = max(momentum, 1 / step)
 
 

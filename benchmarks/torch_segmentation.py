@@ -2,8 +2,9 @@
 
     python benchmarks/torch_segmentation.py RUN         writes RUN/torch.json in the form of RUN/metrics.json
 
-After training, PyTorch's weights go back into our network and the same code measures them, so the difference in Dice is
-that of the two trainings.  Kept are the weights of the last epoch and, for comparison, ours of the last epoch too.
+A network's dropout draws masks of PyTorch's own.  After training, PyTorch's weights go back into our network and the
+same code measures them, so the difference in Dice is that of the two trainings.  Kept are the weights of the last epoch
+and, for comparison, ours of the last epoch too.
 """
 
 import argparse
@@ -37,16 +38,29 @@ def loss_of(outputs: Any, classes: Any, weights: Any) -> Any:
     return entropy + 1 - dice[1:].mean()
 
 
+def twin_of(name: str, options: dict[str, Any], classes: int, channels: int) -> Any:
+    """Return PyTorch's network of this name and these options; end the program where there is none."""
+    allowed = {"base", "depth"} | ({"padding"} if name == "unet3d" else {"dropout"})
+    if name not in ("unet", "unet_bn", "unet_small", "unet3d") or not set(options) <= allowed or "base" not in options:
+        raise SystemExit(f"no PyTorch twin of {name} with {options}: a U-Net with base, depth and dropout is needed")
+    given = {key: value for key, value in options.items() if key != "padding"}
+    if name == "unet3d":
+        if options.get("padding") != "same":
+            raise SystemExit("the twin of unet3d is padded: --option padding=same")
+        return twins.unet3d(torch, classes, channels, **given)
+    given["dropout"] = options.get("dropout", 0.5 if name == "unet" else 0.0)
+    return twins.unet(torch, classes, channels, padded=name != "unet", norm=name == "unet_bn", **given)
+
+
 def train(run: Any, threads: int) -> dict[str, Any]:
     """Train as the run's configuration says; metrics of val and test."""
     torch.set_num_threads(threads)
     c = run.config
-    if c.model not in ("unet", "unet_bn", "unet_small") or c.mask.loss != "dice_cross_entropy" or c.optimizer != "adam":
+    if c.mask.loss != "dice_cross_entropy" or c.optimizer != "adam":
         raise SystemExit(f"{run.folder}: a U-Net trained with Adam and dice_cross_entropy is needed")
+    torch.manual_seed(c.seed)
     sets, ours = run.splits(), run.task.make_model(c)
-    options = {"base": c.model_options["base"], "depth": c.model_options.get("depth", 4)}
-    norm, padded = c.model == "unet_bn", c.model != "unet"
-    model = twins.unet(torch, len(c.data.classes), c.data.channels, padded=padded, norm=norm, **options)
+    model = twin_of(c.model, c.model_options, len(c.data.classes), c.data.channels)
     twins.copy_weights(torch, ours, model)
     optimizer = torch.optim.Adam(model.parameters(), lr=c.lr, eps=1e-7, weight_decay=c.weight_decay)
     loader, step, started = run.task.training_batches(c, sets["train"], ours), 0, time.perf_counter()

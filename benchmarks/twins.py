@@ -95,8 +95,9 @@ def unet(
     depth: int = 4,
     padded: bool = True,
     norm: bool = True,
+    dropout: float = 0.0,
 ) -> Any:
-    """SYSTEMS section 11: U-Net with up-convolutions; its parameters have our names."""
+    """SYSTEMS section 11: U-Net with up-convolutions, dropout after the last two levels; parameters have our names."""
     nn, functional = torch.nn, torch.nn.functional
 
     def pair(a: int, b: int) -> Any:
@@ -115,12 +116,13 @@ def unet(
             self.down = nn.ModuleList(pair(a, b) for a, b in zip([channels, *widths], widths, strict=False))
             self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, 2) for w in reversed(widths[:-1]))
             self.join = nn.ModuleList(pair(2 * w, w) for w in reversed(widths[:-1]))
-            self.head = nn.Conv2d(base, classes, 1)
+            self.head, self.dropout = nn.Conv2d(base, classes, 1), nn.Dropout(dropout)
 
         def forward(self, x: Any) -> Any:
             skips = []
             for level, block in enumerate(self.down):
                 x = block(functional.max_pool2d(x, 2) if level else x)
+                x = self.dropout(x) if level >= depth - 1 else x
                 skips.append(x)
             skips.pop()
             for up, block in zip(self.up, self.join, strict=True):
@@ -131,3 +133,36 @@ def unet(
             return self.head(x)
 
     return UNet()
+
+
+def unet3d(torch: Any, classes: int = 3, channels: int = 1, base: int = 32, depth: int = 3) -> Any:
+    """Build a 3D U-Net (Cicek et al. 2016), padded: channels double before each pooling; parameters have our names."""
+    nn, functional = torch.nn, torch.nn.functional
+
+    def pair(a: int, mid: int, b: int) -> Any:
+        layers: list[Any] = []
+        for c, d in ((a, mid), (mid, b)):
+            layers += [nn.Conv3d(c, d, 3, padding=1), nn.BatchNorm3d(d), nn.ReLU()]
+        return nn.Sequential(*layers)
+
+    widths = [2 * base << level for level in range(depth + 1)]
+
+    class UNet3d(nn.Module):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.down = nn.ModuleList(pair(a, b // 2, b) for a, b in zip([channels, *widths], widths, strict=False))
+            self.up = nn.ModuleList(nn.ConvTranspose3d(w, w, 2, 2, bias=False) for w in reversed(widths[1:]))
+            self.join = nn.ModuleList(pair(3 * w, w, w) for w in reversed(widths[:-1]))
+            self.head = nn.Conv3d(widths[0], classes, 1)
+
+        def forward(self, x: Any) -> Any:
+            skips = []
+            for level, block in enumerate(self.down):
+                x = block(functional.max_pool3d(x, 2) if level else x)
+                skips.append(x)
+            skips.pop()
+            for up, block in zip(self.up, self.join, strict=True):
+                x = block(torch.cat([skips.pop(), up(x)], 1))
+            return self.head(x)
+
+    return UNet3d()

@@ -9,10 +9,11 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from tinymed.metrics import clusters
+from tinymed.metrics import area_intervals, clusters
+from tinymed.metrics.classification import evaluate_scores
 from tinymed.metrics.intervals import wilson_interval
-from tinymed.metrics.measures import Area, Mean, Share, Weighted
-from tinymed.tasks.results.class_results import class_figures, weighted_precision
+from tinymed.metrics.measures import Area, Mean, Share, Weighted, intervals_by_groups
+from tinymed.tasks.results.class_results import class_figures, class_text, weighted_precision
 from tinymed.tasks.results.rows import Cases
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -34,7 +35,8 @@ def test_without_groups_a_share_has_wilsons_interval():
     right = RNG.random(57) < 0.8
     ends = clusters.proportion_interval(right, warn=SAID.append)
     np.testing.assert_allclose(ends, wilson_interval(int(right.sum()), 57), atol=1e-12)
-    np.testing.assert_allclose(clusters.proportion_interval(right, np.arange(57)), ends, atol=1e-12)
+    each = clusters.proportion_interval(right, np.arange(57), warn=SAID.append)
+    np.testing.assert_allclose(each, ends, atol=1e-12)
 
 
 def test_copies_of_patients_tell_nothing_new():
@@ -43,7 +45,7 @@ def test_copies_of_patients_tell_nothing_new():
     copied, patient = np.repeat(right, 12), np.repeat(np.arange(60), 12)
     narrow = np.ptp(clusters.proportion_interval(copied))
     wide = np.ptp(clusters.proportion_interval(copied, patient, warn=SAID.append))
-    alone = np.ptp(clusters.proportion_interval(right))
+    alone = np.ptp(clusters.proportion_interval(right, warn=SAID.append))
     assert narrow < 0.5 * wide
     assert wide == pytest.approx(alone, rel=0.08)
 
@@ -64,17 +66,41 @@ def delong_variance(y, s):
 
 def test_auc_estimate_is_delongs():
     y, s = RNG.random(80) < 0.4, RNG.integers(0, 12, 80) / 3
-    found = clusters.auc_estimate(y, s)
+    found = area_intervals.auc_estimate(y, s)
     assert found.value == pytest.approx(roc_auc_score(y, s))
     assert found.influence.sum() == pytest.approx(0, abs=1e-12)
     assert np.sum(found.influence**2) == pytest.approx(delong_variance(y, s))
-    each = clusters.auc_estimate(y, s, np.arange(80) // 2)
+    each = area_intervals.auc_estimate(y, s, np.arange(80) // 2)
     assert each.influence.shape == (40,)
     assert each.grouped
 
 
+def test_the_variance_of_an_auc_is_unbiased_in_each_class_of_groups():
+    """Groups are of one class each: the variance is that of the means of 5 groups and, added to it, of 10."""
+    y, s, groups = np.arange(90) % 15 < 5, RNG.normal(size=90), np.arange(90) % 15
+    s[y] += 1
+    wins = (s[y][:, None] > s[~y]) + 0.5 * (s[y][:, None] == s[~y])
+    own = [wins.mean(axis=1)[groups[y] == g].mean() for g in range(5)]
+    others = [wins.mean(axis=0)[groups[~y] == g].mean() for g in range(5, 15)]
+    wanted = np.var(own, ddof=1) / 5 + np.var(others, ddof=1) / 10
+    assert area_intervals.auc_estimate(y, s, groups).variance == pytest.approx(wanted)
+
+
+def test_the_end_of_a_high_auc_that_is_nearer_to_a_half_reaches_further():
+    y = np.arange(100) < 50
+    s = y * 1.0
+    s[[0, 1]] = -1  # two of the positives are below every negative
+    low, high = area_intervals.auc_interval_by_groups(y, s)
+    estimate = area_intervals.auc_estimate(y, s)
+    plain = area_intervals.logit_ends(estimate, 50, 0.95, estimate.freedom)
+    assert low < plain[0] - 0.01
+    assert high == plain[1]
+    mirrored = area_intervals.auc_interval_by_groups(y, -s)
+    np.testing.assert_allclose(mirrored, (1 - high, 1 - low), atol=1e-12)
+
+
 def test_an_auc_of_one_keeps_an_interval():
-    low, high = clusters.auc_interval_by_groups([0] * 20 + [1] * 20, np.arange(40), warn=SAID.append)
+    low, high = area_intervals.auc_interval_by_groups([0] * 20 + [1] * 20, np.arange(40), warn=SAID.append)
     assert 0.85 < low < 0.95
     assert high == 1
 
@@ -94,6 +120,40 @@ def test_few_groups_are_warned_of():
     said.clear()
     clusters.mean_interval_by_groups(RNG.random(200), np.arange(200) % 40, warn=said.append)
     assert said == []
+
+
+def test_few_images_without_groups_are_warned_of():
+    said: list[str] = []
+    clusters.proportion_interval(RNG.random(99) < 0.9, warn=said.append)
+    assert "99 images" in said[0]
+    said.clear()
+    clusters.proportion_interval(RNG.random(100) < 0.9, warn=said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize(("n", "said"), [(60, 1), (100, 0)])
+def test_an_evaluation_of_few_images_says_so(n, said):
+    """What `train` and `evaluate` print as notes, of images without groups too, and once."""
+    result, measures = {"n": n, "accuracy_interval": [0.8, 0.95], "warnings": []}, {"accuracy": Share(np.arange(n) > 5)}
+    found = intervals_by_groups(result, measures, None)
+    assert [f"{n} images" in note for note in found["warnings"]] == [True] * said
+    assert intervals_by_groups(result | found, measures, None)["warnings"] == found["warnings"]
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(60) // 4])
+def test_what_is_said_of_rough_intervals_is_printed_of_classes(groups):
+    """The text of `train` and `evaluate` has it; remarks on the bootstrap's resamples stay out of it."""
+    labels = np.arange(60) % 2
+    scores = RNG.dirichlet(np.ones(2), 60)
+    scores[np.arange(60), labels] += 1
+    result = evaluate_scores(scores / 2, labels, ["clear", "ill"], "ill", 0)
+    columns = {"path": range(60), "true": [["clear", "ill"][k] for k in labels]}
+    columns |= {f"score {name}": scores[:, i] for i, name in enumerate(["clear", "ill"])}
+    measures = class_figures(Cases(columns), ["clear", "ill"], "ill", 0)
+    text = class_text(result | intervals_by_groups(result, measures, groups), "test")
+    what = "60 images" if groups is None else "15 groups in 60 images"
+    assert f"note: {what}: with fewer than 30 groups or 100 images an interval is rough" in text
+    assert "bootstrap" not in text
 
 
 @pytest.mark.parametrize("folds", [None, np.arange(200) % 2])
@@ -165,6 +225,22 @@ def test_coverage_holds_in_a_small_simulation(name):
     """The benchmark's cell of 100 images of 30 groups, at .9: 95 %, give or take four standard errors of 200 draws."""
     row = interval_coverage.cell(name, 100, 30, 0.9, 200, seed=1)
     assert 0.89 < row["coverage"] <= 1
+
+
+def test_the_exact_coverage_of_a_share_is_wilsons():
+    k = np.arange(101)
+    ends = np.array([wilson_interval(int(each), 100) for each in k])
+    wanted = stats.binom.pmf(k, 100, 0.9)[(ends[:, 0] <= 0.9) & (ends[:, 1] >= 0.9)].sum()
+    assert interval_coverage.exact("accuracy", 100, 0, 0.9) == pytest.approx(wanted, abs=1e-9)
+    assert wanted == pytest.approx(0.9364, abs=1e-4)
+    assert interval_coverage.exact("accuracy", 100, 30, 0.9) is None
+    assert interval_coverage.exact("AUC", 100, 0, 0.9) is None
+
+
+def test_the_exact_coverage_of_a_difference_is_what_a_simulation_comes_near():
+    exact = interval_coverage.exact("difference of accuracy", 30, 0, 0.9)
+    drawn = interval_coverage.cell("difference of accuracy", 30, 0, 0.9, 1500, seed=4)["coverage"]
+    assert drawn == pytest.approx(exact, abs=4 * (exact * (1 - exact) / 1500) ** 0.5)
 
 
 def test_published_coverage_is_of_cells_that_exist():

@@ -14,13 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .curves import Float, Warn, check_binary, warn_undefined
+from .curves import Float, Warn, warn_undefined
 from .intervals import UNDEFINED, Interval, normal_quantile
 
 __all__ = [
     "Estimate",
-    "auc_estimate",
-    "auc_interval_by_groups",
     "difference_interval",
     "group_numbers",
     "mean_interval_by_groups",
@@ -39,7 +37,7 @@ class Estimate(NamedTuple):
 
     Attributes:
         value: The measure.
-        influence: float64 (groups,), summing to 0.
+        influence: float64 (groups,), summing to about 0.
         exact: The influences are those of a measure at its end (an AUC of 1), where they tell nothing.
         grouped: The influences are of groups, not of single images.
 
@@ -186,9 +184,9 @@ def proportion_interval(
     numbers = group_numbers(groups, v.size)
     count = int(numbers.max()) + 1
     p = float(v.mean())
+    warn_few(count, v.size, warn)
     if count == v.size:
         return score_interval(p, v.size, normal_quantile(level))
-    warn_few(count, v.size, warn)
     if count == 1:
         return 0.0, 1.0
     rare = int(min(np.count_nonzero(summed(v, numbers)), np.count_nonzero(summed(1 - v, numbers))))
@@ -270,9 +268,15 @@ def mean_interval_by_groups(
     if deviation <= 1e-12 * max(abs(estimate.value), 1.0):
         warn(f"every group gives {estimate.value:.4g}; an interval without width says nothing")
         return estimate.value, estimate.value
+    low, high = unskewed_ends(estimate, t)
+    return max(low, bounds[0]), min(high, bounds[1])
+
+
+def unskewed_ends(estimate: Estimate, t: float) -> Interval:
+    """Return Student's interval, transformed as Hall does against the skewness of the influences."""
+    deviation, count = math.sqrt(estimate.variance), estimate.influence.size
     skewness = float(np.mean(estimate.influence**3) / np.mean(estimate.influence**2) ** 1.5) / math.sqrt(count)
-    ends = [estimate.value - deviation * unskewed(x, skewness) for x in (t, -t)]
-    return max(ends[0], bounds[0]), min(ends[1], bounds[1])
+    return estimate.value - deviation * unskewed(t, skewness), estimate.value - deviation * unskewed(-t, skewness)
 
 
 def unskewed(x: float, skewness: float) -> float:
@@ -280,121 +284,6 @@ def unskewed(x: float, skewness: float) -> float:
     if abs(skewness) < 1e-9:
         return x
     return float(3 / skewness * (np.cbrt(1 + skewness * (x - skewness / 6)) - 1))
-
-
-# ------------------------------------------------------------------------------------------- the area under ROC
-
-
-def auc_estimate(labels: npt.ArrayLike, scores: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Estimate:
-    """Return the AUC with what each group adds to it: DeLong's placements, summed over groups as Obuchowski does.
-
-    Args:
-        labels: Integers or booleans (n,), 1 for positive; both occur.
-        scores: Numbers (n,), higher for more positive.
-        groups: Group of each image (n,), or None.
-
-    Returns:
-        The AUC and the influences (groups,).  Without groups its variance is DeLong's.
-
-    Raises:
-        ValueError: Shapes differ, labels are not 0 or 1, or a class is absent.
-
-    Example:
-        >>> round(auc_estimate([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).value, 4)
-        0.75
-
-    Reference:
-        DeLong, DeLong & Clarke-Pearson, Biometrics 44, 1988; Obuchowski, Biometrics 53, 1997.
-    """
-    y, s = check_binary("auc_estimate", labels, scores)
-    positives, negatives = int(y.sum()), int((~y).sum())
-    if not positives or not negatives:
-        raise ValueError(f"auc_estimate: needs both classes, {positives} of {y.size} images are positive")
-    placement = np.empty(y.size)
-    placement[y] = below(s[y], s[~y]) / negatives
-    placement[~y] = 1 - below(s[~y], s[y]) / positives
-    value = float(placement[y].mean())
-    share = np.where(y, 1 / positives, 1 / negatives)
-    inflated = np.where(y, inflation(positives), inflation(negatives)) if groups is None else 1.0
-    numbers = group_numbers(groups, y.size)
-    influence = summed((placement - value) * share * inflated, numbers)
-    return Estimate(value, influence, value in (0.0, 1.0), influence.size < y.size)
-
-
-def inflation(count: int) -> float:
-    """Return what makes a sum of squares over `count` images DeLong's unbiased variance of them."""
-    return math.sqrt(count / max(count - 1, 1))
-
-
-def below(scores: Float, others: Float) -> Float:
-    """Return how many of the others each score is above, equal ones counting half."""
-    ranked = np.sort(others)
-    count: Float = (np.searchsorted(ranked, scores, "left") + np.searchsorted(ranked, scores, "right")) / 2
-    return count
-
-
-def auc_interval_by_groups(
-    labels: npt.ArrayLike,
-    scores: npt.ArrayLike,
-    groups: npt.ArrayLike | None = None,
-    level: float = 0.95,
-    warn: Warn = warn_undefined,
-) -> Interval:
-    """Compute the interval of the AUC on the logit scale, from DeLong's variance or, with groups, Obuchowski's.
-
-    Student's quantile has fewer degrees of freedom where a few groups make most of the variance.  An AUC of 1 has no
-    variance to see; its lower end is then where Hanley and McNeil's variance would just allow it.
-
-    Args:
-        labels: Integers or booleans (n,), 1 for positive.
-        scores: Numbers (n,), higher for more positive.
-        groups: Group of each image (n,), or None.
-        level: Confidence level, above 0 and below 1.
-        warn: Called with a message where the interval is known to be rough.
-
-    Returns:
-        (low, high) in 0 to 1; (nan, nan) if a class is absent.
-
-    Example:
-        >>> low, high = auc_interval_by_groups([0] * 50 + [1] * 50, np.arange(100) % 70)
-        >>> round(low, 3), round(high, 3)
-        (0.458, 0.693)
-
-    Reference:
-        Pepe, The Statistical Evaluation of Medical Tests, 2003, section 5.2.4; Hanley & McNeil, Radiology 143, 1982.
-    """
-    y, s = check_binary("auc_interval_by_groups", labels, scores)
-    if y.all() or not y.any():
-        warn(f"AUC interval needs both classes; {int(y.sum())} of {y.size} images are positive, set to nan")
-        return UNDEFINED
-    numbers = None if groups is None else group_numbers(groups, y.size)
-    warn_few(y.size if numbers is None else int(numbers.max()) + 1, y.size, warn)
-    units = [y.sum(), (~y).sum()] if numbers is None else [np.unique(numbers[y == side]).size for side in (True, False)]
-    if numbers is not None and min(units) < FEW_GROUPS / 2:
-        warn(f"a class is found in {min(units)} groups only: the AUC's interval is rough")
-    return auc_ends(auc_estimate(y, s, numbers), int(min(units)), level)
-
-
-def auc_ends(estimate: Estimate, units: int, level: float) -> Interval:
-    """Return the interval of an AUC; units: images, or groups, of the class that has fewer."""
-    value = estimate.value
-    if estimate.exact or estimate.variance == 0:
-        end = hanley_end(units, normal_quantile(level))
-        return (1 - end, 1.0) if value >= 0.5 else (0.0, end)
-    half = student_quantile(level, max(estimate.freedom, 1.0)) * math.sqrt(estimate.variance) / (value * (1 - value))
-    centre = math.log(value / (1 - value))
-    return 1 / (1 + math.exp(min(half - centre, 700))), 1 / (1 + math.exp(max(-centre - half, -700)))
-
-
-def hanley_end(units: int, z: float) -> float:
-    """Return how far from 1 an AUC may lie that gives 1 in `units` positives and as many negatives."""
-    low, high = 0.0, 0.5
-    for _ in range(60):
-        middle = (low + high) / 2
-        area = 1 - middle
-        pairs = (1 + (units - 1) * ((1 - area) / (2 - area) + area / (1 + area))) / units**2
-        low, high = (middle, high) if middle < z * math.sqrt(area * middle * pairs) else (low, middle)
-    return high
 
 
 # ------------------------------------------------------------------------------------------- differences
@@ -431,52 +320,6 @@ def difference_interval(one: Estimate, other: Estimate, level: float = 0.95, flo
     t = student_quantile(level, max(apart.influence.size - 1, 1))
     half = t * math.sqrt(apart.variance + floor)
     return apart.value - half, apart.value + half
-
-
-def auc_difference_interval(one: Estimate, other: Estimate, units: int, level: float = 0.95) -> Interval:
-    """Compute the interval of the difference of two AUCs of the same images from the intervals of both.
-
-    The distances from each AUC to its own ends are combined by Pythagoras, less what the correlation of the two
-    explains, so that the interval leans where those of the AUCs lean.
-
-    Args:
-        one: The first, see `auc_estimate`.
-        other: The second, of the same images and groups.
-        units: Images, or groups, of the class that has fewer.
-        level: Confidence level, above 0 and below 1.
-
-    Returns:
-        (low, high) of one - other.
-
-    Example:
-        >>> labels = [0, 0, 0, 1, 1, 1]
-        >>> one, other = auc_estimate(labels, [1, 2, 4, 3, 5, 6]), auc_estimate(labels, [1, 4, 5, 2, 3, 6])
-        >>> low, high = auc_difference_interval(one, other, 3)
-        >>> low < one.value - other.value < high
-        True
-
-    Reference:
-        Zou, Psychological Methods 12, 2007.
-    """
-    return combined(
-        one.value, auc_ends(one, units, level), other.value, auc_ends(other, units, level), alike(one, other)
-    )
-
-
-def combined(one: float, ends: Interval, other: float, others: Interval, correlation: float) -> Interval:
-    """Return the interval of one - other from those of both and their correlation."""
-
-    def reach(a: float, b: float) -> float:
-        return math.sqrt(max(a * a + b * b - 2 * correlation * a * b, 0.0))
-
-    apart = one - other
-    return apart - reach(one - ends[0], others[1] - other), apart + reach(ends[1] - one, other - others[0])
-
-
-def alike(one: Estimate, other: Estimate) -> float:
-    """Return the correlation of two measures over the groups; 0 where one of them does not vary."""
-    scale = math.sqrt(float(np.sum(one.influence**2) * np.sum(other.influence**2)))
-    return float(np.sum(one.influence * other.influence)) / scale if scale > 0 else 0.0
 
 
 def resample_groups(groups: npt.ArrayLike | None, n: int, resamples: int, seed: int) -> Sequence[Float]:

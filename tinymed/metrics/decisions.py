@@ -93,7 +93,7 @@ def at_threshold(
         (None: 0/0) and `<name>_interval`}.
 
     Example:
-        >>> found = at_threshold([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], 0.35)
+        >>> found = at_threshold([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], 0.35, warn=lambda remark: None)
         >>> found["sensitivity"], found["specificity"], found["tp"]
         (1.0, 0.5, 2)
     """

@@ -12,12 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .area_intervals import auc_difference_interval, auc_ends, auc_estimate
 from .clusters import (
     Estimate,
-    alike,
-    auc_ends,
-    auc_estimate,
-    combined,
     difference_interval,
     group_numbers,
     mean_estimate,
@@ -68,7 +65,7 @@ class Measure:
     """What all measures have.  `counted` says of each image whether it is among those that are measured.
 
     Example:
-        >>> Share(np.array([1, 0, 1, 1])).figure(None).value
+        >>> Share(np.array([1, 0, 1, 1])).figure(None, warn=lambda remark: None).value
         0.75
     """
 
@@ -275,9 +272,7 @@ class Area(Measure):
         if one is None or two is None:
             return Figure(None, None, n)
         warn_few(np.unique(numbers[self.counted]).size, n, warn)
-        ends = [auc_ends(estimate, self.units(numbers), level) for estimate in (one, two)]
-        both = combined(one.value, ends[0], two.value, ends[1], alike(one, two))
-        return figure(one.value - two.value, both, n)
+        return figure(one.value - two.value, auc_difference_interval(one, two, self.units(numbers), level), n)
 
 
 @dataclass(eq=False)
@@ -350,7 +345,8 @@ def intervals_by_groups(
 ) -> dict[str, Any]:
     """Return the intervals of an evaluation anew, from its groups, with what is to be said of them.
 
-    Without groups only those that have a formula: an evaluation has drawn the others already.
+    Without groups only those that have a formula: an evaluation has drawn the others already.  Of few images it is said
+    that their intervals are rough.
 
     Args:
         result: An evaluation with "n", "warnings" and `<name>_interval`.
@@ -367,7 +363,11 @@ def intervals_by_groups(
         (2, 'intervals count patients or other groups, 2 in 4 images')
     """
     if groups is None:
-        return anew(result, measures, None, result.get("level", 0.95), ignore)
+        found, few = anew(result, measures, None, result.get("level", 0.95), ignore), list[str]()
+        if measures and "warnings" in result:
+            warn_few(result["n"], result["n"], few.append)
+            found["warnings"] = list(dict.fromkeys([*result["warnings"], *few]))
+        return found
     count = len(np.unique(np.asarray(groups)))
     notes = [f"intervals count patients or other groups, {count} in {result['n']} images"]
     found = {"groups": count} | anew(result, measures, groups, result.get("level", 0.95), notes.append)

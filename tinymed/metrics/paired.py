@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .clusters import Estimate, auc_estimate, student_quantile
+from .area_intervals import auc_estimate
+from .clusters import Estimate, student_quantile
 
 __all__ = ["McNemar", "PairedAreas", "delong_test", "mcnemar_test"]
 

@@ -19,6 +19,7 @@ from .rows import Cases, Row
 Statistic = Callable[[np.ndarray], np.ndarray]  # from how often each image counts, [r, n], to a value a row
 Formula = Callable[[np.ndarray, float], Interval]  # from which images count, and a level, to an interval
 RATES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "auc", "pr_auc")
+TOLD = ("0/0", "patients", "interval is")  # in remarks that are printed; those on resamples stay in the JSON
 
 
 def class_text(result: dict[str, Any], title: str) -> str:
@@ -43,7 +44,7 @@ def class_text(result: dict[str, Any], title: str) -> str:
     lines += ["", table(matrix)]
     if "patients" in result:
         lines += ["", patient_text(result["patients"])]
-    lines += [f"note: {note}" for note in result["warnings"] if "0/0" in note or "patients" in note]
+    lines += [f"note: {note}" for note in result["warnings"] if any(part in note for part in TOLD)]
     return "\n".join(lines)
 
 
