@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from typing import Any
 
 from device_clock import arguments, saved
@@ -97,16 +98,21 @@ def economy(kernel: dict[str, float]) -> dict[str, Any]:
 
 
 def beside(counted: dict[str, Any], kernels: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
-    """Return a row a rung: the emulator's counts, and those of the GPU's kernels with the rung's entry."""
+    """Return a row a rung: the emulator's counts, and those of the GPU's kernels with the rung's entry.
+
+    A rung of several ladders says so: ncu's counts are of all their problems then, and the emulator's of one.
+    """
     from tinymed.cuda.ladders import LADDERS
 
+    homes = Counter(rung.kernel for chosen in LADDERS.values() for rung in chosen.rungs)
     rows = []
     for name, rungs in counted.items():
         for rung in LADDERS[name].rungs:
             own = [k for entry, k in kernels.items() if re.search(rung.entry, entry)]
             total = {key: sum(k.get(key, 0.0) for k in own) for key in METRICS}
             row = {"ladder": name, "rung": rung.label, "emulator": rungs[rung.label]}
-            rows.append(row | ({"gpu": economy(total)} if own else {}))
+            row |= {"gpu": economy(total)} if own else {}
+            rows.append(row | ({"ladders": homes[rung.kernel]} if homes[rung.kernel] > 1 else {}))
     return rows
 
 

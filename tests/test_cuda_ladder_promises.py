@@ -12,7 +12,7 @@ from conftest import absence
 from tinymed import dispatch
 from tinymed.cli import ladder as command
 from tinymed.cli.predicting_rungs import predict_rungs
-from tinymed.cuda import emulated, ladders
+from tinymed.cuda import emulated, ladders, prediction, timing
 from tinymed.cuda.gpus import GPUS
 from tinymed.report import ladder_plot
 
@@ -195,6 +195,27 @@ def test_every_rung_is_predicted(name):
     steps = [command.Step(rung.label) for rung in one.rungs]
     assert len(predict_rungs(one._replace(large=large), steps, GPUS["h100"])) == 1  # nothing but the model's error
     assert all(step.predicted_us > 0 for step in steps)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("name", "fewer"), [("depthwise", 1), ("attention", 1), ("winograd", 36 / 16)])
+def test_a_prediction_counts_the_multiplications(name, fewer):
+    """Where two compilers give an access to two lines, a basic block counts as never run and a time is too short."""
+    one = ladders.LADDERS[name]
+    problem = [emulated.placed(a) for a in one.problem(np.random.default_rng(0), *one.small)]
+    for rung in one.rungs[:5]:
+        dispatcher = getattr(dispatch.table("emulated"), rung.kernel)
+        args = ladders.ready(dispatcher, rung.arguments(*problem))
+        with emulated.sampling() as sampled:
+            dispatcher(*args)
+        count, kernels = 0.0, prediction.shipped(rung.source, GPUS["a100"])
+        for launch in map(timing.launch_of, sampled()):
+            kernel = prediction.code_of(kernels, launch)
+            times = timing.times_run(kernel, launch)
+            a_block = sum(b.count.get("fp32", 0) * n for b, n in zip(kernel.blocks, times, strict=True))
+            count += 32 * a_block * float(np.prod(launch.grid))
+        wanted = dispatcher.plan_for(args).kernel.rule.flops(*args) / 2 / fewer
+        assert count > 0.95 * wanted, rung.label
 
 
 def test_a_chart_says_its_numbers(monkeypatch, tmp_path):

@@ -19,6 +19,8 @@ import device_kernels  # noqa: E402
 import device_rows  # noqa: E402
 import device_table  # noqa: E402
 
+from tinymed.cuda.ladders import LADDERS  # noqa: E402
+
 EMULATED = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
 CORRECTNESS, SPEED = ("build", "tiles", "tests", "kernels", "memcheck"), ("step", "ops")
 
@@ -121,6 +123,16 @@ class TestReading:
         assert found == {"k1": {"load_requests": 1000.0, "load_sectors": 8000.0}, "k2": {"shared_loads": 0.0}}
         assert device_counters.economy(found["k1"]) == {"sectors": 8.0, "passes": None}
         assert device_counters.profiled("ncu: error") == {}
+
+    def test_a_rung_of_several_ladders_says_so(self):
+        """ncu cannot tell their launches apart; the emulator counts one ladder's."""
+        counts = {"sectors": 4.0, "passes": 1.0}
+        emulator = {name: {r.label: counts for r in LADDERS[name].rungs} for name in ("layouts", "softmax")}
+        kernels = {"_ZN45_layouts_1_naive_cu_12naive_kernel": {"load_requests": 10.0, "load_sectors": 50.0}}
+        rows = {row["rung"]: row for row in device_counters.beside(emulator, kernels)}
+        assert rows["layouts_1_naive"]["ladders"] == 3
+        assert rows["layouts_1_naive"]["gpu"]["sectors"] == 5.0
+        assert not {"ladders", "gpu"} & set(rows["softmax_1_naive"])
 
     def test_a_table_of_an_unfinished_run(self):
         stages = {
