@@ -66,10 +66,10 @@ void sum_outer(Out<float> y, Work<double> partial, In<float> x, cudaStream_t str
 }
 BIND(sum_outer, "y partial x");
 
-void channel_sum(Out<float> y, Work<double> partial, In<float> x, cudaStream_t stream) {
-    sum_outer(y, partial, x, stream);
+void channel_sum(Out<float> total, Work<double> partial, In<float> dy, cudaStream_t stream) {
+    sum_outer(total, partial, dy, stream);
 }
-BIND(channel_sum, "y partial x");
+BIND(channel_sum, "total partial dy");
 
 void sum_rows(Out<float> y, Work<double> partial, In<float> x, cudaStream_t stream) {
     int64_t rows = x.shape[0], length = x.shape[1];

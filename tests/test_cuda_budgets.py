@@ -99,6 +99,17 @@ def test_a_row_of_layer_norm_stays_in_registers():
     assert all(usage.spilled == 0 and usage.registers <= 168 for usage in used.values())
 
 
+@pytest.mark.parametrize("source", ["pool.cu", "norm.cu"])
+def test_places_below_2_31_are_divided_in_32_bits(source):
+    """Of each pass over places there are two: of unsigned ones without a 64-bit division, and of int64_t."""
+    passes = {n: t for n, t in ptxas.ptx(CSRC / source).items() if re.search("each_kernel|channels4?_kernel", n)}
+    short = {n for n in passes if re.search(r"each_kernel.*jEEv|channels4?_kernel.*jJP", n)}
+    divides = {n for n, text in passes.items() if re.search(r"\b(div|rem)\.[su]64", text)}
+    assert len(passes) == 2 * len(short) > 0
+    assert not short & divides
+    assert divides  # the others do
+
+
 def test_no_kernel_adds_floats_atomically(instructions):
     assert not [name for name, text in instructions.items() if re.search(r"\b(red|atom)\.\S*add\.f32", text)]
 
