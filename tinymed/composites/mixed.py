@@ -6,13 +6,22 @@ It is what a backend does that has no product of bfloat16 for some arguments: mo
 from typing import Any
 
 from ..dispatch import kernel
-from ..program import pattern
+from ..memory import canonical_order, is_dense
+from ..program import moves_numbers, pattern
 from .arguments import all_float32
 
 
 def once(k: Any, x: Any, known: bool) -> Any:
-    """Return x rounded, or x itself where its numbers are known to be of bfloat16."""
-    return x if known else k.bf16_round(x)
+    """Return x rounded, or x itself where its numbers are known to be of bfloat16.
+
+    Channels-last, as convolutions take images, so that who moves the rounded numbers next finds nothing between.
+    """
+    if known:
+        return x
+    order = canonical_order("image", x.ndim)
+    if x.ndim == 4 and x.shape[1] == 3 and x.flags.c_contiguous and not is_dense(x, order):
+        return k.bf16_turned(x, ((0, 0), (0, 0)))
+    return k.bf16_round(x if is_dense(x, order) else k.canonical(x, order))
 
 
 def rounded_if(k: Any, y: Any, rounds: bool) -> Any:
@@ -82,6 +91,7 @@ def masked(draw: Any) -> dict[str, Any]:
     return {"dy": draw.array(shape), "y": draw.array(shape, avoid=(0.0,))}
 
 
+moves_numbers("transpose_matrices", "canonical", "relu_forward", "max_pool_2x2_backward")
 pattern(
     "rounded before unpooling",
     "r = bf16_round(dp)\nu = max_pool_2x2_backward(r, i, shape)\nq = bf16_round(u)",

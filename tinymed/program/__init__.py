@@ -4,6 +4,7 @@ from .capture import Captured, capture
 from .patterns import PATTERNS, Pattern, declare, define, pattern
 from .program import Call, Program
 from .record import CaptureError
+from .rounded import gives_rounded, moves_numbers
 
 __all__ = [
     "PATTERNS",
@@ -15,5 +16,7 @@ __all__ = [
     "capture",
     "declare",
     "define",
+    "gives_rounded",
+    "moves_numbers",
     "pattern",
 ]

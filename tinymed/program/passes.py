@@ -8,6 +8,7 @@ from ..dispatch import BACKENDS, Table
 from .call_list import CallList
 from .patterns import PATTERNS, rewrite
 from .program import Call, Program, named
+from .rounded import round_once
 from .values import Ref, Value, root, size
 
 Alias = dict[Value, Value]
@@ -26,8 +27,14 @@ def optimise(program: Program, table: Table) -> Program:
     for p in PATTERNS:
         if p.backend in ("", *BACKENDS[table.name].chain) and (predicts or not p.predicting):
             rewrite(rewritten, p, table)
-    result.calls = gather_updates(prune(rewritten.calls, result), table)
+    result.calls = gather_updates(prune(round_once(rewritten.calls, pinned(result)), result), table)
     return result
+
+
+def pinned(program: Program) -> set[Value]:
+    """Return the values that are read from outside, or written in place."""
+    outside = {r.value for r in [*program.outputs, *(r for _, r in program.gradients)]}
+    return kept_apart(program) | outside
 
 
 def moved(r: Ref, alias: Alias) -> Ref:

@@ -325,62 +325,71 @@ def winograd_partitions(x: Any, u: Any, h: Any, w: Any, ws: Any) -> Any:
     return blocks, partitions
 
 
-@serial
-def winograd_block(
-    y: Any,
-    y_index: Any,
-    ws: Any,
-    x: Any,
-    x_index: Any,
-    u: Any,
-    bias: Any,
-    block: Any,
-    part: Any,
-    partitions: Any,
-    h: Any,
-    w: Any,
-    top: Any,
-    left: Any,
-    volume: Any,
-) -> None:
-    """Compute one block of TILES tiles of maps of h x w, one part of the filters.
+def make_block(write: Any) -> Any:
+    """Return winograd_block(), which writes its tiles by a function such as write_tiles."""
 
-    y_index, x_index: the argmax that goes with a pooled y or x, or None (write_tiles, read_tiles);  volume: see FLAT.
-    """
-    channels = u.shape[2]
-    c, k, m, panels = x.shape[3], y.shape[3], 4 if u.shape[1] == 36 else 2, u.shape[0]
-    tiles = y.shape[0] * ceil_div(h, m) * ceil_div(w, m)
-    first, last = block * TILES, min((block + 1) * TILES, tiles)
-    v, plane_v, products, plane_m, zeros = scratch(ws, u.shape[1], padded_channels(channels))
-    read_tiles(m, first, last, x, x_index, h, w, top, left, v, plane_v, zeros, volume)
-    end, pooled = (part + 1) * panels // partitions, y_index is not None
-    for p in range(part * panels // partitions, end):
-        column = p * TILE_COLUMNS
-        columns, ahead = min(TILE_COLUMNS, k - column), min(last + TILES, tiles) if p == end - 1 else last
-        reads = (
-            rows_to_fetch(x, last, ahead, m, h, w, m + 2 - top, x_index is not None, 0, c),
-            rows_to_fetch(x_index, last, ahead, m, h, w, m + 2 - top, True, 0, c),
-        )
-        writes = (
-            rows_to_fetch(y, first, last, m, h, w, m, pooled, column, columns),
-            rows_to_fetch(y_index, first, last, m, h, w, m, True, column, columns),
-        )
-        start = address(bias) + BYTES * column if bias.size else ZERO
-        multiply(
-            ceil_div(last - first, TILE_ROWS),
-            v,
-            plane_v,
-            address(u) + BYTES * p * u[0].size,
-            products,
-            plane_m,
-            channels,
-            columns,
-            start,
-            m,
-            reads,
-            writes,
-        )
-        write_tiles(m, first, last, y, y_index, h, w, column, columns, products, plane_m)
+    @serial
+    def winograd_block(
+        y: Any,
+        y_index: Any,
+        ws: Any,
+        x: Any,
+        x_index: Any,
+        u: Any,
+        bias: Any,
+        block: Any,
+        part: Any,
+        partitions: Any,
+        h: Any,
+        w: Any,
+        top: Any,
+        left: Any,
+        volume: Any,
+    ) -> None:
+        """Compute one block of TILES tiles of maps of h x w, one part of the filters.
+
+        y_index, x_index: the argmax that goes with a pooled y or x, or None (write_tiles, read_tiles);  volume: see
+        FLAT.
+        """
+        channels = u.shape[2]
+        c, k, m, panels = x.shape[3], y.shape[3], 4 if u.shape[1] == 36 else 2, u.shape[0]
+        tiles = y.shape[0] * ceil_div(h, m) * ceil_div(w, m)
+        first, last = block * TILES, min((block + 1) * TILES, tiles)
+        v, plane_v, products, plane_m, zeros = scratch(ws, u.shape[1], padded_channels(channels))
+        read_tiles(m, first, last, x, x_index, h, w, top, left, v, plane_v, zeros, volume)
+        end, pooled = (part + 1) * panels // partitions, y_index is not None
+        for p in range(part * panels // partitions, end):
+            column = p * TILE_COLUMNS
+            columns, ahead = min(TILE_COLUMNS, k - column), min(last + TILES, tiles) if p == end - 1 else last
+            reads = (
+                rows_to_fetch(x, last, ahead, m, h, w, m + 2 - top, x_index is not None, 0, c),
+                rows_to_fetch(x_index, last, ahead, m, h, w, m + 2 - top, True, 0, c),
+            )
+            writes = (
+                rows_to_fetch(y, first, last, m, h, w, m, pooled, column, columns),
+                rows_to_fetch(y_index, first, last, m, h, w, m, True, column, columns),
+            )
+            start = address(bias) + BYTES * column if bias.size else ZERO
+            multiply(
+                ceil_div(last - first, TILE_ROWS),
+                v,
+                plane_v,
+                address(u) + BYTES * p * u[0].size,
+                products,
+                plane_m,
+                channels,
+                columns,
+                start,
+                m,
+                reads,
+                writes,
+            )
+            write(m, first, last, y, y_index, h, w, column, columns, products, plane_m)
+
+    return winograd_block
+
+
+winograd_block = make_block(write_tiles)
 
 
 @kernel(backend="numba", double="numba", image="y x", out=winograd_out, work=winograd_work, flops=winograd_flops)

@@ -8,8 +8,11 @@ from ...program import declare
 from . import (
     argmax_weight,
     bf16,
+    bf16_conv,
+    bf16_gradient,
     bf16_images,
     bf16_norm,
+    bf16_pad,
     bf16_pool,
     conv,
     conv_add,
@@ -37,6 +40,10 @@ REWRITES = (
     pool.BIAS_BEFORE_UNPOOL,
     bf16_norm.GRADIENT_RELU,  # of a pooled map's gradient and the sum that BIAS_BEFORE_UNPOOL took of it
     bf16_pool.UNPOOL_IMAGES,
+    bf16_pad.PAD,
+    bf16_pad.TURNED_PAD,
+    bf16_conv.WINOGRAD_RELU_POOL,
+    bf16_conv.DIRECT_RELU_POOL,
     bf16.RELU_POOL_ROUNDED,  # of products in float32, whose passes follow
     bf16.RELU_ROUNDED,
     conv.WINOGRAD_RELU_POOL,  # before the pairs, which would take the ReLU away from it
@@ -50,6 +57,7 @@ REWRITES = (
     norm.NORM_DROPOUT,
     norm.DROPOUT_SUMS_ROUNDED,
     norm.DROPOUT_SUMS,
+    bf16_gradient.PACKED,  # takes what DROPOUT_SUMS_ROUNDED and bf16_norm.GRADIENT_RELU made
     norm.RELU_SUMS,
     *norm.ADD_RELU_SUMS,  # rewrites what RELU_SUMS made
     norm.GRADIENT_RELU,
@@ -70,8 +78,11 @@ __all__ = [
     "REWRITES",
     "argmax_weight",
     "bf16",
+    "bf16_conv",
+    "bf16_gradient",
     "bf16_images",
     "bf16_norm",
+    "bf16_pad",
     "bf16_pool",
     "conv",
     "conv_add",

@@ -33,6 +33,13 @@ ROUNDS, POSITIVE = 1, 2  # of `rounds`: results are rounded to bfloat16; and tho
 I8, I16, V = ir.IntType(8), ir.IntType(16), ir.VoidType()
 
 
+def nearest_bits(b: ir.IRBuilder, bits: ir.Value, lanes: int) -> ir.Value:
+    """Return the bits of numbers, no NaN, such that the upper half of each is the nearest number of bfloat16."""
+    kind = ir.VectorType(I32, lanes)
+    odd = b.and_(b.lshr(bits, ir.Constant(kind, [16] * lanes)), ir.Constant(kind, [1] * lanes))
+    return b.add(b.add(bits, ir.Constant(kind, [0x7FFF] * lanes)), odd)
+
+
 def round_bits(b: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
     """Return a vector of float32, each rounded to the nearest bfloat16, to even in the middle, as bits of float32."""
     kind = ir.VectorType(I32, lanes)
@@ -41,9 +48,8 @@ def round_bits(b: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
         return ir.Constant(kind, [number] * lanes)
 
     bits = b.bitcast(value, kind)
-    odd = b.and_(b.lshr(bits, every(16)), every(1))
-    near = b.add(b.add(bits, every(0x7FFF)), odd)
     quiet = b.or_(bits, every(0x400000))  # a NaN stays one, though its digits are cut off
+    near = nearest_bits(b, bits, lanes)
     return b.and_(b.select(b.fcmp_unordered("uno", value, value), quiet, near), every(0xFFFF0000))
 
 

@@ -18,8 +18,10 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from ..compiler.jit import serial
+from .bf16_pack import I16, masked
+from .bf16_pack import load as load_bits
 from .partition import STRIP, piece
-from .vectors import I64, Shape, Vectors, address, over_channels, vector_function
+from .vectors import I32, I64, Shape, Vectors, address, over_channels, vector_function
 
 Values = tuple[ir.Value, ...]
 Formula = Callable[..., tuple[Values, Values]]  # (vectors, inputs, maps, sums) -> (outputs, sums)
@@ -35,9 +37,10 @@ class Pass(Vectors):
         shape: Shape,
         names: Sequence[Sequence[str]],
         formula: Formula,
+        packed: Sequence[str] = (),
     ) -> None:
         super().__init__(builder, shape)
-        self.arg, self.formula = arg, formula
+        self.arg, self.formula, self.packed = arg, formula, packed
         self.inputs, self.outputs, self.maps, self.sums = names
 
     def emit(self) -> None:
@@ -57,27 +60,39 @@ class Pass(Vectors):
     def strip(self, at: ir.Value, column: ir.Value, width: ir.Value) -> None:
         """Write the pass over `width` numbers from byte `at` on, which lie at byte `column` of the maps and sums."""
         b = self.b
-        places = {name: b.add(self.arg[name], at) for name in (*self.inputs, *self.outputs)}
+        places = {name: b.add(self.arg[name], self.distance(name, at)) for name in (*self.inputs, *self.outputs)}
         for table, names in (("maps", self.maps), ("sums", self.sums)):
             first = b.add(self.arg[table], column)
             for n, name in enumerate(names):
                 places[name] = b.add(first, b.mul(self.arg["wide"], I64(self.item * n)))
         nontemporal = b.icmp_signed("!=", self.arg["nontemporal"], I64(0))
         for name in self.outputs:
-            whole = b.icmp_signed("==", b.and_(places[name], I64(self.item * self.lanes - 1)), I64(0))
+            last = I64((2 if name in self.packed else self.item) * self.lanes - 1)
+            whole = b.icmp_signed("==", b.and_(places[name], last), I64(0))
             nontemporal = b.and_(nontemporal, whole)
         over_channels(self, width, lambda shift, mask: self.vector_at(places, shift, mask, nontemporal))
+
+    def distance(self, name: str, at: ir.Value) -> ir.Value:
+        """Return how many bytes an array has where numbers have `at`."""
+        return self.b.ashr(at, I64(1)) if name in self.packed else at
 
     def vector_at(
         self, places: dict[str, ir.Value], shift: ir.Value, mask: ir.Value | None, nontemporal: ir.Value
     ) -> None:
         """Write the formula for one vector, `shift` bytes from every place."""
         b = self.b
-        place = {name: b.add(first, shift) for name, first in places.items()}
+        place = {name: b.add(first, self.distance(name, shift)) for name, first in places.items()}
         outputs, sums = self.formula(
-            self, *(self.load(place[name], mask) for name in (*self.inputs, *self.maps, *self.sums))
+            self,
+            *(
+                unpacked(self, place[name], mask) if name in self.packed else self.load(place[name], mask)
+                for name in (*self.inputs, *self.maps, *self.sums)
+            ),
         )
         for name, value in zip(self.outputs, outputs, strict=True):
+            if name in self.packed:
+                store_packed(self, value, place[name], mask, nontemporal)
+                continue
             if mask is not None:
                 self.store(value, place[name], mask)
                 continue
@@ -90,15 +105,48 @@ class Pass(Vectors):
             self.store(value, place[name], mask)
 
 
-def row_pass(name: str, inputs: str, outputs: str, maps: str, sums: str, formula: Formula) -> Any:
+def unpacked(v: Vectors, at: ir.Value, mask: ir.Value | None) -> ir.Value:
+    """Return the vector of float32 whose upper halves lie at an address, in two bytes each."""
+    b, wide = v.b, ir.VectorType(I32, v.lanes)
+    if mask is None:
+        bits = b.load(b.inttoptr(at, ir.VectorType(I16, v.lanes).as_pointer()))
+        bits.align = 2
+    else:
+        bits = load_bits(b, at, mask, v.lanes)
+    return b.bitcast(b.shl(b.zext(bits, wide), ir.Constant(wide, [16] * v.lanes)), v.vector)
+
+
+def store_packed(v: Vectors, value: ir.Value, at: ir.Value, mask: ir.Value | None, nontemporal: ir.Value) -> None:
+    """Store the upper halves of a vector of float32, two bytes each."""
+    b, wide, kind = v.b, ir.VectorType(I32, v.lanes), ir.VectorType(I16, v.lanes)
+    bits = b.trunc(b.lshr(b.bitcast(value, wide), ir.Constant(wide, [16] * v.lanes)), kind)
+    place = b.inttoptr(at, kind.as_pointer())
+    if mask is not None:
+        masked(b, f"llvm.masked.store.v{v.lanes}i16.p0", ir.VoidType(), bits, place, I32(2), mask)
+        return
+    with b.if_else(nontemporal) as (bypassing, cached):
+        with bypassing:
+            stored = b.store(bits, place)
+            stored.align = 2 * v.lanes
+            stored.set_metadata("nontemporal", b.module.add_metadata([I32(1)]))
+        with cached:
+            b.store(bits, place).align = 2
+
+
+def row_pass(name: str, inputs: str, outputs: str, maps: str, sums: str, formula: Formula, packed: str = "") -> Any:
     """Declare a pass; Numba code calls it with (size, phase, wide, inputs, outputs, maps, sums, nontemporal).
 
     size numbers, the first of them in column `phase` of a strip of `wide`; then the addresses of the inputs and
-    outputs, of the maps and of the sums, each a row of `wide`; nontemporal: outputs bypass the caches.
+    outputs, of the maps and of the sums, each a row of `wide`; nontemporal: outputs bypass the caches.  packed: which
+    inputs and outputs hold numbers of bfloat16 in two bytes each; those that are written are rounded already.
     """
     names = [inputs.split(), outputs.split(), maps.split(), sums.split()]
     parameters = ["size", "phase", "wide", *names[0], *names[1], "maps", "sums", "nontemporal"]
-    return vector_function(f"pass_{name}", parameters, lambda b, arg, s: Pass(b, arg, s, names, formula).emit())
+
+    def emit(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
+        Pass(b, arg, shape, names, formula, packed.split()).emit()
+
+    return vector_function(f"pass_{name}", parameters, emit)
 
 
 def elementwise(name: str, inputs: str, formula: Callable[..., ir.Value], constants: str = "") -> Any:

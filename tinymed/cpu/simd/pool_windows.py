@@ -3,14 +3,22 @@
 Written as LLVM IR: LLVM does not vectorise a loop that stores floats and bytes side by side under comparisons.
 """
 
+import functools
+
 from llvmlite import ir
 from numba.core import cgutils
 
-from .vectors import I64, Shape, Vectors, over_channels, vector_function
+from .bf16_product import nearest_bits
+from .vectors import I32, I64, Shape, Vectors, over_channels, vector_function
 
 
-def largest(v: Vectors, pixels: list[ir.Value]) -> tuple[ir.Value, ir.Value]:
-    """Return the largest ReLU of some vectors, and its index: the first of equals; NaN exceeds any number."""
+def largest(v: Vectors, pixels: list[ir.Value], rounds: bool = False) -> tuple[ir.Value, ir.Value]:
+    """Return the largest ReLU of some vectors, and its index: the first of equals; NaN exceeds any number.
+
+    rounds: the vectors are rounded to bfloat16 first.
+    """
+    if rounds and v.item == 4:
+        return largest_rounded(v, pixels)
     b = v.b
     relu = [b.select(b.fcmp_ordered("<=", x, v.zero), v.zero, x) for x in pixels]
     best, first = relu[0], v.byte(0)
@@ -20,10 +28,33 @@ def largest(v: Vectors, pixels: list[ir.Value]) -> tuple[ir.Value, ir.Value]:
     return best, first
 
 
-def emit_relu_max_pool_2x2(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
+def largest_rounded(v: Vectors, pixels: list[ir.Value]) -> tuple[ir.Value, ir.Value]:
+    """Return `largest` of the vectors rounded to bfloat16, by their bits: numbers from 0 up have the order of integers.
+
+    A NaN becomes an integer above all numbers, a later one a larger one; its number is cut off at the end.
+    """
+    b, kind = v.b, ir.VectorType(I32, v.lanes)
+
+    def every(number: int) -> ir.Value:
+        return ir.Constant(kind, [number] * v.lanes)
+
+    bits = []
+    for number, x in enumerate(pixels):
+        near = b.and_(nearest_bits(b, b.bitcast(x, kind), v.lanes), every(0xFFFF0000))
+        near = b.select(b.icmp_signed(">", near, every(0)), near, every(0))
+        bits.append(b.select(b.fcmp_unordered("uno", x, x), every(0x7FC00000 + number), near))
+    best, first = bits[0], v.byte(0)
+    for number, x in enumerate(bits[1:], 1):
+        exceeds = b.icmp_signed(">", x, best)
+        best, first = b.select(exceeds, x, best), b.select(exceeds, v.byte(number), first)
+    return b.bitcast(b.and_(best, every(0xFFFF0000)), v.vector), first
+
+
+def emit_relu_max_pool_2x2(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape, rounds: bool = False) -> None:
     """y, index = the largest of ReLU, and which, of each of `windows` 2 x 2 windows of two rows of pixels.
 
-    A pixel has `channels` floats, and so has a window of y; `above` and `below` are the rows' addresses.
+    A pixel has `channels` floats, and so has a window of y; `above` and `below` are the rows' addresses.  rounds: to
+    bfloat16, before all else.
     """
     v = Vectors(b, shape)
     pixel = b.mul(arg["channels"], I64(v.item))
@@ -32,7 +63,9 @@ def emit_relu_max_pool_2x2(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Sha
 
         def body(shift: ir.Value, mask: ir.Value | None) -> None:
             starts = [b.add(b.add(arg[row], there), shift) for row in ("above", "below")]
-            best, first = largest(v, [v.load(at, mask) for start in starts for at in (start, b.add(start, pixel))])
+            best, first = largest(
+                v, [v.load(at, mask) for start in starts for at in (start, b.add(start, pixel))], rounds
+            )
             v.store(best, b.add(b.add(arg["y"], b.mul(here, I64(v.item))), shift), mask)
             v.store(first, b.add(b.add(arg["index"], here), b.sdiv(shift, I64(v.item))), mask)
 
@@ -57,7 +90,9 @@ def emit_unpool(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None
     over_channels(v, arg["channels"], body)
 
 
-relu_max_pool_2x2 = vector_function(
-    "relu_max_pool_2x2", ["y", "index", "above", "below", "windows", "channels"], emit_relu_max_pool_2x2
+WINDOWS = ["y", "index", "above", "below", "windows", "channels"]
+relu_max_pool_2x2 = vector_function("relu_max_pool_2x2", WINDOWS, emit_relu_max_pool_2x2)
+bf16_relu_max_pool_2x2 = vector_function(
+    "bf16_relu_max_pool_2x2", WINDOWS, functools.partial(emit_relu_max_pool_2x2, rounds=True)
 )
 unpool = vector_function("unpool", ["dy", "dq", "index", "number", "pixel", "channels"], emit_unpool)

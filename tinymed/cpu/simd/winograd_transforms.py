@@ -149,7 +149,7 @@ PARAMETERS = ["image", "h", "w", "pixel", "outside", "i", "j", "planes", "plane"
 
 
 def emitter(
-    matrix: Matrix, gather: bool, parity: int | None = None, nontemporal: bool = False
+    matrix: Matrix, gather: bool, parity: int | None = None, nontemporal: bool = False, rounds: bool = False
 ) -> Callable[[ir.IRBuilder, dict[str, ir.Value], Shape], None]:
     """Return the writer of y = matrix x matrix^T for a square of pixels x, for all channels.
 
@@ -158,14 +158,14 @@ def emitter(
     other side is planes: number q of the square at planes + q * plane.  gather: from pixels to planes, else back.  A
     pixel has `channels` floats; planes have room for whole vectors.
 
-    With a parity the image is one of pooled pixels: see Windows.  nontemporal: planes bypass the caches; they lie on
-    whole vectors.
+    With a parity the image is one of pooled pixels, rounded if so asked: see Windows.  nontemporal: planes bypass the
+    caches; they lie on whole vectors.
     """
 
     def emit(b: ir.IRBuilder, arg: dict[str, ir.Value], shape: Shape) -> None:
         v, rows, columns = Vectors(b, shape), len(matrix), len(matrix[0])
         size = columns if gather else rows
-        image = Pixels(v, arg, size) if parity is None else Windows(v, arg, size, parity)
+        image = Pixels(v, arg, size) if parity is None else Windows(v, arg, size, parity, rounds)
         planes = Planes(v, arg, rows if gather else columns, nontemporal)
 
         def body(shift: ir.Value, mask: ir.Value | None) -> None:
@@ -311,11 +311,12 @@ class Windows(Pixels):
 
     (i, j) is the first window and h x w the size in windows; the square begins at pixel `parity`, 0 or 1, of it, down
     and across.  Read, a pixel is the pooled value if it is the argmax and 0 else: the gradient before max-pooling.
-    Written, the four pixels of a window become the largest of their ReLU and its argmax.
+    Written, the four pixels of a window, rounded to bfloat16 if it `rounds`, become the largest of their ReLU and its
+    argmax.
     """
 
-    def __init__(self, v: Vectors, arg: dict[str, ir.Value], size: int, parity: int) -> None:
-        self.size, self.parity = size, parity
+    def __init__(self, v: Vectors, arg: dict[str, ir.Value], size: int, parity: int, rounds: bool) -> None:
+        self.size, self.parity, self.rounds = size, parity, rounds
         super().__init__(v, arg, (size + parity + 1) // 2)
         self.quarter = Steps(self.b, self.bytes(arg["pixel"]), len(self.columns))  # a byte for each float
 
@@ -360,15 +361,23 @@ class Windows(Pixels):
         )
         with self.b.if_then(self.rows[r // 2]) if self.border else nullcontext():
             for s, mask in enumerate(self.masks):
-                best, first = largest(self.v, [*self.above[2 * s : 2 * s + 2], *y[2 * s : 2 * s + 2]])
+                four = [*self.above[2 * s : 2 * s + 2], *y[2 * s : 2 * s + 2]]
+                best, first = largest(self.v, four, self.rounds)
                 self.v.store(best, self.steps.at(value, s), mask)
                 self.v.store(first, self.quarter.at(argmax, s), mask)
 
 
-def transform(name: str, matrix: Matrix, gather: bool, parity: int | None = None, nontemporal: bool = False) -> Any:
+def transform(
+    name: str,
+    matrix: Matrix,
+    gather: bool,
+    parity: int | None = None,
+    nontemporal: bool = False,
+    rounds: bool = False,
+) -> Any:
     """Declare the function name(image, h, w, pixel, outside, i, j, planes, plane, channels) for Numba code.
 
     With a parity it takes, last, the address of the argmax of `image`.
     """
     parameters = PARAMETERS if parity is None else [*PARAMETERS, "index"]
-    return vector_function(name, parameters, emitter(matrix, gather, parity, nontemporal))
+    return vector_function(name, parameters, emitter(matrix, gather, parity, nontemporal, rounds))
