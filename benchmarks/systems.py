@@ -34,6 +34,8 @@ TUMOUR = (
     "--task segmentation --data DATA/busi_ultrasound --labels 0=tissue,255=tumour --horizontal-flip --rotate 10 "
     "--scale 0.9,1.1 --contrast 0.2"
 )
+LESION = TUMOUR.replace("busi_ultrasound --labels 0=tissue,255=tumour", "skin_lesion_isic --labels 0=skin,255=lesion")
+LONGER = "--size 64 --batch 16 --epochs 20"
 MEMBRANE = "--task segmentation --data DATA/em_membranes_isbi2012"
 OBJECTS = "--patch 128 --batch 4 --per-image 8 --flip --normalise"
 DIGITS = (
@@ -136,6 +138,9 @@ ROWS = {  # name of the run -> command
     "unfrozen": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4 --init RUNS/base",
     "scratch": f"train dcnn_vgg16 {BREAST} {TRANSFER} --epochs 4",
     "gated": f"train gated_axial_unet {TUMOUR} --size 32 --batch 16 --epochs 10",
+    "gated-64": f"train gated_axial_unet {TUMOUR} {LONGER}",
+    "lesions-unet": f"train unet_bn {LESION} {LONGER} --option base=8",
+    "lesions-gated": f"train gated_axial_unet {LESION} {LONGER}",
     "axial": f"train axial_unet {TUMOUR} --size 32 --batch 16 --epochs 10",
     "medt": f"train medt {TUMOUR} --size 128 --batch 4 --epochs 1",
     "logo": f"train logo {TUMOUR} --size 128 --batch 4 --epochs 1",
