@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import absence
 
 import tinymed
 from tinymed import dispatch, nn, optim
+from tinymed.composites.mixed import once
 from tinymed.nn import functional as F
 from tinymed.program import capture
 from tinymed.tensor import Tensor
@@ -190,3 +192,16 @@ def test_what_is_rounded_is_not_rounded_again():
             np.testing.assert_array_equal(captured(x).array, step(x).array)
             names = [c.dispatcher.name for c in captured.program.calls]
             assert sum(name == "bf16_round" for name in names) == left, (step.__name__, names)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "loops", "numba", "emulated"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_images_are_rounded_on_every_backend(backend, channels):
+    """What rounds a convolution's images stands in where csrc has no product; only the CPU turns them in that pass."""
+    if why := absence(backend):
+        pytest.skip(f"backend {backend}: {why}")
+    x = np.random.default_rng(0).standard_normal((2, channels, 5, 7), np.float32)
+    table = dispatch.table(backend)
+    for given in (x, x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)):
+        np.testing.assert_array_equal(once(table, given, False), dispatch.table("numpy").bf16_round(x))
+        assert once(table, given, True) is given

@@ -14,12 +14,14 @@ from .arguments import all_float32
 def once(k: Any, x: Any, known: bool) -> Any:
     """Return x rounded, or x itself where its numbers are known to be of bfloat16.
 
-    Channels-last, as convolutions take images, so that who moves the rounded numbers next finds nothing between.
+    Channels-last, as convolutions take images, so that who moves the rounded numbers next finds nothing between.  This
+    stands in on backends of csrc's kernels too, which have no bf16_turned.
     """
     if known:
         return x
     order = canonical_order("image", x.ndim)
-    if x.ndim == 4 and x.shape[1] == 3 and x.flags.c_contiguous and not is_dense(x, order):
+    planes = x.ndim == 4 and x.shape[1] == 3 and x.flags.c_contiguous and not is_dense(x, order)
+    if planes and hasattr(k, "bf16_turned"):
         return k.bf16_turned(x, ((0, 0), (0, 0)))
     return k.bf16_round(x if is_dense(x, order) else k.canonical(x, order))
 
