@@ -114,3 +114,14 @@ def test_any_order_becomes_any_other(shape, backend_name):
         y = canonical(x, order)
         assert np.array_equal(x, y)
         assert y.transpose(order).flags.c_contiguous
+
+
+def test_what_was_freed_last_is_taken_again_by_an_array_of_its_size():
+    """Not the lowest hole, whose pages may have left the cache; one of another size takes that."""
+    low, last = (empty((50_000,), np.float32) for _ in range(2))
+    at = [a.ctypes.data for a in (low, last)]
+    del low
+    del last
+    again, other = empty((50_000,), np.float32), empty((20_000,), np.float32)
+    assert again.ctypes.data == at[1]
+    assert other.ctypes.data != at[1]

@@ -1,5 +1,6 @@
 """Mixed precision without bfloat16's tiles: rounding in the pass that makes the numbers, the same as in one alone."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -202,6 +203,8 @@ def test_images_are_rounded_on_every_backend(backend, channels):
         pytest.skip(f"backend {backend}: {why}")
     x = np.random.default_rng(0).standard_normal((2, channels, 5, 7), np.float32)
     table = dispatch.table(backend)
-    for given in (x, x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)):
+    wide = np.repeat(x, 2, axis=3)
+    turned = [x.transpose(order).copy().transpose(np.argsort(order)) for order in itertools.permutations(range(4))]
+    for given in (x, *turned, wide[..., ::2], x[::-1].copy()[::-1], x[:, ::-1].copy()[:, ::-1]):
         np.testing.assert_array_equal(once(table, given, False), dispatch.table("numpy").bf16_round(x))
         assert once(table, given, True) is given

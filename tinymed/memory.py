@@ -110,7 +110,10 @@ def reserve(nbytes: int) -> mmap.mmap:
 
 
 class Heap:
-    """One reserved range of addresses: the lowest hole that fits is taken, neighbouring holes merge."""
+    """One reserved range of addresses: taken is what was freed last, if it fits exactly, else the lowest hole.
+
+    Neighbouring holes merge.
+    """
 
     def __init__(self, nbytes: int = RESERVED):
         self.map = reserve(nbytes)
