@@ -8,6 +8,7 @@ from commands import invoke
 from PIL import Image
 
 from tinymed.cli import main
+from tinymed.cli.explaining import picture_name
 
 
 @pytest.fixture
@@ -73,9 +74,35 @@ def test_the_sanity_check_is_printed_layer_by_layer(finished_run, image, tmp_pat
 def test_filters_and_maps_are_drawn(finished_run, image, tmp_path, capsys):
     rows = rows_of(capsys, finished_run, image, "--filters", "--features", "features.3", "--out", tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"filters.png", f"001-{image.stem}.png", f"001-{image.stem}-features.png"}
+    assert names == {"filters.png", f"001-{image.stem}.png", f"001-{image.stem}-features-features.3.png"}
     assert all(pixels(row["picture"]).ndim == 3 for row in rows)
     assert main(["explain", str(finished_run), "--filters", "--layer", "features.3", "--out", str(tmp_path / "b")]) == 0
+
+
+def test_no_question_overwrites_the_picture_of_another(finished_run, image, tmp_path, capsys):
+    questions = (
+        [],
+        ["--class", "clear"],
+        ["--class", "parasite"],
+        ["--method", "occlusion"],
+        ["--method", "occlusion", "--window", "4"],
+        ["--method", "occlusion", "--baseline", "white"],
+        ["--method", "grad_cam", "--layer", "features.0"],
+        ["--weights", "last"],
+        ["--features", "features.0"],
+        ["--features", "features.3"],
+        ["--filters", "--layer", "features.3"],
+        ["--filters"],
+    )
+    pictures = [
+        {row["picture"] for row in rows_of(capsys, finished_run, image, *asked, "--out", tmp_path)}
+        for asked in questions
+    ]
+    assert len(set().union(*pictures[:8])) == 8  # each its own; the other four draw one more, two of them the first
+    assert [len(drawn - pictures[0]) for drawn in pictures[8:]] == [1, 1, 2, 1]
+    assert {str(path) for path in tmp_path.iterdir()} == set().union(*pictures)
+    assert len(set().union(*pictures)) == 13
+    assert picture_name("001-a", "../b c/d") == "001-a-.._b_c_d.png"
 
 
 def test_an_unreadable_image_is_named_and_the_others_are_explained(finished_run, image, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """What `tinymed explain` does: maps of images, their sanity check, filters and feature maps, as pictures."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,10 @@ def explain_command(given: Given) -> int:
     rows: list[dict[str, Any]] = []
     code, every = 0, "all" in given.get("method", ())
     if given.get("filters"):
-        file = save_picture(filter_grid(model, given.get("layer"), run.task.sees(run.config)), folder / "filters.png")
+        name = picture_name("filters", given.get("layer", ""))
+        file = save_picture(filter_grid(model, given.get("layer"), run.task.sees(run.config)), folder / name)
         rows.append({"filters": given.get("layer") or "the first layer", "picture": str(file)})
+    question = question_of(given)
     for i, path in enumerate(given.get("images", [])):
         try:
             views = run.task.views(run.config, model, path, place)
@@ -48,14 +51,30 @@ def explain_command(given: Given) -> int:
         grid = feature_grid(model, whole_input(views), given["features"]) if "features" in given else None
         found = [explained(view, methods, names, target, given, run.config.seed) for view in of_layer(views, given)]
         stem = f"{i + 1:03}-{case_name(Path(str(path).partition(',')[0]))}"
-        file = save_picture(stacked([picture for _, picture in found]), folder / f"{stem}.png")
+        file = save_picture(stacked([picture for _, picture in found]), folder / picture_name(stem, *question))
         told = {"image": printable(path)} | ({} if place is None else {"at": list(place)})
         rows += [told | row | {"picture": str(file)} for one, _ in found for row in one]
         if grid is not None:
-            file = save_picture(grid, folder / f"{stem}-features.png")
+            file = save_picture(grid, folder / picture_name(stem, "features", given["features"]))
             rows.append(told | {"features": given["features"], "picture": str(file)})
     print(json.dumps(rows) if given.get("as_json") else "\n".join(map(text_of, rows)))
     return code
+
+
+def question_of(given: Given) -> list[str]:
+    """Return what was asked of each image, as far as it changes its picture: one question does not overwrite another's.
+
+    `--method occlusion --class parasite --window 8` is ["occlusion", "parasite", "window", "8"].
+    """
+    words = ["+".join(given.get("method", ())), given.get("target", ""), given.get("at", ""), given.get("layer", "")]
+    for option in ("baseline", "steps", "window", "stride", "weights"):
+        words += [option, str(given[option])] if option in given else []
+    return words
+
+
+def picture_name(stem: str, *words: str) -> str:
+    """Return the file name of a picture: words with a hyphen, what a file's name may not hold as an underscore."""
+    return "-".join([stem, *(re.sub(r"[^\w.,+-]+", "_", word)[:80] for word in words if word)]) + ".png"
 
 
 def place_of(run: Run, given: Given) -> Place | None:
