@@ -130,7 +130,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(scope="session")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where tests compile kernels for the emulator: they share its objects, some ten seconds of compiling."""
+    """Where tests compile kernels for the emulator, whose own objects lie in the cache of the run."""
     from tinymed.cuda import build
 
     try:

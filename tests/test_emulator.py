@@ -1,6 +1,7 @@
 """The emulator runs CUDA as the language defines it; the checker names each planted bug, and no other line."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,7 @@ CSRC = Path(__file__).parent.parent / "csrc"
 def probes(objects: Path) -> ModuleType:
     """The probes as a checked module of their own."""
     target = objects / "_cuda_checked.so"
-    build.build("_cuda_checked", CSRC, objects, target, [PROBES])
+    build.build("_cuda_checked", CSRC, objects, target, [PROBES], emulator=on_demand.emulator_objects())
     return modules.load("_cuda_checked", target, "probes")
 
 
@@ -237,6 +238,18 @@ def test_an_absent_tool_is_named(monkeypatch, tmp_path):
         build.find_gxx()
 
 
+def test_an_object_that_two_builds_want_at_once_is_compiled_once(tmp_path):
+    source, compiler = tmp_path / "k.cpp", tmp_path / "compiler"
+    source.write_text("")
+    compiler.write_text(f"#!/bin/sh\necho once >> {tmp_path}/calls\nsleep 0.2\ntouch $2\n")
+    compiler.chmod(0o755)
+    job = build.Job(source, [str(compiler)])
+    with ThreadPoolExecutor(4) as pool:  # a lock belongs to whoever opened its file: threads are like processes here
+        list(pool.map(lambda _: build.compile_object(job, tmp_path / "o" / "k.cpp.o", 0.0), range(4)))
+    assert (tmp_path / "calls").read_text().split() == ["once"]
+    assert (tmp_path / "o" / "k.cpp.o").exists()
+
+
 def test_a_module_that_cannot_be_built_when_it_is_used_is_named(monkeypatch):
     monkeypatch.setattr(emulated, "module", None)
     monkeypatch.setattr(modules, "find", lambda module: None)
@@ -251,7 +264,9 @@ class TestOnDemand:
     @pytest.fixture(autouse=True)
     def nothing_compiled(self, monkeypatch, objects):
         monkeypatch.setattr(modules, "find", lambda module: None)
+        shared = on_demand.emulator_objects()
         monkeypatch.setattr(on_demand, "writable_folder", lambda: objects)
+        monkeypatch.setattr(on_demand, "emulator_objects", lambda: shared)
         monkeypatch.setattr(emulated, "module", None)
         monkeypatch.setattr(emulated, "checked", None)
 

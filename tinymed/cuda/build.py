@@ -4,6 +4,7 @@ setup.py runs this file before anything is installed, so it needs nothing but th
 checked module is the emulated one with every load and store of a kernel reporting itself (csrc/emulator/checker.cpp).
 """
 
+import contextlib
 import os
 import platform
 import re
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -172,26 +173,45 @@ def emulated_jobs(csrc: Path, sources: Sequence[Path], options: Sequence[str]) -
     return jobs, [find_gxx(), "-shared", script, "-ldl"]
 
 
-def object_of(job: Job, csrc: Path, folder: Path, module: str) -> Path:
+def object_of(job: Job, csrc: Path, folder: Path, module: str, emulator: Path) -> Path:
     """Return the object file of a source.  Kernels' end in .cu.o, by which shared.ld knows them.
 
-    Both emulated modules share
-    the emulator's.
+    All emulated modules share the emulator's, which lie in a folder of their own.
     """
     emulators = module != "_cuda" and job.source.suffix == ".cpp"
     inside = job.source.is_relative_to(csrc)
     parts = job.source.relative_to(csrc).parts if inside else job.source.parts[-2:]
     name = "_".join(parts)
-    return folder / ("emulator" if emulators else module) / f"{name}.o"
+    return (emulator if emulators else folder / module) / f"{name}.o"
 
 
 def compile_object(job: Job, target: Path, newest_header: float) -> None:
-    """Compile if the object is older than its source, a header or its command; what the tool said lies beside it."""
+    """Compile if the object is older than its source, a header or its command; what the tool said lies beside it.
+
+    Of several processes that want one object at once the first compiles it and the others wait.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with alone(target.with_suffix(".lock")):
+        compile_stale(job, target, newest_header)
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a lock file; where there are no such locks (Windows), or the folder keeps none, go on without."""
+    with path.open("w") as held:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def compile_stale(job: Job, target: Path, newest_header: float) -> None:
+    """Compile if the object is older than what it is made of."""
     said, asked, command = target.with_suffix(".log"), target.with_suffix(".command"), " ".join(job.command)
     fresh = target.exists() and target.stat().st_mtime >= max(newest_header, job.source.stat().st_mtime)
     if fresh and said.exists() and asked.exists() and asked.read_text() == command:
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:  # complete or absent: builds may share objects
         made = Path(folder, target.name)
         said.write_text(run([*job.command, "-o", str(made)], f"{job.source.name} does not compile"))
@@ -206,12 +226,14 @@ def build(
     target: Path,
     sources: Sequence[Path] = (),
     options: Sequence[str] = (),
+    emulator: Path | None = None,
     done: Callable[[str], None] = lambda source: None,
 ) -> str:
     """Build one of MODULES into the file target, which is whole or not there; return what the tools said.
 
     folder: where objects are kept; only what changed is compiled, as many files at once as there are processors.
     sources: other kernel files than csrc's own.  options: of g++ for them, after its own: -O0 -g for a debugger.
+    emulator: where the objects of the emulator itself are kept; by default folder / "emulator".
     done: called with the name of each source once it is compiled.
     """
     if module == "_cuda":
@@ -227,7 +249,7 @@ def build(
         beside = [] if source.is_relative_to(csrc) else source.parent.glob("*.cuh")
         return max([newest, *(h.stat().st_mtime for h in beside)])
 
-    objects = [object_of(job, csrc, folder, module) for job in jobs]
+    objects = [object_of(job, csrc, folder, module, emulator or folder / "emulator") for job in jobs]
 
     def compile_job(job: Job, made: Path) -> None:
         compile_object(job, made, newest_header(job.source))

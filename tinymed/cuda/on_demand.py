@@ -84,7 +84,7 @@ class OnDemand:
         if not target.exists():
             sys.stderr.write(f"tinymed: compiling csrc/{path.name} for the emulator, once\n")
             sys.stderr.flush()
-            build(self.name, CSRC, target.parent, target, [path])
+            build(self.name, CSRC, target.parent, target, [path], emulator=emulator_objects())
         return load(self.name, target, f"tinymed.{path.stem}")
 
     def configure(self, **settings: Any) -> None:
@@ -104,6 +104,11 @@ def writable_folder() -> Path:
     except (OSError, RuntimeError):
         pass
     return Path(temporary().name)
+
+
+def emulator_objects() -> Path:
+    """Return the folder of the emulator's own object files: whatever is compiled for it shares them."""
+    return writable_folder() / "emulator"
 
 
 def temporary() -> tempfile.TemporaryDirectory[str]:

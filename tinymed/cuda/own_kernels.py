@@ -11,6 +11,7 @@ from . import emulated
 from .build import CSRC, build
 from .emulate import cache
 from .modules import load
+from .on_demand import emulator_objects
 
 BOUND = re.compile(r"^\s*BIND\(\s*(\w+)\s*,", re.MULTILINE)
 
@@ -28,7 +29,7 @@ def checked_module(path: Path) -> ModuleType:
     name = hashlib.sha256(path.read_bytes()).hexdigest()[:12]  # an imported module is never imported anew
     target = cache() / f"{path.stem}-{name}.so"
     if not target.exists():
-        build("_cuda_checked", CSRC, cache() / "own", target, [path])
+        build("_cuda_checked", CSRC, cache() / "own" / name, target, [path], emulator=emulator_objects())
     return load("_cuda_checked", target, target.stem)
 
 

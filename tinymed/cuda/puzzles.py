@@ -20,6 +20,7 @@ from ..dispatch import table
 from . import emulated
 from .build import CSRC, build, kernels, rungs
 from .ladders import ready
+from .on_demand import emulator_objects
 from .puzzle_problems import PROBLEMS
 
 TOLERANCE = 1e-5  # of the largest value: a sum in another order
@@ -141,12 +142,13 @@ def kernel_file(puzzle: Puzzle) -> str:
 def compiled(puzzle: Puzzle, folder: Path, objects: Path) -> Path:
     """Return the checked module of a puzzle's folder.  build.Absent without g++, build.Failed if it does not compile.
 
-    objects: where object files are kept; puzzles share the emulator's.
+    objects: where object files are kept; those of the emulator lie in the user's cache.
     """
     content = "".join((folder / name).read_text() for name in texts(puzzle))
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]  # an imported module is never imported anew
     target = objects / f"{folder.name}-{digest}.so"
-    build("_cuda_checked", CSRC, objects, target, [folder / kernel_file(puzzle)])
+    source = folder / kernel_file(puzzle)
+    build("_cuda_checked", CSRC, objects, target, [source], emulator=emulator_objects())
     return target
 
 
