@@ -15,6 +15,7 @@ from commands import NETWORK, QUICK, command, invoke, write_images
 from PIL import Image
 
 import tinymed
+from tinymed import models
 from tinymed.cli import COMMANDS, main
 from tinymed.cli.app import debugging, describe
 from tinymed.cli.options import all_options
@@ -332,7 +333,9 @@ class TestOtherCommands:
                 assert f": {listed(option.choices)}" in option.help
                 assert option.help.count(listed(option.choices)) == 1
 
-    def test_models_lists_the_papers_networks(self, capsys):
+    def test_models_lists_the_papers_networks(self, capsys, monkeypatch):
+        assert "unet3d" in models.available()
+        monkeypatch.setattr(models, "available", lambda: ["dcnn", "lenet5", "lenet5_modern"])  # all take seconds
         code, out, _ = invoke(capsys, "models")
         assert code == 0
         assert "dcnn" in out

@@ -162,8 +162,11 @@ class TestLongerCosine:
         return run, trainer
 
 
+OTHERS = "cp1252", "ascii", "latin-1"
+
+
 class TestEncodings:
-    @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "cp437"])
+    @pytest.mark.parametrize("encoding", ["cp437", *(pytest.param(e, marks=pytest.mark.full) for e in OTHERS)])
     def test_names_that_the_terminal_lacks(self, encoding, tmp_path):
         for part in ("train", "val"):
             write_images(tmp_path / "d" / part, ["正常", "腫瘍"], 4, seed=len(part))

@@ -143,7 +143,9 @@ def test_matrix_product(tile, home):
 
 @everywhere
 @pytest.mark.parametrize("tile", TILES)
-@pytest.mark.parametrize("counts", [(3, 3), (1, 2), (2, 1), (0, 1)])
+@pytest.mark.parametrize(
+    "counts", [(3, 3), (1, 2), *(pytest.param(c, marks=pytest.mark.full) for c in ((2, 1), (0, 1)))]
+)
 def test_batches_of_products(tile, counts, home, rng):
     """Pairs of matrices, one for all of the others, none; every transposition; a depth that is cut into parts."""
     for rows, columns, depth in ((5, 7, 3), (68, 36, 16), (3, 5, 1025), (4, 4, 0)):

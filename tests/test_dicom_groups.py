@@ -266,13 +266,15 @@ def test_subgroups_of_a_cross_validation_through_the_commands(tmp_path, capsys):
         "--epochs",
         1,
         "--model",
-        "dcnn",
+        "lenet5_modern",
+        "--size",
+        32,
         "--workers",
         0,
         "--positive",
         "ill",
         "--backend",
-        "numba",
+        "numpy",
     ]
     code, _, err = invoke(capsys, "cv", listed, *options, "--out", out)
     assert code == 0, err

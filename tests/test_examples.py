@@ -50,7 +50,7 @@ def test_the_examples_are_numbered_and_all_tested():
     assert numbers == sorted(set(numbers))
 
 
-LONG = {"05", "06", "10", "12", "21"}  # half a minute of two tests' time each
+LONG = {"05", "06", "08", "10", "12", "21"}  # half a minute of two tests' time each
 RUN = [pytest.param(p, id=p.stem, marks=[pytest.mark.full] if p.stem[:2] in LONG else []) for p in EXAMPLES]
 
 
@@ -73,7 +73,7 @@ def test_example_says_how_to_run_it(path):
     assert "Teaches:" in docstring
 
 
-@pytest.mark.parametrize("command", ["check", "bench"])
+@pytest.mark.parametrize("command", ["check", pytest.param("bench", marks=pytest.mark.full)])
 def test_own_op_under_the_command_line(command):
     """`tinymed check FILE` and `bench FILE` import the file without running it and find its op."""
     done = cli(command, str(ROOT / "examples" / "07_own_op.py"))

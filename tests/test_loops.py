@@ -284,6 +284,7 @@ def test_a_captured_step_runs_loops(loops):
         assert np.allclose(losses(4), eager, rtol=1e-4)
 
 
+@pytest.mark.full
 def test_the_command_line_trains_on_loops_where_the_environment_says_so(cells, tmp_path, monkeypatch):
     monkeypatch.setenv("TINYMED_BACKEND", LOOPS)
     at = NETWORK.index("--backend")

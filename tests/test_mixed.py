@@ -200,7 +200,7 @@ def test_threads_do_not_change_a_bit():
     assert len(told) == 1
 
 
-@pytest.mark.parametrize("path", ["avx512_bf16", "float32"])
+@pytest.mark.parametrize("path", ["float32", pytest.param("avx512_bf16", marks=pytest.mark.full)])
 def test_every_path_trains(path):
     """The other paths compute the same products, in another order or in float32."""
     from tinymed.cpu.compiler import isa

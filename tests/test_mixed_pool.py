@@ -88,17 +88,17 @@ def check_a_step():
         assert np.abs(a - b).max() <= 2e-5 * np.abs(a).max()
 
 
-def test_a_captured_step_rounds_in_the_passes_that_make_the_numbers():
+@pytest.mark.parametrize("threads", ["1", pytest.param("2", marks=pytest.mark.full)])
+def test_a_captured_step_rounds_in_the_passes_that_make_the_numbers(threads):
     code = "import sys; sys.path.insert(0, 'tests'); import test_mixed_pool as t; t.check_a_step()"
-    for threads in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | {"TINYMED_ISA": "float32", "NUMBA_NUM_THREADS": threads},
-            capture_output=True,
-            text=True,
-            cwd=FOLDER,
-        )
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TINYMED_ISA": "float32", "NUMBA_NUM_THREADS": threads},
+        capture_output=True,
+        text=True,
+        cwd=FOLDER,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("m", [2, 4])

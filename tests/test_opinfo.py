@@ -51,7 +51,7 @@ def held(op, kind, dtype, every=1, start=0):
     return sum(row.counts.values())
 
 
-@pytest.mark.parametrize(("backend", "dtype", "every"), [("numpy", torch.float64, 23), ("emulated", torch.float32, 11)])
+@pytest.mark.parametrize(("backend", "dtype", "every"), [("numpy", torch.float64, 47), ("emulated", torch.float32, 31)])
 def test_a_slice_of_the_database(backend, dtype, every, monkeypatch):
     """Each entry's samples, some of them from a place of its own: the references, and the kernels of csrc/."""
     monkeypatch.setattr(dispatch.call, "strict", False)  # arrays of no elements may take the reference
@@ -59,7 +59,7 @@ def test_a_slice_of_the_database(backend, dtype, every, monkeypatch):
         pytest.skip(f"backend {backend}: {why}")
     with tinymed.use_backend(backend), tinymed.use_precision("exact"):
         seen = sum(held(op, "sample", dtype, every, i) for i, op in enumerate(entries()) if op.name not in SLOW)
-    assert seen > 250
+    assert seen > 100
 
 
 @pytest.mark.full

@@ -168,13 +168,13 @@ def test_every_kernel_is_entered():
     assert not missed, "no sample reaches these kernels: widen the samples of their op"
 
 
-@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.full) for part in (1, 2))])
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.full) for part in range(1, 6))])
 def test_kernels_compile_for_several_threads(part, monkeypatch):
     """What samples are too small for: the variant of every loop that large arrays run, with the same results."""
     monkeypatch.setattr(dispatch.select, "SMALL", 0)
     with dispatch.use_backend("numba") as table:
         table.forget()  # plans were made for small arrays
-        for op in OPS[part::3]:
+        for op in OPS[part::6]:
             args = sample(op, SEEDS[0])
             check.compare(check.results(op.apply, args, np.float32), reference(op, args), tolerance(op), command(op, 0))
         table.forget()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import USABLE
 
 import tinymed
 from tinymed import dispatch, models, optim, tape
@@ -121,7 +122,16 @@ def windows(y):
     return four.max(-1), four.argmax(-1)
 
 
-@pytest.mark.parametrize("name", ["dcnn", "lenet5_modern"])
+EVERYWHERE = [  # the larger network on two backends every time
+    pytest.param(
+        name, used, marks=pytest.mark.full if (name, used) in (("dcnn", "loops"), ("dcnn", "emulated")) else ()
+    )
+    for name in ("dcnn", "lenet5_modern")
+    for used in USABLE
+]
+
+
+@pytest.mark.parametrize(("name", "backend_name"), EVERYWHERE, indirect=["backend_name"])
 def test_float32_gradients_from_the_same_weights(name, backend_name):
     """At each of 20 steps, from PyTorch's weights: loss and every gradient within 1e-4 of its largest value.
 
