@@ -4,6 +4,7 @@
 `tinymed emulate FILE --predict GPU` asks nvcc and nvdisasm for that of the file.
 """
 
+import functools
 import hashlib
 import json
 import re
@@ -175,7 +176,13 @@ def digest(source: str) -> str:
 
 def tables() -> dict[str, Any]:
     """Return the tables that ship, by source: its digest, and by generation its kernels."""
-    found: dict[str, Any] = json.loads(SHIPPED.read_text("utf-8"))["files"] if SHIPPED.exists() else {}
+    return read_tables(SHIPPED, SHIPPED.stat().st_mtime_ns) if SHIPPED.exists() else {}
+
+
+@functools.lru_cache(1)
+def read_tables(path: Path, written: int) -> dict[str, Any]:
+    """Return what a file of tables holds; it is read anew once it was written anew."""
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))["files"]
     return found
 
 
