@@ -3,7 +3,7 @@
 A plain installation compiles nothing: the emulator compiles what is used, `tinymed build cuda` the GPU's module.
 TINYMED_CUDA=1 and TINYMED_EMULATED=1 compile a module with the package; one that cannot be built is an error.  A
 developer's `python setup.py build_ext --inplace` compiles what this machine has the tools for but what is set to 0;
-what is missing is told, and `tinymed doctor` shows why.  TINYMED_CUDA_ARCH: see tinymed/cuda/build.py.
+what is missing is told, and `tinymed doctor` shows why.  TINYMED_CUDA_ARCH, TINYMED_LADDERS: see tinymed/cuda/build.py.
 """
 
 import importlib.util

@@ -12,7 +12,7 @@ from fake_streams import Stream
 
 import tinymed
 from tinymed import devices, dispatch, models, nn, optim
-from tinymed.cuda import gpu
+from tinymed.cuda import build, gpu
 from tinymed.dispatch import BackendError
 
 
@@ -130,6 +130,16 @@ def built(**changes: Any) -> SimpleNamespace:
 
 def refuse_to_launch(*args: Any) -> None:
     raise RuntimeError("fill: no kernel image is available for execution on the device")
+
+
+def test_a_module_without_the_ladders_says_how_to_build_them(monkeypatch):
+    monkeypatch.setenv("TINYMED_LADDERS", "0")
+    assert build.of_a_gpu(build.CSRC) == build.kernels(build.CSRC)
+    monkeypatch.delenv("TINYMED_LADDERS")
+    assert build.of_a_gpu(build.CSRC) == [*build.kernels(build.CSRC), *build.rungs(build.CSRC)]
+    monkeypatch.setattr(gpu, "module", built())
+    with pytest.raises(BackendError, match=r"matmul_1_naive: .* `tinymed build cuda` without TINYMED_LADDERS=0"):
+        gpu.launch("matmul_1_naive", ())
 
 
 def test_a_module_that_suits_is_used(cuda):

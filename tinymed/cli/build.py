@@ -59,7 +59,7 @@ def described(what: str, folder: Path) -> str:
 
     count, cores = len(build.kernels(build.CSRC)), os.cpu_count() or 1
     if what == "cuda":
-        count += len(build.rungs(build.CSRC))
+        count = len(build.of_a_gpu(build.CSRC))
         nvcc, targets = build.find_nvcc(), ", ".join(f"sm_{name}" for name in build.architectures())
         return f"compiling {count} files with {nvcc} for {targets}, on {cores} cores, into {folder}"
     return f"compiling {count} files twice, plain and checked, with {build.find_gxx()}, on {cores} cores, into {folder}"

@@ -147,6 +147,11 @@ def rungs(csrc: Path) -> list[Path]:
     return sorted(csrc.glob("ladders/*.cu"))
 
 
+def of_a_gpu(csrc: Path) -> list[Path]:
+    """Return the kernel files that `_cuda` is made of: TINYMED_LADDERS=0 leaves out the ladders, two thirds of them."""
+    return [*kernels(csrc), *(() if os.environ.get("TINYMED_LADDERS") == "0" else rungs(csrc))]
+
+
 def hosts(csrc: Path) -> list[Path]:
     """Return the files of every module that hold no kernel."""
     return sorted(csrc.glob("*.cpp"))
@@ -237,7 +242,7 @@ def build(
     done: called with the name of each source once it is compiled.
     """
     if module == "_cuda":
-        jobs, link = device_jobs(csrc, sources or [*kernels(csrc), *rungs(csrc)])
+        jobs, link = device_jobs(csrc, sources or of_a_gpu(csrc))
     else:
         jobs, link = emulated_jobs(
             csrc, sources or kernels(csrc), [*(CHECKED if module == "_cuda_checked" else FAST), *options]

@@ -82,7 +82,14 @@ def extension() -> ModuleType:
 
 def launch(name: str, args: tuple[Any, ...]) -> None:
     """Call a launcher on CuPy's current stream."""
-    getattr(module, name)(stream(), *args)
+    try:
+        launcher = getattr(module, name)
+    except AttributeError:
+        raise BackendError(
+            f"{name}: tinymed._cuda was built without it; `tinymed build cuda` without TINYMED_LADDERS=0 brings the "
+            "kernels of the ladders too"
+        ) from None
+    launcher(stream(), *args)
 
 
 def stream() -> int:
