@@ -43,8 +43,8 @@ def open_images(
         >>> from PIL import Image
         >>> for number in range(2):
         ...     Image.new("L", (8, 8), number).save(f"{number}.png")
-        >>> open_images(".", None, "error")
-        {'all': UnlabelledDataset(2 images, all, of an array: image)}
+        >>> {name: len(part) for name, part in open_images(".", None, "error").items()}
+        {'all': 2}
     """
     if values is not None or columns.get("mask_column") or has_masks(Path(path)):
         return dict(open_segmentation(path, values=values, leaks=leaks, verify=verify, **columns))
