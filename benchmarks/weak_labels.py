@@ -30,7 +30,7 @@ THREADS = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 FLOOR = 0.67  # a voxel-wise atlas of the training volumes
 RECIPE = (
     "train unet3d --task segmentation --labels 0=background,1=anterior,2=background --patch 32,48,32 "
-    "--option padding=same --option base=4 --lr 0.003 --batch 4 --epochs 3 --threads 1 --workers 0"
+    "--option padding=same --option base=4 --lr 0.003 --batch 4 --epochs 2 --threads 1 --workers 0"
 )
 
 
