@@ -13,6 +13,7 @@ from ..data.folders import SPLIT_NAMES
 from ..data.image import image_size
 from ..data.lists import MASKS, read_table
 from ..data.masks import MaskDataset
+from ..data.readers import verify_sets
 from ..data.segmentation_layouts import IMAGES, folder_named, has_pairs, is_image, open_segmentation
 from ..data.splits import leak_check
 from ..data.unlabelled import UnlabelledDataset, open_unlabelled
@@ -61,7 +62,7 @@ def open_images(
             part.hashes = [hashlib.sha256(Path(file).read_bytes()).digest() for file in part.samples]
         leak_check(found, rule=leaks)
         return dict(found)
-    return dict(open_unlabelled(images_of(Path(path)), leaks=leaks, **columns))
+    return verify_sets(dict(found), skip_bad=False, leaks=leaks, at_once=True)
 
 
 def has_masks(path: Path) -> bool:
