@@ -3,6 +3,7 @@
     python benchmarks/baselines.py fna               support vectors, neighbours, PNN, ELM on breast aspirates
     python benchmarks/baselines.py trees DATA        single, bagged, boosted trees on aspirates and three image sets
     python benchmarks/baselines.py bar DATA RUNS     features of a CNN, hand-made descriptors, and both, on chest_xray
+    python benchmarks/baselines.py words DATA RUNS   the same with GIST and visual words among the descriptors
     python benchmarks/baselines.py alone DATA RUNS   the same with few images, each left out by itself, as Bar's
     python benchmarks/baselines.py jiao DATA RUNS    two support vector machines on two depths of a CNN, on busi
 
@@ -38,6 +39,8 @@ TREES = ("cart", "bagging", "boosting", "majority")
 IMAGE_SETS = {"busi_ultrasound": "malignant", "malaria": "parasitized", "chest_xray": "pneumonia"}
 FEW = 93  # images of Bar et al.
 LOW = "hog+lbp+glcm+histogram"
+MORE = f"{LOW}+gist+words"
+OTHER = "brain:features+brain:classifier.1"
 
 
 def rounded(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -129,10 +132,20 @@ def trees(options: argparse.Namespace) -> dict[str, Any]:
 def bar(options: argparse.Namespace) -> dict[str, Any]:
     """Return Bar's study: features of a network that never saw an X-ray, descriptors, and both."""
     os.chdir(options.runs)  # so that results name runs and not where they lie
-    other, own = "brain:features+brain:classifier.1", "chest:features+chest:classifier.1"
-    sources = [other, LOW, f"{other}+{LOW}", own, f"{own}+{LOW}"]
+    own = "chest:features+chest:classifier.1"
+    return bar_of(options, "bar", [OTHER, LOW, f"{OTHER}+{LOW}", own, f"{own}+{LOW}"])
+
+
+def words(options: argparse.Namespace) -> dict[str, Any]:
+    """Return Bar's study with the descriptors that theirs has, GIST and bags of visual words."""
+    os.chdir(options.runs)
+    return bar_of(options, "words", [OTHER, "gist", "words", f"{OTHER}+gist+words", MORE, f"{OTHER}+{MORE}"])
+
+
+def bar_of(options: argparse.Namespace, name: str, sources: Sequence[str]) -> dict[str, Any]:
+    """Return the rows of linear machines on sources, by the X-rays' test part."""
     rows = compare(
-        options.out / "bar",
+        options.out / name,
         [*(f"svm_linear@{source}" for source in sources), "majority"],
         str(options.data / "chest_xray"),
         "pneumonia",
@@ -145,18 +158,18 @@ def alone(options: argparse.Namespace) -> dict[str, Any]:
     """Return Bar's protocol: 93 images, as many as theirs, each scored by a machine of the other 92."""
     os.chdir(options.runs)
     images = open_dataset(options.data / "chest_xray")["train"]
-    drawn = np.sort(np.random.default_rng(options.seed).permutation(len(images))[:FEW])
-    images, positive = images.subset(drawn), "pneumonia"
+    order = np.random.default_rng(options.seed).permutation(len(images))
+    rest, images, positive = images.subset(order[FEW:]), images.subset(np.sort(order[:FEW])), "pneumonia"
     choose_backend("numba")
-    network = "brain:features+brain:classifier.1"
     rows: list[dict[str, Any]] = []
     first: np.ndarray | None = None
-    for source in (network, LOW, f"{network}+{LOW}"):
-        x = Sources([source], "flatten", unit_length=True).rows(images, 64, 1)
+    for source in (OTHER, LOW, f"{OTHER}+{LOW}", MORE, f"{OTHER}+{MORE}"):
+        read = Sources([source], "flatten", unit_length=True).learn(rest, 64, 1)  # a dictionary that saw none of them
+        x = read.rows(images, 64, 1)
         scores, fitted = baselines.cross_validate(
             "svm_linear", x, images.labels, 2, folds=None, seed=options.seed, scale="overall"
         )
-        row = {"name": f"svm_linear@{source}".replace(LOW, "low"), "n": len(images), "machines": len(fitted)}
+        row = {"name": short_name(f"svm_linear@{source}"), "n": len(images), "machines": len(fitted)}
         row |= rounded(evaluate_scores(scores, images.labels, images.classes, positive, options.seed))
         if first is None:
             first = scores
@@ -217,6 +230,11 @@ def balanced(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean([right[labels == c].mean() for c in np.unique(labels)]))
 
 
+def short_name(model: str) -> str:
+    """Return a name with "low" for the descriptors but GIST and words."""
+    return model.replace(LOW, "low").replace("@histogram+glcm", "")
+
+
 def figure(row: dict[str, Any], name: str, sign: str = "") -> str:
     """Return a figure with its interval as a cell of a table."""
     if row.get(name) is None:
@@ -232,7 +250,7 @@ def table(study: str, result: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in result["rows"]:
         less = next((row[key] for key in row if key.startswith("less_")), {})
-        name = row.get("name") or row["model"].replace(LOW, "low").replace("@histogram+glcm", "")
+        name = row.get("name") or short_name(row["model"])
         cells = [row["set"]] if study == "trees" else []
         cells += [name, *(figure(row, key) for key in ("accuracy", "sensitivity", "specificity", "precision", "auc"))]
         lines.append("| " + " | ".join([*cells, figure(less, "accuracy", "+")]) + " |")
@@ -248,7 +266,7 @@ def write(options: argparse.Namespace, result: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("study", choices=["fna", "trees", "bar", "alone", "jiao"])
+    parser.add_argument("study", choices=["fna", "trees", "bar", "words", "alone", "jiao"])
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("runs", type=Path, nargs="?")
     parser.add_argument(
@@ -257,9 +275,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if (options.study != "fna" and not options.data) or (
-        options.study in ("bar", "alone", "jiao") and not options.runs
+        options.study in ("bar", "words", "alone", "jiao") and not options.runs
     ):
-        parser.error(f"{options.study} needs DATA{' RUNS' if options.study in ('bar', 'jiao') else ''}")
+        parser.error(f"{options.study} needs DATA{'' if options.study == 'trees' else ' RUNS'}")
     options.out = options.out.absolute()
     options.data = options.data and options.data.absolute()
     write(options, globals()[options.study](options))

@@ -9,15 +9,17 @@ Three networks, each learnt layer by layer without labels and then tuned:
     fine     the same in 16 x 16 points
     border   profiles along 32 rays of a pose, each with its two neighbours -> where on it the border lies
 
-Poses of a grid are scored by the coarse network; the KEPT best climb by the fine one: the gradient with respect to the
-pose by differences, and steps along it that are halved where the score falls.  The border found along the rays of the
-best is replaced by the nearest radii that principal components of the training borders allow.  Measured is Dice of the
-ellipse and of the border on the test images at 64 pixels; the floor is the mean training mask at its best threshold.
+Poses of a grid are scored by the coarse network; the KEPT best climb by the fine one: along the gradient with respect
+to the pose, or by Newton's method, both by differences (tinymed/unsupervised/climb.py).  The border found along the
+rays of the best is replaced by the nearest radii that principal components of the training borders allow.  Measured is
+Dice of the ellipse and of the border on the test images at 64 pixels; the floor is the mean training mask at its best
+threshold.
 The same from random weights stands beside it.  Writes benchmarks/results/scored_poses.json.
 """
 
 import argparse
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from tinymed import models, optim
 from tinymed.data.principal import PrincipalComponents
 from tinymed.nn import functional as F
 from tinymed.unsupervised import DBN
+from tinymed.unsupervised.climb import climb
 
 SIDE, RAYS, PLACES, MODES = 64, 32, 24, 8
 REACH = 1.6  # what a network sees of a pose: so many half-axes
@@ -151,22 +154,6 @@ def training_poses(images: np.ndarray, masks: np.ndarray, each: int, seed: int) 
     return found
 
 
-def climb(score: Any, poses: np.ndarray) -> np.ndarray:
-    """Return poses after ROUNDS steps along the score's gradient, each halved until the score does not fall."""
-    best, length = score(poses), np.full((len(poses), 1), 2.0)
-    for _ in range(ROUNDS):
-        slope = np.stack(
-            [score(poses + np.eye(5)[k] * STEPS) - score(poses - np.eye(5)[k] * STEPS) for k in range(5)], 1
-        )
-        slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
-        moved = poses + length * slope * STEPS
-        reached = score(moved)
-        better = reached > best
-        poses, best = np.where(better[:, None], moved, poses), np.maximum(best, reached)
-        length = np.where(better[:, None], length, length / 2)
-    return poses[np.argmax(best)]
-
-
 def profiles(image: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """Return [RAYS, 3 PLACES]: what lies along each ray and its neighbours."""
     angles = 2 * np.pi * np.arange(RAYS) / RAYS
@@ -195,8 +182,10 @@ def inside_of(pose: np.ndarray, radii: np.ndarray) -> np.ndarray:
     return np.asarray(np.hypot(u, v) <= border)
 
 
-def found_masks(sets: Any, o: Any, pretrained: bool) -> dict[str, list[np.ndarray]]:
-    """Return the masks of the test images: {"ellipse", "border"}."""
+def found_masks(
+    sets: Any, o: Any, pretrained: bool, methods: Sequence[Any]
+) -> tuple[dict[str, list[np.ndarray]], dict[str, float]]:
+    """Return (masks of the test images {"METHOD ellipse", "METHOD border"}, {METHOD: the mean score it reached})."""
     images, masks = sets["train"]
     poses = training_poses(images, masks, 12, o.seed)
     scored = {}
@@ -220,21 +209,26 @@ def found_masks(sets: Any, o: Any, pretrained: bool) -> dict[str, list[np.ndarra
     places = np.stack(np.meshgrid(np.arange(6, SIDE, 4), np.arange(6, SIDE, 4), indexing="ij"), -1).reshape(-1, 2)
     sizes = true[rng.integers(0, len(true), 8), 2:]
     starts = np.concatenate([np.concatenate([places, np.tile(s, (len(places), 1))], 1) for s in sizes])
-    found: dict[str, list[np.ndarray]] = {"ellipse": [], "border": []}
+    found: dict[str, list[np.ndarray]] = {f"{m} {what}": [] for m in methods for what in ("ellipse", "border")}
+    reached: dict[str, list[float]] = {m: [] for m in methods}
     for image in sets["test"][0]:
 
         def score(p: np.ndarray, side: int = 16, seen: np.ndarray = image) -> np.ndarray:
             return answer(scored[side], squashed(sample(seen, points_of(p, grid(side)))))[:, 0]
 
         first = score(starts, 8)
-        pose = climb(score, starts[np.argsort(-first)[:KEPT]])
-        found["ellipse"].append(ellipse(pose))
-        shares = answer(border, profiles(image, pose))
-        shares = np.exp(shares - shares.max(1, keepdims=True))
-        radii = (shares * RADII).sum(1) / shares.sum(1)
-        radii = components.decode(components.encode(radii[None]))[0]
-        found["border"].append(inside_of(pose, radii))
-    return found
+        kept = starts[np.argsort(-first)[:KEPT]]
+        for method in methods:
+            poses, scores = climb(score, kept, STEPS, method, ROUNDS)
+            pose = poses[np.argmax(scores)]
+            reached[method].append(float(scores.max()))
+            found[f"{method} ellipse"].append(ellipse(pose))
+            shares = answer(border, profiles(image, pose))
+            shares = np.exp(shares - shares.max(1, keepdims=True))
+            radii = (shares * RADII).sum(1) / shares.sum(1)
+            radii = components.decode(components.encode(radii[None]))[0]
+            found[f"{method} border"].append(inside_of(pose, radii))
+    return found, {method: round(float(np.mean(values)), 4) for method, values in reached.items()}
 
 
 def mean_mask(sets: Any) -> np.ndarray:
@@ -253,14 +247,18 @@ def main() -> None:
     o = parser.parse_args()
     sets = read(o.folder)
     truth = sets["test"][1]
-    belief, random = found_masks(sets, o, True), found_masks(sets, o, False)
-    values = {"border": belief["border"], "ellipse": belief["ellipse"], "border from random weights": random["border"]}
+    belief, reached = found_masks(sets, o, True, ["gradient", "newton"])
+    random, _ = found_masks(sets, o, False, ["gradient"])
+    values = {"border": belief["gradient border"], "ellipse": belief["gradient ellipse"]}
+    values |= {"border by Newton": belief["newton border"], "ellipse by Newton": belief["newton ellipse"]}
+    values |= {"border from random weights": random["gradient border"]}
     floor = mean_mask(sets)
     results = {
         name: np.array([dice(m, t) for m, t in zip(masks, truth, strict=True)]) for name, masks in values.items()
     }
     results["mean mask"] = np.array([dice(floor, t) for t in truth])
     content = {"n": len(truth), "epochs": o.epochs, "seed": o.seed, "dice": figures(results, "border")}
+    content["score"] = reached
     keep(RESULTS / "scored_poses.json", "busi_ultrasound", content)
 
 

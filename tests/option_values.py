@@ -122,7 +122,7 @@ VALUES = {
     "sparsity": 0.2,
     "sparsity_weight": 0.5,
 }
-VALUES |= {"smoothness": 2.0, "ncc_window": 5, "begin": "mass"}
+VALUES |= {"smoothness": 2.0, "ncc_window": 5, "begin": "mass", "align": "affine"}
 VALUES |= {"window": "100,50", "page": 1, "suffix": ".png", "planes": True}
 # What an option is of, and where its value depends on the task.
 NEEDS = {

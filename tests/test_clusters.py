@@ -105,6 +105,16 @@ def test_an_auc_of_one_keeps_an_interval():
     assert high == 1
 
 
+def test_scores_that_are_all_the_same_have_a_half_and_no_other_end():
+    """They vary as little as an AUC of 1 does, and were given its interval."""
+    y, groups = np.arange(120) % 2, RNG.integers(0, 40, 120)
+    for g in (None, groups):
+        assert area_intervals.auc_interval_by_groups(y, np.zeros(120), g, warn=SAID.append) == (0.5, 0.5)
+    one, other = (area_intervals.auc_estimate(y, s, groups) for s in (np.arange(120.0), np.zeros(120)))
+    low, high = area_intervals.auc_difference_interval(one, other, 40)
+    assert low < one.value - 0.5 < high < 0.4
+
+
 def test_a_mean_leans_against_its_skewness():
     values = 1 - RNG.gamma(0.5, 0.05, 200)
     low, high = clusters.mean_interval_by_groups(values, warn=SAID.append, bounds=(0, 1))

@@ -1,16 +1,21 @@
 """Descriptors against scikit-image, binary codes, sources side by side, `tinymed features` and its mistakes."""
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 
 from tinymed import features
 from tinymed.data import Dataset
 from tinymed.errors import UserError
+from tinymed.features import gist as gist_file
 from tinymed.features.codes import BinaryCodes, energy, fit_machine, with_one
 from tinymed.features.glcm import glcm
 from tinymed.features.histograms import histogram
 from tinymed.features.hog import hog
 from tinymed.features.lbp import compare_circle, lbp, uniform
+from tinymed.features.words import VisualWords
 
 NAMES = features.available()
 
@@ -54,8 +59,10 @@ def test_the_smallest_image_is_served_and_a_smaller_one_refused(name):
 
 
 def test_unknown_descriptors_and_wrong_arrays_are_refused():
-    with pytest.raises(UserError, match="'gist' is unknown; choose one of glcm"):
-        features.describe("gist", noise())
+    with pytest.raises(UserError, match="'sift' is unknown; choose one of gist"):
+        features.describe("sift", noise())
+    with pytest.raises(UserError, match="'words' is learnt on a training part first"):
+        features.describe("words", noise())
     with pytest.raises(ValueError, match="needs images"):
         features.describe("hog", noise()[0])
 
@@ -114,6 +121,78 @@ class TestAgainstScikitImage:
             for channel in range(3):
                 theirs = np.histogram(image[..., channel], 16, (0, 1))[0] / image[..., 0].size
                 np.testing.assert_allclose(row[channel], theirs)
+
+
+class TestAgainstDefinitions:
+    def test_gist(self):
+        """Fourier sums as matrices and one frequency after the other, parts pixel by pixel."""
+        image, margin = noise(1, 20, 17)[0, ..., 0], gist_file.MARGIN
+        x = np.pad(np.log(1 + 255 * image), margin, mode="symmetric")
+        turn = [np.exp(-2j * np.pi * np.outer(np.arange(n), np.arange(n)) / n) for n in x.shape]
+        there = lambda y: turn[0] @ y @ turn[1].T  # noqa: E731
+        back = lambda y: turn[0].conj() @ y @ turn[1].conj().T / y.size  # noqa: E731
+        cycles = [[k / n if k < n / 2 else k / n - 1 for k in range(n)] for n in x.shape]
+
+        def filtered(y, passed):
+            transfer = np.array([[passed(math.hypot(u, v), math.atan2(u, v)) for v in cycles[1]] for u in cycles[0]])
+            return back(there(y) * transfer)
+
+        cut = 4 / math.sqrt(math.log(2)) / max(x.shape)
+        blur = lambda y: filtered(y, lambda f, t: math.exp(-((f / cut) ** 2))).real  # noqa: E731
+        x = x - blur(x)
+        x = x / (0.2 + np.sqrt(abs(blur(x * x))))
+        even = np.pad(x[margin:-margin, margin:-margin], margin, mode="symmetric")
+        expected = []
+        for s, k in ((0, 0), (1, 3), (3, 7)):
+
+            def passed(f, t, s=s, k=k):
+                t = t + k * math.pi / 8
+                t = t - 2 * math.pi * (t >= math.pi)
+                return math.exp(-3.5 * (f / (0.3 / 1.85**s) - 1) ** 2 - 2 * math.pi * t * t)
+
+            energy = abs(filtered(even, passed))[margin:-margin, margin:-margin]
+            for i, j in itertools.product(range(4), repeat=2):
+                inside = [(r, c) for r in range(20) for c in range(17) if (r * 4 // 20, c * 4 // 17) == (i, j)]
+                expected.append(np.mean([energy[place] for place in inside]))
+        found = features.describe("gist", image[None, ..., None]).reshape(4, 8, 16)
+        np.testing.assert_allclose(np.concatenate([found[0, 0], found[1, 3], found[3, 7]]), expected, atol=1e-9)
+
+    def test_words(self):
+        """Patches pixel by pixel, the nearest word by its distance to every one."""
+        images = noise(3, 27, 24)
+        data = Dataset((255 * images).astype(np.uint8), [0, 1, 0], ["a", "b"])
+        bag = VisualWords(words=12, seed=3).learn(data, 24, 1, workers=0)
+        for image, row in zip(images, bag(images), strict=True):
+            down, across = np.zeros((2, 27, 24))
+            down[1:-1], across[:, 1:-1] = image[2:, :, 0] - image[:-2, :, 0], image[:, 2:, 0] - image[:, :-2, 0]
+            word = np.zeros((3, 3), int)
+            for i, j in itertools.product(range(3), repeat=2):
+                patch = np.zeros((4, 4, 8))
+                for r, c in itertools.product(range(16), repeat=2):
+                    g = down[4 * i + r, 4 * j + c], across[4 * i + r, 4 * j + c]
+                    patch[r // 4, c // 4, int(math.degrees(math.atan2(*g)) % 360 // 45)] += math.hypot(*g)
+                v = patch.ravel() / np.sqrt((patch**2).sum() + 1e-10)
+                v = np.minimum(v, 0.2)
+                v = v / np.sqrt((v**2).sum() + 1e-10)
+                word[i, j] = min(range(12), key=lambda k: ((v - bag.centres[k]) ** 2).sum())
+            parts = [word, word[:1, :1], word[:1, 1:], word[1:, :1], word[1:, 1:]]
+            expected = [np.mean(part == k) for part in parts for k in range(12)]
+            np.testing.assert_allclose(row, expected, atol=1e-12)
+
+    def test_a_dictionary_is_of_its_training_part_and_seed(self):
+        data = Dataset((255 * noise(6, 32, 32)).astype(np.uint8), [0, 1] * 3, ["a", "b"])
+        rows = [
+            features.Sources(["words+histogram"]).learn(part, 32, 1, seed, 0).rows(data, 32, 1, 0)
+            for part, seed in ((data, 0), (data, 0), (data, 1), (data.subset([0, 1]), 0))
+        ]
+        np.testing.assert_array_equal(rows[0], rows[1])
+        assert all(row.shape != rows[0].shape or (row != rows[0]).any() for row in rows[2:])
+        with pytest.raises(UserError, match="words: learnt on a training part first"):
+            features.Sources(["words"]).rows(data, 32, 1)
+        with pytest.raises(UserError, match="words: needs images of at least 16 pixels"):
+            features.Sources(["words"]).learn(data, 12, 1)
+        with pytest.raises(UserError, match="words: learnt on a training part first"):
+            features.extract("words", data)
 
 
 class TestWhatDescriptorsIgnore:

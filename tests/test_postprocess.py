@@ -19,7 +19,14 @@ from tinymed.errors import UserError
 from tinymed.metrics.instances import aggregated_jaccard, match_objects
 from tinymed.postprocess.dense_crf import CrfSettings, dense_crf
 from tinymed.postprocess.lattice import ExactFilter, LatticeFilter
-from tinymed.postprocess.regions import fill_holes, grow, largest_components, region_growing, remove_small
+from tinymed.postprocess.regions import (
+    fill_holes,
+    grow,
+    grow_to_size,
+    largest_components,
+    region_growing,
+    remove_small,
+)
 from tinymed.postprocess.steps import Refinement, parse_steps
 from tinymed.postprocess.watershed import instances_of_classes, watershed
 
@@ -86,6 +93,39 @@ class TestRegions:
         seeds[tuple(place)] = True
         want = segmentation.flood(image, tuple(place.tolist()), connectivity=1, tolerance=tolerance)
         assert np.array_equal(region_growing(image, seeds, tolerance), want)
+
+    @pytest.mark.parametrize("space", [(9, 11), (6, 5, 7)])
+    def test_grow_to_size_takes_the_cheapest_neighbour_every_time(self, space):
+        """The same without a heap: all pixels beside the region are looked at for each that is taken."""
+        image, seed, size = np.random.default_rng(0).normal(size=space), tuple(n // 2 for n in space), 25
+        found = grow_to_size(image, seed, size, compact=0.7)
+        around = image[tuple(slice(i - 1, i + 2) for i in seed)].mean()
+        radius = np.sqrt(size / np.pi) if len(space) == 2 else (3 * size / 4 / np.pi) ** (1 / 3)
+        taken = {seed}
+        while len(taken) < size:
+            beside = [
+                p
+                for p in np.ndindex(space)
+                if p not in taken and any(np.abs(np.subtract(p, q)).sum() == 1 for q in taken)
+            ]
+            taken.add(
+                min(
+                    beside,
+                    key=lambda p: (
+                        abs(image[p] - around) / image.std() + 0.7 * np.linalg.norm(np.subtract(p, seed)) / radius
+                    ),
+                )
+            )
+        assert {tuple(map(int, p)) for p in np.argwhere(found)} == taken
+        assert len(np.unique(components(found))) == 2
+
+    def test_grow_to_size_finds_a_thing_of_one_grey_and_refuses_what_is_none(self):
+        image = np.zeros((20, 20))
+        image[5:12, 8:14] = 4
+        assert np.array_equal(grow_to_size(image, (8, 10), 42, compact=0.1), image > 0)
+        for seed, size in (((20, 0), 3), ((1, 1), 0), ((1, 1), 401), ((1,), 3)):
+            with pytest.raises(ValueError, match="grow_to_size"):
+                grow_to_size(image, seed, size)
 
     def test_region_growing_needs_a_seed(self):
         with pytest.raises(ValueError, match="at least one"):

@@ -1,6 +1,7 @@
 """A network that registers: the field's meaning, PyTorch's composition, pairs, and a run from folder to one pass."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from tinymed.cli import main
 from tinymed.data.segmentation_layouts import open_segmentation
 from tinymed.errors import UserError
 from tinymed.models import create
-from tinymed.registration import Rigid, Space, read_image, warp
+from tinymed.registration import Affine, Space, read_image, warp
+from tinymed.registration.beginning import Beginning
 from tinymed.registration.fields import dense, move
 from tinymed.registration.pairs import Pairs
 from tinymed.tasks.heads.field_head import FieldHead
@@ -49,9 +51,27 @@ def test_a_field_of_pixels_is_a_map_of_the_world():
     field = rng.normal(size=(3, *space.size)).astype(np.float32)
     image = rng.normal(size=space.size).astype(np.float32)
     moved = move(tinymed.tensor(image[None, None]), tinymed.tensor(field[None])).numpy()[0, 0]
-    mapped = warp(image[..., None], dense(Rigid(space, space, np.zeros(3)), field), space.size)[..., 0]
+    mapped = warp(image[..., None], dense(Affine(space, space, np.zeros(3)), field), space.size)[..., 0]
     inner = (slice(3, -3),) * 3  # at the border one goes on as the image ends, the other is 0
     np.testing.assert_allclose(mapped[inner], moved[inner], atol=1e-4)
+
+
+def test_a_field_is_followed_by_the_affine_map_before_it():
+    """A displacement on the aligned image is a turned and stretched one in the moving image's world."""
+    space = Space((8, 9), np.array([[2.0, 0.0, 5.0], [0.0, 1.5, 1.0], [0.0, 0.0, 1.0]]))
+    start, rng = Affine(space, space, np.array([0.5, -1.0])), np.random.default_rng(2)
+    start.change.array[...] = [[0.1, -0.4], [0.3, 0.2]]
+    field = rng.normal(size=(2, *space.size)).astype(np.float32)
+    ramp = space.points().astype(np.float32)[None].transpose(0, 3, 1, 2)  # each pixel's value is its place
+    to = start.world()
+    expected = (space.points() + np.einsum("ij,j...->...i", space.affine[:-1, :-1], field)) @ to[:-1, :-1].T + to[
+        :-1, 2
+    ]
+    grid = dense(start, field)(space.size)
+    found = tinymed.nn.functional.grid_sample(tinymed.tensor(ramp), grid, align_corners=False).numpy()[0]
+    inside = (np.abs(grid.detach().numpy()[0]) < 0.8).all(-1)
+    assert inside.sum() > 10
+    np.testing.assert_allclose(found.transpose(1, 2, 0)[inside], expected[inside], atol=1e-4)
 
 
 @pytest.mark.parametrize("rank", [2, 3])
@@ -208,6 +228,35 @@ class TestCommand:
             assert (code, out, len(err.splitlines())) == (2, "", 1), err
             assert says in err
 
+    def test_images_without_masks_are_measured_by_what_they_show(self, run, tmp_path, capsys):
+        """There is no Dice then; a run on images alone is measured on masks where there are some."""
+        data, few = tmp_path / "alone", discs(tmp_path / "few", 6)
+        shutil.copytree(few / "images", data / "images")
+        more = ["--steps", "1", "--align", "affine", "--loss", "ssd", "--val-fraction", "0.3", "--test-fraction", "0.3"]
+        code, _, err = invoke(capsys, *TRAIN, "--data", data, *more, "--out", tmp_path / "run")
+        assert (code, "without Dice" in err, "aligned affinely before" in err) == (0, True, True), err
+        found = json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]
+        assert "dice" not in found
+        assert found["floors"]["before"]["unlike"] > found["unlike"] > 0
+        assert "no Dice" in " ".join(found["warnings"])
+        code, text, err = invoke(capsys, "evaluate", tmp_path / "run", "--data", few, "--json")
+        assert code == 0, err
+        assert json.loads(text)["dice"] > 0.9  # discs of one size: the affine map alone lays one on the other
+        pair = [data / "images" / f"{i:02}.png" for i in (0, 1)]
+        given = ["--network", tmp_path / "run", "--backend", "numpy", "--json", "--out", tmp_path / "out"]
+        code, text, _ = invoke(capsys, "register", *pair, *given)
+        assert (code, json.loads(text)["loss_after"] < json.loads(text)["loss_before"]) == (0, True)
+        matrix = json.loads((tmp_path / "out" / "transform.json").read_text())["matrix"]
+        np.testing.assert_allclose(matrix, Beginning(align="affine", metric="ssd")(*map(read_image, pair)).world())
+        code, text, _ = invoke(capsys, "evaluate", run / "run", "--data", data, "--json")
+        assert (code, "dice" in json.loads(text)) == (0, False)
+
+    def test_masks_under_another_name_are_not_taken_for_images(self, run, tmp_path, capsys):
+        shutil.copytree(run / "data" / "images", tmp_path / "data" / "images")
+        shutil.copytree(run / "data" / "masks", tmp_path / "data" / "maskz")
+        code, _, err = invoke(capsys, *TRAIN, "--data", tmp_path / "data", "--out", tmp_path / "run")
+        assert (code, "images lie in maskz too" in err) == (2, True)
+
     def test_what_cannot_be_measured_is_said_before_a_step(self, tmp_path, capsys):
         """A part of one image, and a mask of another size, are refused while nothing is lost."""
         few = mask_tree(tmp_path / "few", 5)
@@ -222,7 +271,7 @@ class TestCommand:
         assert "step" not in err
 
     def test_a_pair_without_structures_is_left_out(self):
-        row = {"loss": 0.1, "folded": 0.0, "displacement": 1.0}
+        row = {"loss": 0.1, "folded": 0.0, "displacement": 1.0, "unlike": 0.1, "unlike before": 0.2}
         rows = [row | {"dice a": d, "before a": b} for d, b in ((0.8, 0.5), (0.9, 0.7), (np.nan, np.nan))]
         found = evaluate_pairs(rows, ["a"], seed=0)
         assert (found["n"], round(found["dice"], 6), round(found["classes"]["a"], 6)) == (3, 0.85, 0.85)

@@ -17,6 +17,7 @@ import figures
 import graded_lesions
 import scored_poses
 import slice_boxes
+import weak_labels
 
 
 def disc(side, row, column, radius):
@@ -65,7 +66,16 @@ class TestPoses:
             return -np.abs(poses[:, 0] - 20) - np.abs(poses[:, 3] - 1)
 
         starts = np.array([[10.0, 10, 0, 0, 0]] * 3)
-        assert score(scored_poses.climb(score, starts)[None]) > score(starts)[0] + 2
+        assert (scored_poses.climb(score, starts, scored_poses.STEPS)[1] > score(starts) + 2).all()
+
+
+class TestWeakLabels:
+    def test_a_point_lies_in_the_thing_and_says_its_size(self):
+        ring = disc(30, 15, 15, 9) & ~disc(30, 15, 15, 5)
+        point, size = weak_labels.point_and_size(ring)
+        assert ring[point]
+        assert size == ring.sum()
+        assert weak_labels.point_and_size(disc(30, 12, 17, 6))[0] == (12, 17)
 
 
 class TestShapes:

@@ -61,7 +61,9 @@ BEFORE = {
     "models": typed(str, "Model", f"The networks, see `tinymed models` ({PAPERS})."),
     "width": typed(float, "Model", "Multiplier of the channels, of networks that have one (1)."),
     "features": typed(
-        str, "Classical", "What they see: pixels, glcm, histogram, hog, lbp, RUN or RUN:LAYER, joined by + (pixels)."
+        str,
+        "Classical",
+        "What they see: pixels, gist, glcm, histogram, hog, lbp, words, RUN or RUN:LAYER, joined by + (pixels).",
     ),
     "l2": switch("Classical", "Divide each source's row by its length before they are joined."),
     "spatial": typed(str, "Classical", "Of a layer's maps: mean or max over places, or flatten (mean)."),

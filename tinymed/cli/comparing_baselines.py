@@ -199,6 +199,7 @@ def part_rows(sources: Sources, sets: Sets) -> dict[str, np.ndarray]:
     data, workers = sets.config.data, sets.config.workers
     wanted = {"train", sets.measured} | ({"val"} if sets.folds == 0 else set())
     parts = {name: part for name, part in sets.parts.items() if name in wanted}
+    sources.learn(parts["train"], data.size, data.channels, sets.config.seed, workers)
     return {name: sources.rows(part, data.size, data.channels, workers) for name, part in parts.items()}
 
 

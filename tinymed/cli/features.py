@@ -41,7 +41,7 @@ def features(
         str | None, typer.Option(help="Which part: train, val or test (every one).", show_default=False)
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A .npz or .csv file (features.npz in the run's folder).")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of --codes (the run's).", show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(help="Of --codes and words (the run's).", show_default=False)] = None,
     backend: Annotated[
         str | None, typer.Option(help="numba, loops, numpy, cuda, cupy or emulated (the run's).")
     ] = None,
@@ -49,8 +49,9 @@ def features(
 ) -> None:
     """Write the features of images: layers of a trained network, further runs and hand-made descriptors beside them.
 
-    Descriptors are glcm, histogram, hog, lbp and pixels, of images as the run's network sees them.  The file has the
-    name, the label and the part of each image beside its row.
+    Descriptors are gist, glcm, histogram, hog, lbp, pixels and words, of images as the run's network sees them; the
+    dictionary of words is learnt on the training part.  The file has the name, the label and the part of each image
+    beside its row.
     """
     from ..features.output import check_format, write_table
     from ..features.sources import AT, Sources
@@ -60,16 +61,20 @@ def features(
     choose_backend(backend or opened.config.backend, opened.config.precision)
     target = out or run / "features.npz"
     check_format(target)
-    if seed is not None and codes is None:
-        raise UserError("--seed: has no effect here: only --codes draws")
     own = [f"{run}{AT}{name}" for name in layer or ()] or [str(run)]
     sources = Sources([*own, *(concat or ())], spatial, l2)  # type: ignore[arg-type]
+    if seed is not None and codes is None and not sources.learns:
+        raise UserError("--seed: has no effect here: only --codes and words draw")
+    seed = opened.config.seed if seed is None else seed
     sets = parts_of(opened, data)
     asked = {split: opened.task.choose_part(sets, split, data or str(run), own=data is None)} if split else sets
+    if sources.learns:
+        given = opened.config.data
+        sources.learn(train_part(opened, sets)[0], given.size, given.channels, seed, opened.config.workers)
     table = rows_of(opened, sources, asked, data)
     result: dict[str, Any] = {"run": str(run), "sources": str(sources), "file": str(target)}
     if codes is not None:
-        learned, where = learn_codes(opened, sources, sets, codes, opened.config.seed if seed is None else seed)
+        learned, where = learn_codes(opened, sources, sets, codes, seed)
         table = table._replace(kind="codes", rows=learned.encode(table.rows))
         result |= {"learned_on": where, "energies": learned.energies}
     write_table(target, table)
@@ -112,12 +117,18 @@ def rows_of(run: Any, sources: Any, sets: dict[str, Any], data: str | None) -> A
     return Table("features", np.concatenate(rows), names, labels, splits)
 
 
+def train_part(run: Any, sets: dict[str, Any]) -> tuple[Any, str]:
+    """Return (the training part of the images, or of the run's own, and which that is)."""
+    if "train" in sets:
+        return sets["train"], "the train part"
+    return run.splits()["train"], "the train part of the run's own images"
+
+
 def learn_codes(run: Any, sources: Any, sets: dict[str, Any], bits: int, seed: int) -> tuple[Any, str]:
     """Return (bits learned on the training part of the images, or of the run's own, and which that was)."""
     from ..features.codes import BinaryCodes
 
-    where = "the train part" if "train" in sets else "the train part of the run's own images"
-    train = sets["train"] if "train" in sets else run.splits()["train"]
+    train, where = train_part(run, sets)
     if not train.tells_classes:
         raise UserError(f"--codes: bits are learned from classes, and the images of {run.folder} have none")
     config = run.config.data

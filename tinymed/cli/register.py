@@ -19,7 +19,8 @@ OPTIONS = {option.name: option for option in read_fields(RegisterConfig)}
 OUT = path_option("Registration", "Folder of the results, new or empty (registration).")
 NETWORK = path_option(
     "Registration",
-    "A run of `tinymed train --task registration`, whose network says the map at once; nothing is searched.",
+    "A run of `tinymed train --task registration`, whose network says the map at once; only what its --align says is "
+    "searched.",
 )
 SEARCH = ("transform", "init", "levels", "steps", "lr", "field_lr", "smoothness")
 JSON: Any = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -78,6 +79,7 @@ def network_of(folder: Path, fixed: Any) -> Callable[[Any, RegisterConfig], Any]
         UserError: The folder is no run that registers, or one of pictures where these are volumes.
     """
     from ..errors import UserError
+    from ..registration.beginning import Beginning
     from ..registration.fields import FieldPredictor
     from ..registration.optimise import registered_by
     from ..train.run import Run
@@ -93,9 +95,10 @@ def network_of(folder: Path, fixed: Any) -> Callable[[Any, RegisterConfig], Any]
             f"--network {folder}: registers {kinds[len(part.sides)]}; {fixed.path} is one of {kinds[fixed.space.rank]}"
         )
     predictor = FieldPredictor(run.load_model())
+    begin = Beginning(part.init, part.align, part.loss, part.ncc_window)
 
     def ask(moving: Any, config: RegisterConfig) -> Any:
-        return registered_by(predictor, fixed, moving, config.model_copy(update={"init": part.init}))
+        return registered_by(predictor, fixed, moving, config.model_copy(update={"init": part.init}), begin)
 
     return ask
 

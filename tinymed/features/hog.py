@@ -49,14 +49,14 @@ def hog(images: np.ndarray, bins: int = 9, cell: int = 8, block: int = 2) -> np.
     return unit(cut).reshape(n, -1)
 
 
-def gradients(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (length, angle of 0 ... 180 degrees) of the gradient at each pixel, float64 [n, height, width]."""
+def gradients(images: np.ndarray, turn: float = 180) -> tuple[np.ndarray, np.ndarray]:
+    """Return (length, angle of 0 ... `turn` degrees) of the gradient at each pixel, float64 [n, height, width]."""
     down, across = np.zeros_like(images), np.zeros_like(images)
     down[:, 1:-1] = images[:, 2:] - images[:, :-2]
     across[:, :, 1:-1] = images[:, :, 2:] - images[:, :, :-2]
     longest = np.hypot(down, across).argmax(axis=-1)[..., None]
     down, across = (np.take_along_axis(g, longest, axis=-1)[..., 0] for g in (down, across))
-    return np.hypot(down, across), np.rad2deg(np.arctan2(down, across)) % 180
+    return np.hypot(down, across), np.rad2deg(np.arctan2(down, across)) % turn
 
 
 def unit(blocks: np.ndarray) -> np.ndarray:

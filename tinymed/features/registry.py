@@ -3,13 +3,29 @@
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import UserError
 
 LUMA = (0.299, 0.587, 0.114)
+
+
+class Learnt(NamedTuple):
+    """What the registry knows of a descriptor that is learnt from images first.
+
+    Attributes:
+        name: What it is called.
+        make: Of a seed, an object with `learn(dataset, size, channels, workers)`, which then gives rows of images.
+        source: The publication.
+        side: Least side of an image, in pixels.
+    """
+
+    name: str
+    make: Callable[..., Any]
+    source: str
+    side: int
 
 
 class Descriptor(NamedTuple):
@@ -29,6 +45,7 @@ class Descriptor(NamedTuple):
 
 
 registry: dict[str, Descriptor] = {}
+learners: dict[str, Learnt] = {}
 Function = Callable[..., np.ndarray]
 
 
@@ -64,15 +81,45 @@ def descriptor(name: str, source: str, side: int = 1) -> Callable[[Function], Fu
     return add
 
 
+def learnt(name: str, source: str, side: int = 1) -> Callable[[type], type]:
+    """Register a class as a descriptor that is learnt from a training part before it describes images.
+
+    Args:
+        name: What it is called.
+        source: The publication.
+        side: Least side of an image, in pixels.
+
+    Returns:
+        A decorator that gives back the class; see `Learnt.make`.
+    """
+
+    def add(made: type) -> type:
+        learners[name] = Learnt(name, made, source, side)
+        return made
+
+    return add
+
+
+def to_be_learnt() -> list[str]:
+    """Return the names of the descriptors that are learnt from images first, sorted.
+
+    Example:
+        >>> to_be_learnt()
+        ['words']
+    """
+    available()
+    return sorted(learners)
+
+
 def available() -> list[str]:
-    """Return the names of all descriptors, sorted.
+    """Return the names of the descriptors that need nothing but an image, sorted.
 
     Returns:
         Names that `describe` takes.
 
     Example:
         >>> available()
-        ['glcm', 'histogram', 'hog', 'lbp', 'pixels']
+        ['gist', 'glcm', 'histogram', 'hog', 'lbp', 'pixels']
     """
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         import_module(f"{__package__}.{path.stem}")
@@ -98,17 +145,23 @@ def describe(name: str, images: np.ndarray) -> np.ndarray:
         (2, 32)
     """
     known = available()
+    if name in learners:
+        raise UserError(f"descriptor {name!r} is learnt on a training part first; see `Sources.learn`")
     if name not in registry:
         raise UserError(f"descriptor {name!r} is unknown; choose one of {', '.join(known)}")
     pixels = np.asarray(images, np.float64)
     if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3):
         raise ValueError(f"describe: needs images [n, height, width, 1 or 3], got shape {pixels.shape}")
-    found = registry[name]
-    if min(pixels.shape[1:3]) < found.side:
+    check_side(registry[name], pixels.shape[1:3])
+    return registry[name].function(pixels)
+
+
+def check_side(found: Descriptor | Learnt, sides: tuple[int, ...]) -> None:
+    """Raise UserError where images are too small for a descriptor."""
+    if min(sides) < found.side:
         raise UserError(
-            f"{name}: needs images of at least {found.side} pixels a side, got {pixels.shape[1]} x {pixels.shape[2]}"
+            f"{found.name}: needs images of at least {found.side} pixels a side, got {sides[0]} x {sides[1]}"
         )
-    return found.function(pixels)
 
 
 def grey(images: np.ndarray) -> np.ndarray:

@@ -6,10 +6,12 @@
     runs/a:features+hog+lbp    several, joined by +
 
 A network sees images as its run prepared them; descriptors see them at the size and channels that are asked for.
+Visual words are learnt before, on a training part: `Sources.learn`.
 """
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -22,7 +24,7 @@ from ..tasks.base.picture import picture_loader
 from ..tasks.inference.embedding import Layer, embed_layers, last_features, unit_rows
 from ..train.checkpoint import BEST, NEWEST
 from ..train.run import Run
-from .registry import available, describe
+from .registry import available, check_side, describe, learners, to_be_learnt
 
 Spatial = Literal["mean", "max", "flatten"]
 JOIN, AT = "+", ":"
@@ -39,7 +41,7 @@ class Piece(NamedTuple):
 
 def read_piece(text: str) -> Piece:
     """Return the source that a text names.  Raises UserError."""
-    if text in available():
+    if text in described():
         return Piece(text)
     folder, at, layer = text.rpartition(AT)
     if at and not Path(text).is_dir() and Path(folder).is_dir():
@@ -47,9 +49,14 @@ def read_piece(text: str) -> Piece:
     if Path(text).is_dir():
         return Piece(text, Path(text))
     raise UserError(
-        f"features {text!r}: neither a descriptor ({', '.join(available())}) nor the folder of a run, which may be "
+        f"features {text!r}: neither a descriptor ({', '.join(described())}) nor the folder of a run, which may be "
         "followed by :LAYER"
     )
+
+
+def described() -> list[str]:
+    """Return the names of all descriptors, sorted, those that are learnt first among them."""
+    return sorted([*available(), *to_be_learnt()])
 
 
 class Sources:
@@ -82,6 +89,29 @@ class Sources:
         self.spatial, self.unit_length = spatial, unit_length
         self.runs = {piece.run: Run.open(piece.run) for piece in self.pieces if piece.run}
         self.models: dict[Path, Any] = {}
+        self.learnt: dict[str, Any] = {}
+
+    @property
+    def learns(self) -> list[str]:
+        """Return which of the sources are learnt from images before they give rows."""
+        return [piece.name for piece in self.pieces if piece.run is None and piece.name in learners]
+
+    def learn(self, dataset: Dataset, size: int, channels: int, seed: int = 0, workers: int = 2) -> "Sources":
+        """Learn what is to be learnt from the images of a training part; return itself.
+
+        Args:
+            dataset: The images; their labels are not looked at.
+            size, channels: As of `rows`.
+            seed: Of what is drawn.
+            workers: Threads that decode.
+
+        Raises:
+            UserError: Images are too small.
+        """
+        for name in self.learns:
+            check_side(learners[name], (size, size))
+            self.learnt[name] = learners[name].make(seed=seed).learn(dataset, size, channels, workers)
+        return self
 
     def __str__(self) -> str:
         return JOIN.join(piece.name for piece in self.pieces)
@@ -104,8 +134,11 @@ class Sources:
             float32 [n, d], the sources' columns in the order in which they were named.
 
         Raises:
-            UserError: An image is unreadable or too small for a descriptor, or a run does not take such images.
+            UserError: An image is unreadable or too small for a descriptor, a run does not take such images, or
+                `learn` was not called where something is to be learnt.
         """
+        if missing := [name for name in self.learns if name not in self.learnt]:
+            raise UserError(f"{', '.join(missing)}: learnt on a training part first; call Sources.learn(dataset, ...)")
         found: dict[Piece, np.ndarray] = self.descriptor_rows(dataset, size, channels, workers)
         for folder in self.runs:
             found |= self.layer_rows(folder, dataset)
@@ -119,7 +152,8 @@ class Sources:
         if wanted:
             for images, _, _ in Loader(dataset, BATCH, size, channels, workers=workers):
                 for piece, rows in parts.items():
-                    rows.append(describe(piece.name, images.transpose(0, 2, 3, 1)).astype(np.float32))
+                    by = self.learnt.get(piece.name, partial(describe, piece.name))
+                    rows.append(by(images.transpose(0, 2, 3, 1)).astype(np.float32))
         return {piece: np.concatenate(rows) for piece, rows in parts.items()}
 
     def layer_rows(self, folder: Path, dataset: Dataset) -> dict[Piece, np.ndarray]:
@@ -182,4 +216,7 @@ def extract(
         (2, 768)
     """
     names = [sources] if isinstance(sources, str) else sources
-    return Sources(names, spatial, unit_length).rows(dataset, size, channels, workers)
+    found = Sources(names, spatial, unit_length)
+    if found.learns:
+        raise UserError(f"{', '.join(found.learns)}: learnt on a training part first; use Sources(...).learn(...).rows")
+    return found.rows(dataset, size, channels, workers)

@@ -136,11 +136,16 @@ def auc_ends(estimate: Estimate, units: int, level: float) -> Interval:
 
 
 def logit_ends(estimate: Estimate, units: int, level: float, freedom: float) -> Interval:
-    """Return Student's interval of an AUC on the logit scale; of one without variance Hanley and McNeil's."""
+    """Return Student's interval of an AUC on the logit scale; of 0 and 1 Hanley and McNeil's.
+
+    Scores that are all the same have an AUC of 1/2 whatever the images: it is both ends.
+    """
     value = estimate.value
-    if estimate.exact or estimate.variance == 0:
+    if estimate.exact:
         end = hanley_end(units, normal_quantile(level))
         return (1 - end, 1.0) if value >= 0.5 else (0.0, end)
+    if estimate.variance == 0:
+        return value, value
     half = student_quantile(level, max(freedom, 1.0)) * math.sqrt(estimate.variance) / (value * (1 - value))
     centre = math.log(value / (1 - value))
     return 1 / (1 + math.exp(min(half - centre, 700))), 1 / (1 + math.exp(max(-centre - half, -700)))

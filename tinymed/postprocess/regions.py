@@ -3,11 +3,14 @@
 All work in the plane and in space.  Pixels hang together by faces; a hole is background that does not reach the border.
 """
 
+import heapq
+import itertools
+
 import numpy as np
 
 from ..data.components import components
 
-__all__ = ["fill_holes", "grow", "largest_components", "region_growing", "remove_small"]
+__all__ = ["fill_holes", "grow", "grow_to_size", "largest_components", "region_growing", "remove_small"]
 
 
 def component_sizes(numbered: np.ndarray) -> np.ndarray:
@@ -133,3 +136,56 @@ def region_growing(image: np.ndarray, seeds: np.ndarray, tolerance: float) -> np
         raise ValueError(f"region_growing: takes seeds of the image's shape {image.shape}, at least one of them true")
     near = np.abs(image - np.mean(image[seeds], dtype=np.float64)) <= tolerance
     return grow(seeds, near)
+
+
+def grow_to_size(image: np.ndarray, seed: tuple[int, ...], size: int, compact: float = 1.0) -> np.ndarray:
+    """Grow a region from one pixel until it has a known size: a mask for a thing of which place and size are known.
+
+    The pixel beside the region that costs least is taken next: |value - m| / s + compact * distance / r.  m is the mean
+    of the pixels around the seed, s the image's deviation, r the radius of a disc or ball of that size; of equal costs
+    the pixel that was met first.
+
+    Args:
+        image: Numbers [*space], in the plane or in space.
+        seed: Index of a pixel of the thing.
+        size: Pixels that it has.
+        compact: How much being near to the seed counts.
+
+    Returns:
+        Booleans of the image's shape, of which `size` hang together with the seed.
+
+    Raises:
+        ValueError: The seed lies outside, or the size is not from 1 to the number of pixels.
+
+    Example:
+        >>> image = np.array([[0.0, 0.0, 9.0], [0.0, 9.0, 9.0]])
+        >>> grow_to_size(image, (1, 2), 3).astype(int).tolist()
+        [[0, 0, 1], [0, 1, 1]]
+
+    Reference:
+        Adams & Bischof, "Seeded region growing", IEEE TPAMI 16, 1994; as weak labels Anirudh, Thiagarajan, Bremer &
+        Kim, SPIE Medical Imaging, 2016.
+    """
+    space = image.shape
+    if len(seed) != len(space) or not all(0 <= i < n for i, n in zip(seed, space, strict=True)):
+        raise ValueError(f"grow_to_size: the seed {seed} is not a pixel of an image of {space}")
+    if not 1 <= size <= image.size:
+        raise ValueError(f"grow_to_size: size is from 1 to the image's {image.size} pixels, got {size}")
+    middle = image[tuple(slice(max(0, i - 1), i + 2) for i in seed)].mean(dtype=np.float64)
+    radius = size / np.pi if len(space) == 2 else 0.75 * size / np.pi
+    radius = radius ** (1 / len(space))
+    away = sum((at - i) ** 2 for at, i in zip(np.ogrid[tuple(slice(n) for n in space)], seed, strict=True))
+    cost = np.abs(image - middle) / (image.std(dtype=np.float64) or 1.0) + compact * np.sqrt(away) / radius
+    result, met = np.zeros(space, bool), np.zeros(space, bool)
+    met[seed] = True
+    order = itertools.count()
+    queue = [(0.0, next(order), tuple(seed))]
+    for _ in range(size):
+        _, _, pixel = heapq.heappop(queue)
+        result[pixel] = True
+        for axis, step in itertools.product(range(len(space)), (-1, 1)):
+            near = (*pixel[:axis], pixel[axis] + step, *pixel[axis + 1 :])
+            if 0 <= near[axis] < space[axis] and not met[near]:
+                met[near] = True
+                heapq.heappush(queue, (float(cost[near]), next(order), near))
+    return result

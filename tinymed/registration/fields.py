@@ -36,10 +36,9 @@ def move(moving: Any, field: Any) -> Any:
     return F.grid_sample(moving, grid, padding_mode="border", align_corners=False)
 
 
-def brought(fixed: Image, moving: Image, offset: np.ndarray) -> tuple[Rigid, np.ndarray]:
-    """Return (the shift, the moving image's grey values on the fixed one's pixels after it, float32 [*space])."""
-    start = Rigid(fixed.space, moving.space, offset)
-    return start, warp(moving.grey[..., None], start, fixed.space.size)[..., 0]
+def brought(fixed: Image, moving: Image, start: Rigid) -> np.ndarray:
+    """Return the moving image's grey values on the fixed one's pixels after a map, float32 [*space]."""
+    return warp(moving.grey[..., None], start, fixed.space.size)[..., 0]
 
 
 class FieldPredictor:
@@ -54,7 +53,7 @@ class FieldPredictor:
         >>> from tinymed.registration.spaces import Space
         >>> image = Image(np.zeros((8, 8, 1)), np.eye(8, dtype=np.float32), Space((8, 8), np.eye(3)), None, Path())
         >>> ask = FieldPredictor(create("field_unet", rank=2, base=2, depth=1).eval())
-        >>> transform = ask(image, image, np.zeros(2))
+        >>> transform = ask(image, image, Rigid(image.space, image.space, np.zeros(2)))
         >>> bool(np.abs(transform.field.numpy()).max() < 0.01)
         True
     """
@@ -68,15 +67,17 @@ class FieldPredictor:
             found: np.ndarray = as_array(self.forward(constant(pair[None])))[0]
         return found
 
-    def __call__(self, fixed: Image, moving: Image, offset: np.ndarray) -> Dense:
-        """Return the map from the fixed image to the moving one: a shift, then what the network says."""
-        start, other = brought(fixed, moving, offset)
-        return dense(start, self.field(np.stack([fixed.grey, other])))
+    def __call__(self, fixed: Image, moving: Image, start: Rigid) -> Dense:
+        """Return the map from the fixed image to the moving one: what the network says, then `start`."""
+        return dense(start, self.field(np.stack([fixed.grey, brought(fixed, moving, start)])))
 
 
 def dense(start: Rigid, field: np.ndarray) -> Dense:
-    """Return a map of the world: a shift, and displacements [axes, *space] in pixels of the fixed image behind it."""
-    turn = start.fixed.affine[:-1, :-1]
+    """Return a map of the world: displacements [axes, *space] in pixels of the fixed image, then a rigid or affine map.
+
+    A displacement is turned and stretched by the map that follows it, so that it can be added behind.
+    """
+    turn = start.world()[:-1, :-1] @ start.fixed.affine[:-1, :-1]
     result = Dense(start, start.fixed.size)
     with no_grad():
         result.field.copy_(constant(np.einsum("ij,j...->i...", turn, field.astype(np.float64))[None]))

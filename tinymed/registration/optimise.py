@@ -115,13 +115,14 @@ def finished(
     return Registration(transform, before, after, stages, moved, change, by)
 
 
-def registered_by(ask: Any, fixed: Image, moving: Image, config: RegisterConfig) -> Registration:
-    """Return what a network that was trained to register finds, without a search.
+def registered_by(ask: Any, fixed: Image, moving: Image, config: RegisterConfig, begin: Any) -> Registration:
+    """Return what a network that was trained to register finds, without a search of the field.
 
     Args:
         ask: A `FieldPredictor`.
         fixed, moving: Two pictures or two volumes.
-        config: Its metric is reported, its init is the shift that the network was trained behind.
+        config: Its metric is reported.
+        begin: The `Beginning` that the network was trained behind.
 
     Raises:
         UserError: One is a picture, the other a volume.
@@ -129,7 +130,7 @@ def registered_by(ask: Any, fixed: Image, moving: Image, config: RegisterConfig)
     check_pair(fixed, moving)
     loss, pair = loss_of(config), [tensor_of(image) for image in (fixed, moving)]
     before = value(loss, pair, Rigid(fixed.space, moving.space, np.zeros(fixed.space.rank)))
-    transform = ask(fixed, moving, first_offset(fixed, moving, config.init))
+    transform = ask(fixed, moving, begin(fixed, moving))
     return finished(transform, before, value(loss, pair, transform), [], fixed, moving)
 
 

@@ -7,12 +7,12 @@ from threading import Event
 import numpy as np
 
 from .. import random
+from ..data.dataset import Dataset
 from ..data.loader import Batch, Stopped, prepare_batches
-from ..data.masks import MaskDataset
 from ..dispatch import use_backend
 from ..errors import UserError
+from .beginning import Beginning
 from .fields import brought
-from .optimise import first_offset
 from .spaces import Image, read_image
 
 LIMIT = 2 << 30  # bytes of images that are held
@@ -21,14 +21,14 @@ LIMIT = 2 << 30  # bytes of images that are held
 class Pairs:
     """Epochs of batches (pairs, pairs, numbers): every image once as the one that stays, with another drawn for it.
 
-    The image that moves lies on the pixels of the one that stays, after the shift that registration begins with; both
+    The image that moves lies on the pixels of the one that stays, after the map that registration begins with; both
     are then filled by zeros to one size.  Which image moves depends on (seed, epoch, the image that stays) alone.
 
     Args:
-        dataset: The images; their masks are not looked at.
+        dataset: The images, files; their masks are not looked at.
         batch_size: Pairs a batch; the last batch may be smaller.
         size: Of what the network is shown, pixels along each axis; no image is larger.
-        init: What lies together at first: "centre", "mass" or "none", as of `register`.
+        begin: What lies together at first.
         shuffle: A new order and new partners every epoch; without it each image has the next one.
         seed: Seed of everything drawn.
         workers: Threads that prepare batches; their number changes no value.
@@ -44,7 +44,7 @@ class Pairs:
         >>> from PIL import Image as Pictures
         >>> for name in ("a", "b"):
         ...     Pictures.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).save(f"{name}.png")
-        >>> data = MaskDataset(["a.png", "b.png"], [0, 0], ["whole"], masks=["a.png", "b.png"])
+        >>> data = Dataset(["a.png", "b.png"], [0, 0], ["image"])
         >>> pairs, _, numbers = next(Pairs(data, 2, (8, 8)).epoch())
         >>> pairs.shape, numbers.tolist()
         ((2, 2, 8, 8), [0, 1])
@@ -52,10 +52,10 @@ class Pairs:
 
     def __init__(
         self,
-        dataset: MaskDataset,
+        dataset: Dataset,
         batch_size: int,
         size: tuple[int, ...],
-        init: str = "centre",
+        begin: Beginning | None = None,
         *,
         shuffle: bool = False,
         seed: int = 0,
@@ -64,7 +64,8 @@ class Pairs:
     ):
         if len(dataset) < 2:
             raise UserError(f"{dataset.source} [{dataset.split}]: {len(dataset)} image(s); a pair needs two")
-        self.dataset, self.batch_size, self.size, self.init = dataset, batch_size, size, init
+        self.dataset, self.batch_size, self.size = dataset, batch_size, size
+        self.begin = begin or Beginning()
         self.shuffle, self.seed, self.workers, self.prefetch = shuffle, seed, workers, prefetch
         self.held: dict[int, Image] = {}
         self.bytes = 0
@@ -100,7 +101,7 @@ class Pairs:
             place = inside(still.space.size, self.size)
             row[(0, *place)] = still.grey
             with use_backend("numpy"):
-                row[(1, *place)] = brought(still, other, first_offset(still, other, self.init))[1]
+                row[(1, *place)] = brought(still, other, self.begin(still, other))
         return pairs, pairs, fixed
 
     def image(self, index: int) -> Image:

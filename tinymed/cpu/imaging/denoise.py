@@ -4,14 +4,28 @@ A band's rows lie continued, each channel by itself, so that every loop runs alo
 are polynomials, which LLVM vectorises.
 """
 
+import math
 from typing import Any
 
 from numba import prange
 
 from ...dispatch import kernel
 from ..compiler.jit import inline, serial
-from ..simd.elementary import LOWEST, exp_parts
-from .rows import BAND, band, bands, f4, single_or_whole, store_row, white
+from ..simd.elementary import LOG2_E, LOWEST, exp_parts
+from .rows import BAND, ROUND, band, bands, f4, i4, single_or_whole, store_row, white
+
+LEAST = f4(-125)  # 2 to this power is a normal float32
+# 2^r is 1 + r (0.69... + r (0.24... + ...)) for |r| <= 1/2, within 1e-7: a fit of its relative error.
+POWER_TERMS = tuple(
+    f4(term)
+    for term in (
+        1.3264727065445544e-3,
+        9.671512648928432e-3,
+        5.55073374369065e-2,
+        2.4022242085172846e-1,
+        0.6931469775988587,
+    )
+)
 
 
 @inline
@@ -19,6 +33,19 @@ def decay(x: Any) -> Any:
     """Return e^x of numbers that are not positive: without the tests that `exp` makes for others."""
     scale, rest = exp_parts(max(x, LOWEST))
     return scale * rest + scale
+
+
+@inline
+def power_of_two(t: Any) -> Any:
+    """Return 2^t of -125 <= t <= 0: the whole part is added to the exponent's bits."""
+    shifted = t + ROUND
+    r = t - (shifted - ROUND)
+    p = POWER_TERMS[0] * r + POWER_TERMS[1]
+    p = p * r + POWER_TERMS[2]
+    p = p * r + POWER_TERMS[3]
+    p = p * r + POWER_TERMS[4]
+    bits = f4(p * r + f4(1)).view(i4) + (f4(shifted).view(i4) << i4(23))
+    return i4(bits).view(f4)
 
 
 @serial
@@ -42,31 +69,32 @@ def join(row: Any, weighted: Any, total: Any, c: Any) -> None:
 
 
 def bilateral_work(x: Any, space: Any, *_: Any) -> list[Any]:
-    """Return the scratch of each band: its rows, sums for each channel and of weights, a row of results."""
+    """Return the scratch of each band: its rows, sums of each channel and of weights, a row of results, logarithms."""
     size, (w, c) = space.shape[0] - 1, x.shape[2:]
-    return [(bands(x), BAND + size, c, w + size), (bands(x), c + 1, w), (bands(x), w * c)]
+    sides = (size + 1, size + 1)
+    return [(bands(x), BAND + size, c, w + size), (bands(x), c + 1, w), (bands(x), w * c), (bands(x), *sides)]
 
 
 @serial
 def add_grey(weighted: Any, total: Any, here: Any, other: Any, share: Any, factor: Any) -> None:
-    """Add a neighbour of one channel to the sums."""
+    """Add a neighbour of one channel to the sums; share: the logarithm to 2 of its weight by place."""
     for j in range(total.size):
         difference = other[j] - here[j]
-        weight = share * decay(factor * difference * difference)
+        weight = power_of_two(max(difference * difference * factor + share, LEAST))
         total[j] += weight
         weighted[j] += weight * other[j]
 
 
 @serial
 def add_colours(sums: Any, here: Any, other: Any, start: Any, middle: Any, share: Any, factor: Any) -> None:
-    """Add a neighbour of three channels to the sums."""
+    """Add a neighbour of three channels to the sums, as `add_grey`."""
     w = sums.shape[1]
     a, b, d = here[0, middle : middle + w], here[1, middle : middle + w], here[2, middle : middle + w]
     e, f, g = other[0, start : start + w], other[1, start : start + w], other[2, start : start + w]
     red, green, blue, total = sums[0], sums[1], sums[2], sums[3]
     for j in range(w):
         difference = abs(e[j] - a[j]) + abs(f[j] - b[j]) + abs(g[j] - d[j])
-        weight = share * decay(factor * difference * difference)
+        weight = power_of_two(max(difference * difference * factor + share, LEAST))
         total[j] += weight
         red[j] += weight * e[j]
         green[j] += weight * f[j]
@@ -84,6 +112,7 @@ def bilateral_filter(
     planes: Any,
     sums: Any,
     rows: Any,
+    shares: Any,
     x: Any,
     space: Any,
     tones: Any,
@@ -95,9 +124,13 @@ def bilateral_filter(
     """y = the mean over the window, weighted by nearness in place and colour; tones are computed, not looked up."""
     h, w, c = x.shape[1], x.shape[2], x.shape[3]
     xs, ys, n, size = x.reshape(x.size), y.reshape(y.size), w * c, space.shape[0]
-    middle = size // 2
+    middle, steep = size // 2, f4(factor) * LOG2_E
     for task in prange(planes.shape[0]):
         p, first, end = band(task, h)
+        log_share = shares[task]
+        for s in range(size):
+            for t in range(size):
+                log_share[s, t] = f4(math.log2(space[s, t])) if space[s, t] > 0 else f4(0)
         band_rows, total = planes[task], sums[task]
         lay_out(band_rows, xs, at1, at2, p, first, end - first + size - 1, h, w, c)
         for i in range(first, end):
@@ -110,9 +143,9 @@ def bilateral_filter(
                 for t in range(size):
                     if space[s, t] > 0 and c == 1:
                         near = other[0, t : t + w]
-                        add_grey(total[0], total[1], here[0, middle : middle + w], near, space[s, t], factor)
+                        add_grey(total[0], total[1], here[0, middle : middle + w], near, log_share[s, t], steep)
                     elif space[s, t] > 0:
-                        add_colours(total, here, other, t, middle, space[s, t], factor)
+                        add_colours(total, here, other, t, middle, log_share[s, t], steep)
             join(rows[task], total, total[c], c)
             start = (p * h + i) * n
             store_row(ys[start : start + n], rows[task], white(y), whole)
