@@ -3,6 +3,9 @@
 #include "elementwise.cuh"
 
 namespace {
+struct Add {
+    __device__ float operator()(float a, float b) const { return a + b; }
+};
 struct Round {
     __device__ float operator()(float x) const { return bf16::rounded(x); }
 };
@@ -54,6 +57,10 @@ void pack(const char* op, const Out<bf16::Bits>& y, const In<float>& x, int grou
 
 void bf16_round(Out<float> y, In<float> x, cudaStream_t stream) { map(Round{}, "bf16_round", stream, y, x); }
 BIND(bf16_round, "y x");
+void bf16_add(Out<float> y, In<float> a, In<float> b, cudaStream_t stream) {
+    map(bf16::Rounded<Add>{}, "bf16_add", stream, y, a, b);
+}
+BIND(bf16_add, "y a b");
 
 void bf16_pixels(Out<bf16::Bits> y, In<float> x, int groups, cudaStream_t stream) {
     pack("bf16_pixels", y, x, groups, false, stream);

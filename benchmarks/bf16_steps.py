@@ -1,0 +1,206 @@
+"""How far mixed precision is from float32 after a training step: ours, and PyTorch's autocast on the same networks.
+
+    python benchmarks/bf16_steps.py [--batches 40] [--only DCNN]
+
+The networks, weights and batches of tests/test_cuda_train.py, dropout switched off (the two libraries draw other words).
+Five steps by the reference in float32; each is made once more from the same weights in float32 and in bfloat16 by
+either library.  A step's error is the largest difference of a gradient from the same library's in float32, over the
+step's largest gradient; of a run the largest of five.  Over the runs, which differ in their batches: the smallest, the
+median and the largest, written to benchmarks/results/bf16_steps.json.
+"""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from peers import HERE, machine, save, use_checkout
+
+use_checkout()
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+RESULT = HERE / "results" / "bf16_steps.json"
+Gradients = list[np.ndarray]
+
+
+def twin_of(name: str, ours: Any) -> Any:
+    """Return the network in PyTorch, its parameters named as ours."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    def mirrored(module: Any) -> Any:
+        """Return the layers of a sequence, or one layer, by their class's name."""
+        kind = type(module).__name__
+        if kind in ("Sequential", "DoubleConv"):
+            return nn.Sequential(*(mirrored(m) for m in module))
+        if kind in ("Conv2d", "Conv3d", "ConvTranspose2d", "ConvTranspose3d"):
+            weight, transposed = module.weight, "Transpose" in kind
+            i, o = weight.shape[:2] if transposed else weight.shape[1::-1]
+            how = {"stride": module.stride, "bias": module.bias is not None}
+            return getattr(nn, kind)(i, o, tuple(weight.shape[2:]), padding=plain_padding(module), **how)
+        if kind.startswith("BatchNorm"):
+            return getattr(nn, kind)(module.num_features, module.eps)
+        if kind == "Linear":
+            return nn.Linear(*module.weight.shape[::-1], bias=module.bias is not None)
+        if kind.startswith("MaxPool"):
+            return getattr(nn, kind)(2)
+        if kind.startswith("Upsample"):
+            return nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        return {"ReLU": nn.ReLU, "Flatten": nn.Flatten}.get(kind, nn.Identity)()
+
+    class UShape(nn.Module):
+        """The U-Nets: blocks down, blocks up, a map of every level carried across."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            for part in ("down", "up", "join"):
+                setattr(self, part, nn.ModuleList(mirrored(m) for m in getattr(ours, part)))
+            volumes = name.startswith(("3D", "unet3d"))
+            self.head, self.pool = mirrored(ours.head), F.max_pool3d if volumes else F.max_pool2d
+
+        def forward(self, x: Any) -> Any:
+            skips: list[Any] = []
+            for level, block in enumerate(self.down):
+                x = block(self.pool(x, 2) if level else x)
+                skips.append(x)
+            skips.pop()
+            for up, block in zip(self.up, self.join, strict=True):
+                x = block(torch.cat([skips.pop(), up(x)], 1))
+            return self.head(x)
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            for part in ("conv1", "norm1", "conv2", "norm2", "head"):
+                setattr(self, part, mirrored(getattr(ours, part)))
+
+        def forward(self, x: Any) -> Any:
+            y = F.relu(self.norm1(self.conv1(x)))
+            return self.head(F.relu(self.norm2(self.conv2(y)) + x).mean((2, 3)))
+
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.head = nn.LSTM(6, 5, batch_first=True), nn.Linear(5, 2)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.lstm(x)[0][:, -1])
+
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = nn.TransformerEncoderLayer(8, 2, 12, dropout=0.0, activation="gelu", batch_first=True)
+            self.head = nn.Linear(8, 2)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.block(x).mean(1))
+
+    if name == "resnet20":
+        from torch_classification import resnet20
+
+        return resnet20([2, 4, 8], ours.fc.weight.shape[0], 3, "pad")
+    if name == "dcnn":
+        parts = {part: mirrored(getattr(ours, part)) for part in ("features", "classifier")}
+        whole = nn.Module()
+        for part, layers in parts.items():
+            setattr(whole, part, layers)
+        whole.forward = lambda x: whole.classifier(whole.features(x).flatten(1))  # type: ignore[method-assign]
+        return whole
+    classes = {"ResNet block": Residual, "LSTM": Recurrent, "attention block": Attending}
+    return mirrored(ours) if name == "DCNN" else classes.get(name, UShape)()
+
+
+def plain_padding(module: Any) -> Any:
+    """Return a convolution's padding as PyTorch takes it."""
+    padding = module.padding
+    if isinstance(padding, str | int):
+        return padding
+    return tuple(p if isinstance(p, int) else p[0] for p in padding)
+
+
+def without_dropout(model: Any) -> Any:
+    """Return the network, nothing dropped."""
+    for module in model.modules():
+        if type(module).__name__.startswith("Dropout"):
+            module.p = 0.0
+    return model
+
+
+def errors(name: str, first: int) -> dict[str, float]:
+    """{library: the largest error of five steps in bfloat16}, and PyTorch's in float32 from our reference."""
+    import test_cuda_train as cases
+    import torch
+
+    import tinymed
+
+    build, shape, _, _ = cases.ALL[name]
+    cases.ALL[name] = (lambda: without_dropout(build()), *cases.ALL[name][1:])
+    try:
+        true, states = cases.run(name, "numpy", first=first)
+        with tinymed.use_precision("bf16"):
+            ours, _ = cases.run(name, "numpy", states=states, first=first)
+        model = cases.ALL[name][0]()
+    finally:
+        cases.ALL[name] = (build, *cases.ALL[name][1:])
+    twin, order = twin_of(name, model).train(), [key for key, _ in model.named_parameters()]
+    found: dict[str, list[Gradients]] = {"float32": [], "autocast": []}
+    for i in range(cases.STEPS):
+        x, y = cases.batch(first + i, shape, cases.ALL[name][2], model)
+        for how, gradients in found.items():
+            twin.load_state_dict({k: torch.tensor(v) for k, v in states[i].items()})
+            twin.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast"):
+                scores = twin(torch.tensor(x))
+                if y.dtype == np.float32:
+                    loss = torch.nn.functional.binary_cross_entropy_with_logits(scores, torch.tensor(y))
+                else:
+                    loss = torch.nn.functional.cross_entropy(scores, torch.tensor(y))
+            loss.backward()
+            own = {key: p.grad.numpy() for key, p in twin.named_parameters()}
+            gradients.append([own[key] for key in order])
+    reference = [step[1:] for step in true]
+    return {
+        "ours": worst([step[1:] for step in ours], reference),
+        "torch": worst(found["autocast"], found["float32"]),
+        "float32": worst(found["float32"], reference),
+    }
+
+
+def worst(steps: Sequence[Gradients], true: Sequence[Gradients]) -> float:
+    """Return the largest difference of a gradient over its step's largest gradient."""
+    shares = []
+    for got, want in zip(steps, true, strict=True):
+        off = max(float(np.abs(a - b).max()) for a, b in zip(got, want, strict=True))
+        shares.append(off / max(float(np.abs(b).max()) for b in want))
+    return max(shares)
+
+
+def main() -> None:
+    import test_cuda_train as cases
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, default=40, help="runs of five batches each")
+    parser.add_argument("--only", default="", help="one network")
+    o = parser.parse_args()
+    rows: dict[str, Any] = {}
+    for name in [n for n in cases.ALL if o.only in ("", n)]:
+        runs = [errors(name, 3000 + 10 * i) for i in range(o.batches)]
+        rows[name] = {
+            who: {
+                "least": min(values := [run[who] for run in runs]),
+                "median": statistics.median(values),
+                "most": max(values),
+            }
+            for who in ("ours", "torch", "float32")
+        }
+        print(name, {who: [f"{v:.1e}" for v in row.values()] for who, row in rows[name].items()}, flush=True)
+        if not o.only:
+            save(RESULT, {"machine": machine(), "batches": o.batches, "networks": rows})
+
+
+if __name__ == "__main__":
+    main()
