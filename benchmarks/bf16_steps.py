@@ -2,7 +2,7 @@
 
     python benchmarks/bf16_steps.py [--batches 40] [--only DCNN]
 
-The networks, weights and batches of tests/test_cuda_train.py, dropout switched off (the two libraries draw other words).
+The networks, weights and batches of tests/test_cuda_train.py, dropout switched off (the libraries draw other words).
 Five steps by the reference in float32; each is made once more from the same weights in float32 and in bfloat16 by
 either library.  A step's error is the largest difference of a gradient from the same library's in float32, over the
 step's largest gradient; of a run the largest of five.  Over the runs, which differ in their batches: the smallest, the
@@ -13,7 +13,6 @@ import argparse
 import statistics
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,102 +23,6 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 
 RESULT = HERE / "results" / "bf16_steps.json"
 Gradients = list[np.ndarray]
-
-
-def twin_of(name: str, ours: Any) -> Any:
-    """Return the network in PyTorch, its parameters named as ours."""
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
-
-    def mirrored(module: Any) -> Any:
-        """Return the layers of a sequence, or one layer, by their class's name."""
-        kind = type(module).__name__
-        if kind in ("Sequential", "DoubleConv"):
-            return nn.Sequential(*(mirrored(m) for m in module))
-        if kind in ("Conv2d", "Conv3d", "ConvTranspose2d", "ConvTranspose3d"):
-            weight, transposed = module.weight, "Transpose" in kind
-            i, o = weight.shape[:2] if transposed else weight.shape[1::-1]
-            how = {"stride": module.stride, "bias": module.bias is not None}
-            return getattr(nn, kind)(i, o, tuple(weight.shape[2:]), padding=plain_padding(module), **how)
-        if kind.startswith("BatchNorm"):
-            return getattr(nn, kind)(module.num_features, module.eps)
-        if kind == "Linear":
-            return nn.Linear(*module.weight.shape[::-1], bias=module.bias is not None)
-        if kind.startswith("MaxPool"):
-            return getattr(nn, kind)(2)
-        if kind.startswith("Upsample"):
-            return nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
-        return {"ReLU": nn.ReLU, "Flatten": nn.Flatten}.get(kind, nn.Identity)()
-
-    class UShape(nn.Module):
-        """The U-Nets: blocks down, blocks up, a map of every level carried across."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            for part in ("down", "up", "join"):
-                setattr(self, part, nn.ModuleList(mirrored(m) for m in getattr(ours, part)))
-            volumes = name.startswith(("3D", "unet3d"))
-            self.head, self.pool = mirrored(ours.head), F.max_pool3d if volumes else F.max_pool2d
-
-        def forward(self, x: Any) -> Any:
-            skips: list[Any] = []
-            for level, block in enumerate(self.down):
-                x = block(self.pool(x, 2) if level else x)
-                skips.append(x)
-            skips.pop()
-            for up, block in zip(self.up, self.join, strict=True):
-                x = block(torch.cat([skips.pop(), up(x)], 1))
-            return self.head(x)
-
-    class Residual(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            for part in ("conv1", "norm1", "conv2", "norm2", "head"):
-                setattr(self, part, mirrored(getattr(ours, part)))
-
-        def forward(self, x: Any) -> Any:
-            y = F.relu(self.norm1(self.conv1(x)))
-            return self.head(F.relu(self.norm2(self.conv2(y)) + x).mean((2, 3)))
-
-    class Recurrent(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.lstm, self.head = nn.LSTM(6, 5, batch_first=True), nn.Linear(5, 2)
-
-        def forward(self, x: Any) -> Any:
-            return self.head(self.lstm(x)[0][:, -1])
-
-    class Attending(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.block = nn.TransformerEncoderLayer(8, 2, 12, dropout=0.0, activation="gelu", batch_first=True)
-            self.head = nn.Linear(8, 2)
-
-        def forward(self, x: Any) -> Any:
-            return self.head(self.block(x).mean(1))
-
-    if name == "resnet20":
-        from torch_classification import resnet20
-
-        return resnet20([2, 4, 8], ours.fc.weight.shape[0], 3, "pad")
-    if name == "dcnn":
-        parts = {part: mirrored(getattr(ours, part)) for part in ("features", "classifier")}
-        whole = nn.Module()
-        for part, layers in parts.items():
-            setattr(whole, part, layers)
-        whole.forward = lambda x: whole.classifier(whole.features(x).flatten(1))  # type: ignore[method-assign]
-        return whole
-    classes = {"ResNet block": Residual, "LSTM": Recurrent, "attention block": Attending}
-    return mirrored(ours) if name == "DCNN" else classes.get(name, UShape)()
-
-
-def plain_padding(module: Any) -> Any:
-    """Return a convolution's padding as PyTorch takes it."""
-    padding = module.padding
-    if isinstance(padding, str | int):
-        return padding
-    return tuple(p if isinstance(p, int) else p[0] for p in padding)
 
 
 def without_dropout(model: Any) -> Any:
@@ -134,6 +37,7 @@ def errors(name: str, first: int) -> dict[str, float]:
     """{library: the largest error of five steps in bfloat16}, and PyTorch's in float32 from our reference."""
     import test_cuda_train as cases
     import torch
+    from torch_cases import twin_of
 
     import tinymed
 

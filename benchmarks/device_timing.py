@@ -174,7 +174,9 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     def of(some: list[dict[str, Any]]) -> dict[str, Any]:
         ours, true = (np.array([row[key] for row in some]) for key in ("predicted_us", "us"))
         error = median(abs(row["log_ratio"]) for row in some)
-        return rounded({"rungs": len(some), "rank_correlation": rank_correlation(true, ours), "median_log_ratio": error})
+        return rounded(
+            {"rungs": len(some), "rank_correlation": rank_correlation(true, ours), "median_log_ratio": error}
+        )
 
     if len(both) < 3:
         return {"rungs": len(both), "missing": "fewer than three rungs have both a time and a prediction"}

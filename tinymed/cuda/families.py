@@ -73,6 +73,7 @@ REWRITES = (
     *fused_norm.NORM_DROPOUT_PACKED,  # and what ROUNDED_BY_PRODUCT left
     fused_conv.CONV_RELU_POOL,
     fused_conv.BF16_CONV_RELU_POOL,
+    fused_conv.UNPOOLED_PIXELS,
     fused_norm.NORM_RELU,
     *fused_norm.NORM_ADD_RELU,
     elementwise.ADD_RELU,

@@ -90,6 +90,33 @@ def bf16_conv2d_relu_pool(
     """y, index = max_pool_2x2(bf16_conv2d_relu(...), pooled)."""
 
 
+def unpooled(draw: Any) -> dict[str, Any]:
+    """Draw a pooled gradient, its argmax, and the shape of the map."""
+    n, c, h, w = draw.choice(((2, 3, 4, 6), (1, 16, 5, 7), (2, 12, 3, 2)))
+    shape = (n, c, h // 2, w // 2)
+    index = draw.integers(shape, 0, 3).astype("uint8")
+    return {"dy": draw.array(shape), "i": index, "shape": (n, c, h, w), "groups": 1}
+
+
+UNPOOLED_PIXELS = define(
+    "unpooled where it is packed",
+    "u = max_pool_2x2_backward(dy, i, shape)\ny = bf16_pixels(u, groups)",
+    "y = bf16_unpool_pixels(dy, i, shape, groups)",
+    backend="csrc",
+    samples=unpooled,
+)
+
+
+@kernel(
+    backend="csrc",
+    image="y dy index",
+    out=lambda dy, index, shape, groups: mixed.packed_pixels(shape, groups),
+    flops=lambda dy, *_: dy.size,
+)
+def bf16_unpool_pixels(y: Any, dy: Any, index: Any, shape: Any, groups: Any) -> None:
+    """bf16_pixels(max_pool_2x2_backward(dy, index, shape), groups)."""
+
+
 # ---------------------------------------------------------------------------------------- batch norm, and a sum
 
 GEMM = "x, weight, bias, size, stride, before, dilation, groups, tile"

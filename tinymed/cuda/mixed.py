@@ -48,9 +48,14 @@ def bf16_round(y: Any, x: Any) -> None:
     """y = the number of bfloat16 nearest to x, of two the one whose last digit is even; NaN stays NaN."""
 
 
+def packed_pixels(shape: Any, groups: int) -> list[Any]:
+    """Return the rule of images of a shape, packed."""
+    return [((shape[0], groups * filled_up(shape[1] // groups), *shape[2:]), np.uint16)]
+
+
 def pixels_out(x: Any, groups: int) -> list[Any]:
-    """Return the shape of packed images."""
-    return [((x.shape[0], groups * filled_up(x.shape[1] // groups), *x.shape[2:]), np.uint16)]
+    """Return the rule of packed images."""
+    return packed_pixels(x.shape, groups)
 
 
 def filters_out(x: Any, groups: int) -> list[Any]:
@@ -210,7 +215,7 @@ def relu_samples(draw: Any) -> dict[str, Any]:
     }
     stride = draw.choice(((1, 1), (2, 1)))
     return {
-        **{name: (a.view(np.uint32) >> 16).astype(np.uint16) for name, a in numbers.items()},
+        **{name: (a.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16) for name, a in numbers.items()},
         "bias": draw.array((o,)),
         "shape": (2, o, *slides((5, 6), (3, 2), stride, ((1, 0), (0, 1)), (1, 1))),
         "stride": stride,
