@@ -10,6 +10,7 @@ median and the largest, written to benchmarks/results/bf16_steps.json.
 """
 
 import argparse
+import json
 import statistics
 import sys
 from collections.abc import Sequence
@@ -88,10 +89,12 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batches", type=int, default=40, help="runs of five batches each")
-    parser.add_argument("--only", default="", help="one network")
+    parser.add_argument(
+        "--only", default="", help="names of networks, separated by commas; the others stay as they were"
+    )
     o = parser.parse_args()
-    rows: dict[str, Any] = {}
-    for name in [n for n in cases.ALL if o.only in ("", n)]:
+    rows: dict[str, Any] = json.loads(RESULT.read_text())["networks"] if RESULT.exists() else {}
+    for name in [n for n in cases.ALL if not o.only or n in o.only.split(",")]:
         runs = [errors(name, 3000 + 10 * i) for i in range(o.batches)]
         rows[name] = {
             who: {
@@ -100,10 +103,10 @@ def main() -> None:
                 "most": max(values),
             }
             for who in ("ours", "torch", "float32")
-        }
-        print(name, {who: [f"{v:.1e}" for v in row.values()] for who, row in rows[name].items()}, flush=True)
-        if not o.only:
-            save(RESULT, {"machine": machine(), "batches": o.batches, "networks": rows})
+        } | {"runs": o.batches}
+        shown = {who: [f"{v:.1e}" for v in rows[name][who].values()] for who in ("ours", "torch", "float32")}
+        print(name, shown, flush=True)
+        save(RESULT, {"machine": machine(), "networks": rows})
 
 
 if __name__ == "__main__":
