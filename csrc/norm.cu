@@ -11,7 +11,7 @@
 namespace {
 using columns::THREADS;
 using statistics::Moments;
-using namespace norm;
+using namespace batch_norm;
 
 // partial[chunk][0, 1][channel] = mean and squared deviations of a chunk's rows.
 __global__ void __launch_bounds__(THREADS)

@@ -6,7 +6,7 @@
 #include "philox.cuh"
 
 namespace {
-using namespace norm;
+using namespace batch_norm;
 
 struct Masked {  // dy where the map of forward is above 0 or no number
     Apply forward;

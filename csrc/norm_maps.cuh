@@ -3,7 +3,7 @@
 #include "columns.cuh"
 #include "elementwise.cuh"
 
-namespace norm {
+namespace batch_norm {
 // ------------------------------------------------------------------------------------------------ mapping numbers
 
 struct Apply {
@@ -82,4 +82,4 @@ struct GradientMap {  // dx = map[0] dy + map[1] (x - mean) + map[2];  map[1] = 
         map[2 * c + k] = training ? float(-a * sums[0] / double(n)) : 0.0f;
     }
 };
-}  // namespace norm
+}  // namespace batch_norm

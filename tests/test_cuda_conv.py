@@ -412,7 +412,7 @@ class TestAcross:
 
     def test_bytes_of_memory_by_the_model(self, rng):
         """Four columns of tiles, an operand that L2 does not hold: it is read once, not four times."""
-        k, gpu = dispatch.table("emulated"), replace(GPUS["a100"], l2=1 << 20, sms=4)
+        k, gpu = dispatch.table("emulated"), replace(GPUS["a100"], l2=1 << 20, sms=16)
         x = emulated.placed(channels_last(rng.normal(size=(1, 64, 128, 128))))  # 4.2 MB
         weight, moved = rng.normal(size=(256, 64, 1, 1)).astype(np.float32), []
         for flag in (0, tiles.ACROSS):

@@ -20,7 +20,8 @@ def with_arrays(*names: str) -> Any:
 
 def dropped_rows(draw: Any) -> dict[str, Any]:
     """Draw the gradient of a dropout behind batch norm, and what both have kept."""
-    return with_arrays("dy")(draw) | {"ticket": DROPOUT["state"], "limit": 1 << 14, "scale": 4 / 3}
+    v: dict[str, Any] = with_arrays("dy")(draw)
+    return v | {"ticket": DROPOUT["state"], "limit": 1 << 14, "scale": 4 / 3}
 
 
 DROPOUT_SUMS = tuple(
