@@ -17,7 +17,7 @@ def with_pool(samples: Any) -> Any:
 
     def drawn(draw: Any) -> dict[str, Any]:
         """Draw them."""
-        v = samples(draw)
+        v: dict[str, Any] = samples(draw)
         h, w = v["size"] if "size" in v else v["shape"][2:]
         return v | {"pooled": (h // 2, w // 2)}
 
@@ -128,7 +128,7 @@ def with_statistics(samples: Any) -> Any:
 
     def drawn(draw: Any) -> dict[str, Any]:
         """Draw them."""
-        v = samples(draw)
+        v: dict[str, Any] = samples(draw)
         filters = (v["weight"].shape[0],)
         v |= {name: draw.array(filters) for name in ("running_mean", "scale", "shift", "bias")}
         return v | {"running_var": draw.array(filters, low=0.5, high=2), "eps": 1e-3}
