@@ -44,8 +44,8 @@ LAST = 6000  # characters kept of what a stage printed
 class Stage:
     """A command with a time limit.  tool: an executable without which it cannot run.
 
-    out: the command takes `--out FILE`, and its result is what that file holds, however it ended.  read: makes more of
-    what it printed.
+    out: the command takes `--out FILE`, and its result is what that file holds, however it ended.  goes_on: it keeps
+    what it finds there, so --resume gives it what it had measured.  read: makes more of what it printed.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Stage:
     tool: str = ""
     read: Callable[[str], dict[str, Any]] | None = None
     out: bool = False
+    goes_on: bool = False
 
 
 def stages(dry: bool, scratch: Path) -> list[Stage]:
@@ -62,8 +63,8 @@ def stages(dry: bool, scratch: Path) -> list[Stage]:
     python, size = sys.executable, ["--backend", "emulated", "--quick"] if dry else ["--backend", "cuda"]
     unpooled = [python, str(HERE / "device_kernels.py"), *size, "--no-pool"]  # once with every sample, then with few
 
-    def own(name: str, seconds: float) -> Stage:
-        return Stage(name, seconds, [python, str(HERE / f"device_{name}.py"), *size], out=True)
+    def own(name: str, seconds: float, goes_on: bool = False) -> Stage:
+        return Stage(name, seconds, [python, str(HERE / f"device_{name}.py"), *size], out=True, goes_on=goes_on)
 
     def sanitizer(name: str, seconds: float) -> Stage:
         driver = unpooled if name == "memcheck" else [*unpooled, "--quick"]
@@ -83,15 +84,16 @@ def stages(dry: bool, scratch: Path) -> list[Stage]:
     build = [*setup, "--build-lib", str(scratch), "--build-temp", str(scratch)] if dry else [*setup, "--inplace"]
     return [
         own("environment", 15),
-        Stage("build", 120, build, nothing if dry else {"TINYMED_CUDA": "1"}, "" if dry else "nvcc", built),
+        Stage("build", 90, build, nothing if dry else {"TINYMED_CUDA": "1"}, "" if dry else "nvcc", built),
         Stage("tiles", 60, tiles(dry), read=tested),
-        Stage("tests", 80, tests(dry), read=tested),
+        Stage("tests", 70, tests(dry), read=tested),
         own("kernels", 20),
         sanitizer("memcheck", 35),
-        own("step", 50),
-        own("ops", 85),
+        own("step", 45),
+        own("ops", 75),
+        own("timing", 60, goes_on=True),
         sanitizer("racecheck", 20),
-        sanitizer("initcheck", 20),
+        sanitizer("initcheck", 15),
         sanitizer("synccheck", 15),
         own("counters", 20),
     ]
@@ -281,6 +283,9 @@ def main() -> None:
         started, due = time.monotonic(), 0.0
         for stage in chosen:
             due += stage.seconds * scale
+            before = results["stages"].get(stage.name, {}).get("result")
+            if stage.goes_on and before:
+                Path(folder, f"{stage.name}.json").write_text(json.dumps(before))
             results["stages"][stage.name] = run(stage, due - (time.monotonic() - started), Path(folder))
             results["seconds"] = round(time.monotonic() - started, 1)
             save(path, results)

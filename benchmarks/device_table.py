@@ -33,6 +33,10 @@ def found(stage: dict[str, Any]) -> str:
     said += [*read.get("summary", []), *([f"spilling: {len(read['spilling'])}"] if read.get("spilling") else [])]
     if "never entered" in own:
         said.append(f"{own['entered']} kernels entered, {len(own['failed'])} failures")
+    if "summary" in own:
+        model = own["summary"]
+        correlation, error = model.get("rank_correlation"), model.get("median_log_ratio")
+        said.append(model.get("missing") or f"model: rank correlation {correlation}, median |log ratio| {error}")
     if "ncu" in own:
         said.append(f"ncu: {own['ncu']}"[:60])
     return f": {', '.join(said)}" if said else ""

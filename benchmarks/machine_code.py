@@ -23,13 +23,14 @@ from tinymed.cuda.prediction import GENERATIONS, SHIPPED, as_table, digest, tabl
 from tinymed.cuda.stages import IMAGES, SOURCES, issued
 
 ARCHITECTURES = sorted(set(GENERATIONS.values()))
+SECOND = r"\d(merge|total|add_parts)_kernel"  # what the engine's rungs launch after their own kernel
 
 
 def entries(source: str) -> list[str]:
-    """Return what the names of a file's kernels are searched for: all of a ladder's own, else those that are rungs."""
+    """Return what a file's kernels are searched for: all of a ladder's own, else what its rungs launch."""
     if source.startswith("ladders/"):
         return [""]
-    return [rung.entry for ladder in LADDERS.values() for rung in ladder.rungs if rung.source == source]
+    return [SECOND, *(rung.entry for ladder in LADDERS.values() for rung in ladder.rungs if rung.source == source)]
 
 
 def missing(table: dict[str, Any], source: str, arch: str) -> bool:

@@ -6,6 +6,12 @@ namespace {
 struct Add {
     __device__ float operator()(float a, float b) const { return a + b; }
 };
+struct AddRelu {
+    __device__ float operator()(float a, float b) const {
+        float v = a + b;
+        return v < 0 ? 0.0f : v;  // a NaN stays
+    }
+};
 struct Sub {
     __device__ float operator()(float a, float b) const { return a - b; }
 };
@@ -44,6 +50,10 @@ struct Clamp {
 
 void add_arrays(Out<float> y, In<float> a, In<float> b, cudaStream_t stream) { map(Add{}, "add", stream, y, a, b); }
 BIND(add_arrays, "y a b");
+void add_relu(Out<float> y, In<float> a, In<float> b, cudaStream_t stream) {
+    map(AddRelu{}, "add_relu", stream, y, a, b);
+}
+BIND(add_relu, "y a b");
 void add_number(Out<float> y, In<float> a, float number, cudaStream_t stream) {
     map(WithNumber<Add>{number}, "add", stream, y, a);
 }

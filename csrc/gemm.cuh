@@ -13,13 +13,19 @@
 //     part(z)                      itself, narrowed to what blockIdx.z stands for: a group, a phase, some depths
 //     out(m)                       where row m of the result begins, null if zeros of a packed operand made it; `wide`
 //                                  if it may be written in fours
-//     finish(v, n)                 what becomes of a sum: a bias, ReLU
+//     finish(v, n)                 what becomes of a sum: a bias, ReLU; finish(v, m, n), and PLACED, where the row
+//                                  matters
 #pragma once
 #include "bf16.cuh"
 
 namespace gemm {
 constexpr int blocks_for(int rows, int columns) { return rows * columns <= 4096 ? 4 : 2; }  // of a multiprocessor
 constexpr int OUTSIDE = -(1 << 30);  // a pixel that no other spot brings back into an image
+
+// The tile of a block: rows fastest, or columns fastest if `across`, so that the blocks that read a panel of `a` run
+// together and it comes from memory once (tinymed/cuda/tiles.py says where that pays).
+__device__ __forceinline__ int row_tile(bool across) { return across ? blockIdx.y : blockIdx.x; }
+__device__ __forceinline__ int column_tile(bool across) { return across ? blockIdx.x : blockIdx.y; }
 
 struct alignas(16) Spot {
     int offset, y, x, z;  // z: of volumes alone
@@ -66,6 +72,19 @@ __device__ __forceinline__ Spot row_spot(const O& operand, int i, int rows) {
 template <class O>
 __device__ __forceinline__ Spot depth_spot(const O& operand, int k, int end) {
     return k < end ? operand.depth(k) : Spot{0, OUTSIDE, OUTSIDE, 0};
+}
+
+template <class P, class = void>
+constexpr bool PLACES = false;
+template <class P>
+constexpr bool PLACES<P, std::void_t<decltype(P::PLACED)>> = true;
+
+template <class P>
+__device__ __forceinline__ float finished(const P& p, float v, int m, int n) {
+    if constexpr (PLACES<P>)
+        return p.finish(v, m, n);
+    else
+        return p.finish(v, n);
 }
 
 // The spots of a block's tile.  Depths are looked up two steps ahead: those of step s lie in slot s % 2.

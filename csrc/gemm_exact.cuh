@@ -2,7 +2,7 @@
 // 4 x 4 or 8 x 8 each.  While a step is multiplied from one buffer of shared memory, the next one's operands are on
 // their way to registers; a float4 brings four numbers where they lie together.
 #pragma once
-#include "gemm.cuh"
+#include "gemm_pool.cuh"
 
 namespace gemm {
 constexpr int EXACT_THREADS = 256;
@@ -45,8 +45,8 @@ template <int SIZE, int DEPTH>
 __device__ void quads(float (&v)[SIZE / 16], const float (*tile)[SIZE], int k, int number) {
 #pragma unroll
     for (int q = 0; q < SIZE / 64; ++q) {
-        float4 f =
-            *reinterpret_cast<const float4*>(&tile[k][(64 * q + 4 * number) ^ Piece<SIZE, DEPTH, true>::swizzle(k)]);
+        int at = (64 * q + 4 * number) ^ Piece<SIZE, DEPTH, true>::swizzle(k);
+        float4 f = *reinterpret_cast<const float4*>(&tile[k][at]);
         v[4 * q] = f.x, v[4 * q + 1] = f.y, v[4 * q + 2] = f.z, v[4 * q + 3] = f.w;
     }
 }
@@ -63,24 +63,25 @@ __device__ void write_exact(const P& p, const float (&sum)[ROWS / 16][COLUMNS / 
         for (int j = 0; j < COLUMNS / 16; j += 4) {
             int n = n0 + j * 16 + tx * 4;
             if (p.wide && n < p.columns) {
-                *reinterpret_cast<float4*>(y + n) =
-                    make_float4(p.finish(sum[i][j], n), p.finish(sum[i][j + 1], n + 1), p.finish(sum[i][j + 2], n + 2),
-                                p.finish(sum[i][j + 3], n + 3));
+                float four[4];
+#pragma unroll
+                for (int e = 0; e < 4; ++e) four[e] = finished(p, sum[i][j + e], m, n + e);
+                *reinterpret_cast<float4*>(y + n) = make_float4(four[0], four[1], four[2], four[3]);
             } else {
 #pragma unroll
                 for (int e = 0; e < 4; ++e)
-                    if (n + e < p.columns) y[n + e] = p.finish(sum[i][j + e], n + e);
+                    if (n + e < p.columns) y[n + e] = finished(p, sum[i][j + e], m, n + e);
             }
         }
     }
 }
 
 template <int ROWS, int COLUMNS, int DEPTH, class P>
-__global__ void __launch_bounds__(EXACT_THREADS, blocks_for(ROWS, COLUMNS)) exact_kernel(P all) {
+__global__ void __launch_bounds__(EXACT_THREADS, blocks_for(ROWS, COLUMNS)) exact_kernel(P all, bool across) {
     __shared__ Spots<ROWS, COLUMNS, DEPTH> spots;
     __shared__ __align__(16) float as[2][DEPTH][ROWS], bs[2][DEPTH][COLUMNS];
     const P p = all.part(blockIdx.z);
-    int m0 = blockIdx.x * ROWS, n0 = blockIdx.y * COLUMNS, steps = (p.end - p.begin + DEPTH - 1) / DEPTH;
+    int m0 = row_tile(across) * ROWS, n0 = column_tile(across) * COLUMNS, steps = (p.end - p.begin + DEPTH - 1) / DEPTH;
     if (m0 >= p.rows) return;  // a part smaller than the largest
     Piece<ROWS, DEPTH, decltype(p.a)::DEEP> a;
     Piece<COLUMNS, DEPTH, decltype(p.b)::DEEP> b;
@@ -114,6 +115,9 @@ __global__ void __launch_bounds__(EXACT_THREADS, blocks_for(ROWS, COLUMNS)) exac
         if (step + 1 < steps) a.store(as[next], va), b.store(bs[next], vb);
         __syncthreads();
     }
-    write_exact<ROWS, COLUMNS>(p, sum, m0, n0);
+    if constexpr (POOLS<P>)
+        pool_exact<ROWS, COLUMNS>(p, sum, m0, n0);
+    else
+        write_exact<ROWS, COLUMNS>(p, sum, m0, n0);
 }
 }  // namespace gemm

@@ -7,7 +7,7 @@
 // stage is 64 bytes of depth, and the layouts are the same for both, word by word.  Rows are padded: no two lanes of a
 // fragment share a bank.
 #pragma once
-#include "gemm.cuh"
+#include "gemm_pool.cuh"
 #include "ptx.cuh"
 
 namespace gemm {
@@ -113,10 +113,10 @@ __device__ void write_pair(const P& p, int m, int n, float left, float right) {
     if (!y) return;
     y += n;
     if (p.wide) {
-        *reinterpret_cast<float2*>(y) = make_float2(p.finish(left, n), p.finish(right, n + 1));
+        *reinterpret_cast<float2*>(y) = make_float2(finished(p, left, m, n), finished(p, right, m, n + 1));
     } else {
-        y[0] = p.finish(left, n);
-        if (n + 1 < p.columns) y[1] = p.finish(right, n + 1);
+        y[0] = finished(p, left, m, n);
+        if (n + 1 < p.columns) y[1] = finished(p, right, m, n + 1);
     }
 }
 
@@ -155,14 +155,14 @@ template <int ROWS, int WARP_ROWS, int COLUMNS>
 constexpr int THREADS_OF = ROWS / WARP_ROWS * COLUMNS;  // a warp for every 32 columns
 
 template <int ROWS, int COLUMNS, int WARP_ROWS, class P>
-__device__ __forceinline__ void multiply_block(const P& all) {
+__device__ __forceinline__ void multiply_block(const P& all, bool across) {
     using T = Number<P>;
     constexpr int THREADS = THREADS_OF<ROWS, WARP_ROWS, COLUMNS>, TILES = WARP_ROWS / 16, STEP = gemm::STEP<T>;
     using S = Stage<P, ROWS, COLUMNS>;
     __shared__ Spots<ROWS, COLUMNS, STEP> spots;
     DYNAMIC_SHARED(S, stages);
     const P p = all.part(blockIdx.z);
-    int m0 = blockIdx.x * ROWS, n0 = blockIdx.y * COLUMNS, steps = (p.end - p.begin + STEP - 1) / STEP;
+    int m0 = row_tile(across) * ROWS, n0 = column_tile(across) * COLUMNS, steps = (p.end - p.begin + STEP - 1) / STEP;
     if (m0 >= p.rows) return;  // a part smaller than the largest
     typename decltype(S::a)::template Held<THREADS> a_rows;
     typename decltype(S::b)::template Held<THREADS> b_rows;
@@ -199,16 +199,22 @@ __device__ __forceinline__ void multiply_block(const P& all) {
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
             int m = m0 + row0 + 16 * i + lane / 4, n = n0 + column0 + 8 * j + lane % 4 * 2;
-            write_pair(p, m, n, sum[i][j][0], sum[i][j][1]);
-            write_pair(p, m + 8, n, sum[i][j][2], sum[i][j][3]);
+            if constexpr (POOLS<P>) {
+                pool_pair(p, m, n, sum[i][j][0], sum[i][j][1]);
+                pool_pair(p, m + 8, n, sum[i][j][2], sum[i][j][3]);
+            } else {
+                write_pair(p, m, n, sum[i][j][0], sum[i][j][1]);
+                write_pair(p, m + 8, n, sum[i][j][2], sum[i][j][3]);
+            }
         }
 }
 
 // The two have names of their own: in a profile, in ptxas' output.
-#define GEMM_MMA(name)                                                                                               \
-    template <int ROWS, int COLUMNS, int WARP_ROWS, class P>                                                         \
-    __global__ void __launch_bounds__(THREADS_OF<ROWS, WARP_ROWS, COLUMNS>, blocks_for(ROWS, COLUMNS)) name(P all) { \
-        multiply_block<ROWS, COLUMNS, WARP_ROWS>(all);                                                               \
+#define GEMM_MMA(name)                                                                                 \
+    template <int ROWS, int COLUMNS, int WARP_ROWS, class P>                                           \
+    __global__ void __launch_bounds__(THREADS_OF<ROWS, WARP_ROWS, COLUMNS>, blocks_for(ROWS, COLUMNS)) \
+        name(P all, bool across) {                                                                     \
+        multiply_block<ROWS, COLUMNS, WARP_ROWS>(all, across);                                         \
     }
 GEMM_MMA(tf32_kernel)
 GEMM_MMA(bf16_kernel)

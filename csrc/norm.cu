@@ -4,14 +4,14 @@
 // Moments are Welford's, a thread its own, merged by the update of Chan, Golub & LeVeque 1979: memory is read once, and
 // a variance of 1 beside a mean of 1e4 survives float32.
 #include "bf16.cuh"
-#include "columns.cuh"
-#include "elementwise.cuh"
 #include "norm.cuh"
+#include "norm_maps.cuh"
 #include "philox.cuh"
 
 namespace {
 using columns::THREADS;
 using statistics::Moments;
+using namespace batch_norm;
 
 // partial[chunk][0, 1][channel] = mean and squared deviations of a chunk's rows.
 __global__ void __launch_bounds__(THREADS)
@@ -100,24 +100,10 @@ struct RunningMap {
     __device__ void operator()(int64_t k) const { write_map(a, int(k), c, mean[k], 1.0 / sqrt(var[k] + eps)); }
 };
 
-// ------------------------------------------------------------------------------------------------ mapping numbers
-
-struct Apply {
-    const float* __restrict__ map;
-    int c;
-    __device__ float operator()(int k, float x) const { return (x - map[k]) * map[c + k] + map[2 * c + k]; }
-};
-struct ApplyRelu {
-    Apply apply;
-    __device__ float operator()(int k, float x) const {
-        float v = apply(k, x);
-        return v < 0 ? 0.0f : v;
-    }
-};
-struct ApplyAddRelu {
+struct RoundedAddRelu {  // batch norm and the sum, each rounded to bfloat16
     Apply apply;
     __device__ float operator()(int k, float x, float z) const {
-        float v = apply(k, x) + z;
+        float v = bf16::rounded(bf16::rounded(apply(k, x)) + z);
         return v < 0 ? 0.0f : v;
     }
 };
@@ -130,61 +116,17 @@ struct NormDrop {  // dropout of batch norm, each rounded to bfloat16 if asked
         return rounds ? bf16::rounded(drop(bf16::rounded(v), bits, i)) : drop(v, bits, i);
     }
 };
-struct Gradient {  // by running statistics x does not matter, whatever it is
-    const float* __restrict__ mean, * __restrict__ map;
+struct Fold {  // filters with their channels last, and behind them the bias
+    float *folded, *start;
+    const float *w, *bias, *map;
+    int64_t size;
     int c;
-    bool training;
-    __device__ float operator()(int k, float dy, float x) const {
-        float dx = map[k] * dy;
-        return training ? dx + (map[c + k] * (x - mean[k]) + map[2 * c + k]) : dx;
-    }
-};
-
-struct GradientRelu {  // and 0 where y, of the ReLU before, is not above 0
-    Gradient gradient;
-    __device__ float operator()(int k, float dy, float x, float y) const {
-        float dx = gradient(k, dy, x);
-        return y <= 0 ? 0.0f : dx;
-    }
-};
-
-// --------------------------------------------------------------------------------------------- sums for backward
-
-struct Sums {  // of dy and dy (x - mean)
-    using Sum = float;
-    static constexpr int COUNT = 2;
-    const float* __restrict__ dy, * __restrict__ x, * __restrict__ mean;
-    __device__ void operator()(float* sums, int64_t i, int k, int64_t) const {
-        float d = dy[i];
-        sums[0] += d;
-        sums[1] += d * (x[i] - mean[k]);
-    }
-};
-struct ReluSums {  // of g = dy where y > 0 or NaN, else 0, written on the way
-    using Sum = float;
-    static constexpr int COUNT = 2;
-    float* __restrict__ g;
-    const float* __restrict__ dy, * __restrict__ y, * __restrict__ x, * __restrict__ mean;
-    __device__ void operator()(float* sums, int64_t i, int k, int64_t) const {
-        float d = y[i] <= 0 ? 0.0f : dy[i];
-        g[i] = d;
-        sums[0] += d;
-        sums[1] += d * (x[i] - mean[k]);
-    }
-};
-struct GradientMap {  // dx = map[0] dy + map[1] (x - mean) + map[2];  map[1] = map[2] = 0 by running statistics
-    float *dweight, *dbias, *map;
-    const float *weight, *rstd;
-    int64_t n;
-    int c;
-    bool training;
-    __device__ void operator()(int k, const double* sums) const {
-        double r = rstd[k], a = r * (weight ? double(weight[k]) : 1.0);
-        dbias[k] = float(sums[0]);
-        dweight[k] = float(sums[1] * r);
-        map[k] = float(a);
-        map[c + k] = training ? float(-a * r * r * sums[1] / double(n)) : 0.0f;
-        map[2 * c + k] = training ? float(-a * sums[0] / double(n)) : 0.0f;
+    __device__ void operator()(int64_t i) const {
+        int k = modulo(i, c);
+        if (i < size)
+            folded[i] = w[i] * map[c + k];
+        else
+            start[k] = ((bias ? bias[k] : 0.0f) - map[k]) * map[c + k] + map[2 * c + k];
     }
 };
 
@@ -264,6 +206,11 @@ void bf16_norm_relu(Out<float> y, In<float> x, In<float> map, cudaStream_t strea
 }
 BIND(bf16_norm_relu, "y x map");
 
+void bf16_norm_add_relu(Out<float> y, In<float> x, In<float> map, In<float> z, cudaStream_t stream) {
+    map_channels(RoundedAddRelu{{map.data, x.length(1)}}, "bf16_norm_add_relu", stream, x.length(1), y, x, z);
+}
+BIND(bf16_norm_add_relu, "y x map z");
+
 void batch_norm_sums(Out<float> dweight, Out<float> dbias, Out<float> map, Work<double> partial, In<float> dy,
                      In<float> x, Maybe<float> weight, In<float> mean, In<float> rstd, bool training,
                      cudaStream_t stream) {
@@ -309,6 +256,14 @@ void bf16_norm_gradient(Out<float> dx, In<float> dy, In<float> x, In<float> mean
     map_channels(f, "bf16_norm_gradient", stream, c, dx, dy, x);
 }
 BIND(bf16_norm_gradient, "dx dy x mean map training");
+
+void fold_norm_filter(Out<float> folded, Out<float> start, In<float> w, Maybe<float> bias, In<float> map,
+                      cudaStream_t stream) {
+    int c = int(start.size());
+    require(map.size() == 3 * c && w.size() % c == 0, "fold_norm_filter: w has shape ", w.shape, ", map ", map.shape);
+    each(Fold{folded.data, start.data, w.data, bias.data, map.data, w.size(), c}, w.size() + c, stream);
+}
+BIND(fold_norm_filter, "folded start w bias map");
 
 void follow_statistics(InOut<float> running_mean, InOut<float> running_var, In<float> mean, In<float> var, float rate,
                        cudaStream_t stream) {

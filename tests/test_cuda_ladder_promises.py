@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from tinymed.cli import ladder as command
 from tinymed.cli.predicting_rungs import predict_rungs
 from tinymed.cuda import emulated, ladders, prediction, timing
 from tinymed.cuda.gpus import GPUS
+from tinymed.cuda.machine_code import BasicBlock, Kernel
+from tinymed.cuda.ptxas import Usage
 from tinymed.report import ladder_plot
 
 ROOT = Path(__file__).parents[1]
@@ -216,6 +219,75 @@ def test_a_prediction_counts_the_multiplications(name, fewer):
             count += 32 * a_block * float(np.prod(launch.grid))
         wanted = dispatcher.plan_for(args).kernel.rule.flops(*args) / 2 / fewer
         assert count > 0.95 * wanted, rung.label
+
+
+def sampled_rungs(chosen, rungs):
+    """(rung, its launch, its machine code, operations of a multiplication and a sum) on the small problem."""
+    problem = [emulated.placed(a) for a in chosen.problem(np.random.default_rng(0), *chosen.small)]
+    for rung in rungs:
+        dispatcher = getattr(dispatch.table("emulated"), rung.kernel)
+        args = ladders.ready(dispatcher, rung.arguments(*problem))
+        with emulated.sampling() as sampled:
+            dispatcher(*args)
+        flops = dispatcher.plan_for(args).kernel.rule.flops(*args)
+        kernels = prediction.shipped(rung.source, GPUS["a100"])
+        for launch in map(timing.launch_of, sampled()):
+            yield rung, launch, prediction.code_of(kernels, launch), flops / 2
+
+
+needs_tables = pytest.mark.skipif(not prediction.SHIPPED.exists(), reason="benchmarks/machine_code.py makes them")
+
+
+@needs_tables
+@pytest.mark.parametrize("name", ["matmul", "conv2d", "conv2d_input", "conv2d_weight"])
+def test_a_prediction_counts_the_multiplications_of_the_engines_tiles(name):
+    """In float32 and on tensor cores, of which an instruction multiplies 16 x 8 x 8."""
+    one, count = ladders.LADDERS[name], {}
+    for rung, launch, kernel, wanted in sampled_rungs(one, one.rungs[-2:]):
+        kind, each = ("tensor", 16 * 8 * 8) if rung.tf32 else ("fp32", 32)
+        times = timing.times_run(kernel, launch)
+        a_block = sum(b.count.get(kind, 0) * n for b, n in zip(kernel.blocks, times, strict=True))
+        before = count.setdefault(rung.label, [0.0, wanted])
+        before[0] += each * a_block * float(np.prod(launch.grid))
+    for label, (found, wanted) in count.items():
+        assert found > 0.95 * wanted, label
+
+
+LIGHT = {"matmul", "conv2d", "conv2d_input", "conv2d_weight", "layer_norm", "max_pool"}
+KNOWN = {
+    "conv2d_13_three_stages",
+    "conv2d_14_split",
+    "conv2d_15_raster",
+    "scan_7_three_kernels",
+}  # none where time goes
+
+
+@needs_tables
+@pytest.mark.parametrize(
+    "name", [n if n in LIGHT else pytest.param(n, marks=pytest.mark.full) for n in ladders.LADDERS]
+)
+def test_accesses_are_on_the_lines_that_nvcc_has_them_on(name):
+    """A statement of several lines is given to one of them, and two compilers choose differently: write it on one."""
+    one = ladders.LADDERS[name]
+    rungs = one.rungs if name not in LIGHT else one.rungs[-2:]
+    for rung, launch, kernel, _ in sampled_rungs(one, rungs):
+        share = timing.misplaced(kernel, launch)
+        assert share <= timing.MISPLACED or rung.label in KNOWN, f"{rung.label}, {launch.kernel}: {share:.0%}"
+
+
+def test_a_statement_on_two_lines_is_seen():
+    """gemm_exact.cuh as it was: the emulator had the reads of shared memory on line 48, nvcc on 49."""
+    code = [BasicBlock({"shared": 2, "fp32": 64}, {("a.cuh", 49, True, False): 32}, loops=(1,))]
+    kernel = Kernel("k", Usage(64, 0, 0), [*code, BasicBlock({"store": 1}, {("a.cuh", 60, False, True): 4})])
+    rows = (("a.cuh", 48, True, False, 100.0, 1600.0), ("a.cuh", 60, False, True, 10.0, 40.0))
+    launch = timing.Launch("k", (1, 1, 1), (256, 1, 1), 0, {}, rows, ())
+    assert timing.misplaced(kernel, launch) == 1600 / 1640
+    assert timing.times_run(kernel, launch)[0] == 0  # as if it never ran
+    moved = replace(launch, rows=(("a.cuh", 49, True, False, 100.0, 1600.0), rows[1]))
+    assert timing.misplaced(kernel, moved) == 0
+    merged = replace(launch, rows=(*moved.rows, ("a.cuh", 52, True, False, 10.0, 160.0)))
+    assert timing.misplaced(kernel, merged) == 0  # nvcc made two reads one
+    assert "98% of its accesses are on other lines" in timing.doubt_text(1600 / 1640)
 
 
 def test_a_chart_says_its_numbers(monkeypatch, tmp_path):

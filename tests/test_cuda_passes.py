@@ -1,12 +1,14 @@
 """Passes that memory bounds: 16 bytes an access where arrays allow it, whole sectors, and the same bits where not."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from conftest import absence
 
 import tinymed
 from tinymed import dispatch, models
-from tinymed.cuda import emulated
+from tinymed.cuda import emulated, tiles
 from tinymed.program import capture
 
 pytestmark = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
@@ -61,7 +63,22 @@ def normalised_and_dropped(k, x):
     ]
 
 
+def gradients_of_norm(k, x):
+    """Gradients through batch norm, its neighbours in the same pass."""
+    c, map = (1 + np.arange(x.shape[1], dtype=np.float32)), np.arange(3 * x.shape[1], dtype=np.float32).reshape(3, -1)
+    return [
+        *k.batch_norm_relu_backward_sums(x, x, map, c, c, c, True),
+        k.batch_norm_relu_backward(x, x, map, c, map, True),
+        *k.add_relu_batch_norm_sums(x, x, x, x, c, c, c, True),
+        *k.dropout_batch_norm_sums(x, ticket(), LIMIT, SCALE, x, c, c, c, True, 0),
+        *k.norm_gradient_relu_sum(x, x, c, map, True, x, 1),
+        k.add_relu(x, x),
+        k.bf16_norm_add_relu(x, map, x),
+    ]
+
+
 PASSES = {
+    "gradients of batch norm": gradients_of_norm,
     "dropout": lambda k, x: [*k.dropout_forward(x, ticket(), LIMIT, SCALE)],
     "dropout's gradient": lambda k, x: [k.dropout_backward(x, ticket(), LIMIT, SCALE)],
     "dropout's gradient, rounded": lambda k, x: [k.bf16_dropout_backward(x, ticket(), LIMIT, SCALE)],
@@ -127,24 +144,101 @@ def test_fused_passes_have_the_bits_of_their_parts(rng):
     np.testing.assert_array_equal(k.batch_norm_dropout(x, map, ticket(), LIMIT, SCALE, 0)[0], dropped)
     gradient = k.relu_backward(k.batch_norm_apply_gradient(x, x, map[0], map, True), x)
     np.testing.assert_array_equal(k.norm_gradient_relu(x, x, map[0], map, True, x), gradient)
+    both = k.norm_gradient_relu_sum(x, x, map[0], map, True, x, 0)
+    same((gradient, k.channel_sum(gradient)), both)
+    statistics = map[0], map[1], map[2], True
+    for rounds, backward in ((0, k.dropout_backward), (1, k.bf16_dropout_backward)):
+        g = backward(x, ticket(), LIMIT, SCALE)
+        fused = k.dropout_batch_norm_sums(x, ticket(), LIMIT, SCALE, x, *statistics, rounds)
+        same((g, *k.batch_norm_sums(g, x, *statistics)), fused)
+    g = k.relu_backward(k.add_arrays(x, gradient), x)
+    same((g, *k.batch_norm_sums(g, x, *statistics)), k.add_relu_batch_norm_sums(x, gradient, x, x, *statistics))
+    y = k.batch_norm_relu(x, map)
+    g, *sums = k.relu_batch_norm_sums(x, y, x, *statistics)
+    same(sums, k.batch_norm_relu_backward_sums(x, x, map, *statistics))
+    dx = k.batch_norm_apply_gradient(g, x, map[0], sums[2], True)
+    same((dx,), (k.batch_norm_relu_backward(x, x, map, map[0], sums[2], True),))
+    same((k.relu_forward(k.add_arrays(x, y)),), (k.add_relu(x, y),))
 
 
-def test_the_papers_step_has_no_pass_that_a_neighbour_makes(rng):
-    """Three blocks of convolution, ReLU, pooling, batch norm and dropout; biases are summed before unpooling."""
-    with tinymed.use_backend("emulated"), tinymed.use_precision("exact"):
-        model = models.create("dcnn").train()
+def same(parts, fused):
+    """The same numbers, bit by bit but for which NaN."""
+    for a, b in zip(parts, fused, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("tile", [*range(6)], ids=[*tiles.FLOAT32])
+@pytest.mark.parametrize("size", [(9, 8), (4, 7)], ids=str)
+def test_what_follows_a_convolution_in_its_kernel(tile, size, rng):
+    """ReLU and pooling, or a sum: the bits of the parts; odd sides, filters that are no multiple of four, NaN, ties."""
+    k = dispatch.table("emulated")
+    for channels, filters, groups in ((4, 68, 1), (6, 10, 2)):
+        x = image(rng, (2, channels, *size), True)
+        weight = rng.normal(size=(filters, channels // groups, 3, 3)).astype(np.float32)
+        weight[: filters // 4] = 0  # windows of four alike
+        bias = rng.normal(size=filters).astype(np.float32)
+        how = (size, (1, 1), (1, 1), (1, 1), groups, tile)
+        pooled = tuple(length // 2 for length in size)
+        map = k.conv2d_relu(x, weight, bias, *how)
+        same(k.max_pool_2x2(map, pooled), k.conv2d_relu_pool(x, weight, bias, *how, pooled))
+        plain, other = k.conv2d_gemm(x, weight, bias, *how), image(rng, map.shape, True)
+        for relu, ending in ((0, k.add_arrays), (1, k.add_relu)):
+            same((ending(plain, other),), (k.conv2d_add(x, weight, bias, other, *how, relu),))
+
+
+@pytest.mark.parametrize("tile", [*range(6, 10)], ids=[*tiles.BF16])
+def test_pooling_in_a_product_of_bfloat16(tile, rng):
+    k = dispatch.table("emulated")
+    x, w = image(rng, (2, 5, 9, 8), True), rng.normal(size=(20, 5, 3, 3)).astype(np.float32)
+    packed = k.bf16_pixels(x, 1), k.bf16_filters(w, 1), rng.normal(size=20).astype(np.float32)
+    how = ((2, 20, 9, 8), (1, 1), (1, 1), (1, 1), 1, tile)
+    y, index = k.max_pool_2x2(k.bf16_conv2d_relu(*packed, *how), (4, 4))
+    same((y, index), k.bf16_conv2d_relu_pool(*packed, *how, (4, 4)))
+    back = k.bf16_pixels(k.max_pool_2x2_backward(y, index, (2, 20, 9, 8)), 1)
+    same((back,), (k.bf16_unpool_pixels(y, index, (2, 20, 9, 8), 1),))
+
+
+def calls_of(name, precision, images, rng, train=True, **options):
+    """The kernels that a captured step calls, in order."""
+    with tinymed.use_backend("emulated"), tinymed.use_precision(precision):
+        model = models.create(name, **options).train(train)
 
         def step(images):
+            if not train:
+                return model(images)
             model.zero_grad()
             loss = (model(images) ** 2).mean()
             loss.backward()
             return loss
 
-        x = tinymed.tensor(rng.normal(size=(2, 3, 50, 50)).astype(np.float32))
-        lines = str(capture(step).find((x,)).program).splitlines()
+        x = tinymed.tensor(rng.normal(size=images).astype(np.float32))
+        with contextlib.nullcontext() if train else tinymed.no_grad():
+            lines = str(capture(step).find((x,)).program).splitlines()
     called = [line.partition(" = ")[2].partition("(")[0] for line in lines]
-    assert called.count("batch_norm_dropout") == called.count("norm_gradient_relu") == 3
-    assert "batch_norm_apply" not in called
-    assert "batch_norm_apply_gradient" not in called
+    return called, lines
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_the_papers_step_has_no_pass_that_a_neighbour_makes(precision, rng):
+    """Convolution, ReLU, pooling; batch norm, dropout; back: dropout with sums, the norm's gradient, ReLU and bias."""
+    called, lines = calls_of("dcnn", precision, (2, 3, 50, 50), rng)
+    prefix = "bf16_" if precision == "bf16" else ""
+    assert called.count(f"{prefix}conv2d_relu_pool") == 4
+    threes = ("batch_norm_dropout", "dropout_batch_norm_sums", "norm_gradient_relu_sum")
+    assert [called.count(name) for name in threes] == [3, 3, 3]
+    gone = {"max_pool_2x2", "batch_norm_apply", "batch_norm_apply_gradient", "conv2d_relu", "bf16_conv2d_relu"}
+    assert not gone & set(called)
     unpooled = {line.partition(" = ")[0] for line in lines if " = max_pool_2x2_backward(" in line}
+    assert bool(unpooled) == (precision == "tf32")
     assert not [line for line in lines if " = channel_sum(" in line and line.split("(")[1].split(")")[0] in unpooled]
+
+
+def test_residual_blocks(rng):
+    """Their mask is found again or their sum made on the way; to predict, batch norm is in the filters."""
+    called, _ = calls_of("resnet20", "tf32", (2, 3, 16, 16), rng, width=0.125)
+    assert called.count("batch_norm_relu_backward") == called.count("batch_norm_relu_backward_sums") == 9
+    assert called.count("add_relu_batch_norm_sums") == 9
+    assert called.count("relu_batch_norm_sums") == 1  # the last block's gradient is not a sum
+    called, _ = calls_of("resnet20", "tf32", (2, 3, 16, 16), rng, train=False, width=0.125)
+    assert called.count("conv2d_add") == 9
+    assert not {"batch_norm_apply", "batch_norm_relu", "relu_forward", "add_arrays"} & set(called)

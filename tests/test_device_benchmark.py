@@ -1,10 +1,12 @@
 """The one command for a GPU machine: its budget, what it does with stages that fail, and all of it on `emulated`."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,13 @@ import device_counters  # noqa: E402
 import device_kernels  # noqa: E402
 import device_rows  # noqa: E402
 import device_table  # noqa: E402
+import device_timing  # noqa: E402
 
+from tinymed.cuda import prediction, timing  # noqa: E402
+from tinymed.cuda.gpus import GPUS  # noqa: E402
 from tinymed.cuda.ladders import LADDERS  # noqa: E402
 
+needs_predictions = pytest.mark.skipif(not device_timing.PREDICTED.exists(), reason="device_timing.py --predict")
 EMULATED = pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
 CORRECTNESS, SPEED = ("build", "tiles", "tests", "kernels", "memcheck"), ("step", "ops")
 
@@ -158,6 +164,115 @@ def test_the_rows_are_those_of_the_papers_cnn_and_of_resnet50():
     assert sum(r.label.endswith("b128") for r in forward) == 4
     assert sum(r.label.endswith("b32") for r in forward) == 23
     assert len({(r.label, r.way) for r in rows}) == len(rows)
+
+
+class TestTimingModel:
+    """The stage that holds the timing model to a GPU."""
+
+    def written(self, tmp_path, monkeypatch, factor=1.0, third=1.0):
+        """Predictions that are so many times what the clock says of the rungs of `transpose`."""
+
+        def factors(i):
+            return third if i == 2 else factor
+
+        rungs = {
+            rung.label: {"digest": prediction.digest(rung.source), "us": {"h100": 10.0 * (i + 1) * factors(i)}}
+            for i, rung in enumerate(LADDERS["transpose"].rungs)
+        }
+        path = tmp_path / "predicted.json"
+        path.write_text(json.dumps({"rungs": {"transpose": rungs}}))
+        monkeypatch.setattr(device_timing, "PREDICTED", path)
+        return rungs
+
+    def run(self, monkeypatch, rows, seconds=100.0):
+        """Time the rungs of `transpose` alone, by a clock that says 10, 20, ... microseconds."""
+        labels = [rung.label for rung in LADDERS["transpose"].rungs]
+        timed = []
+
+        def clock(of, name, rung, quick):
+            timed.append(rung.label)
+            return 1e-5 * (labels.index(rung.label) + 1)
+
+        own = [("transpose", rung) for rung in LADDERS["transpose"].rungs]
+        monkeypatch.setattr(device_timing, "timed", clock)
+        monkeypatch.setattr(device_timing, "rungs", lambda quick: iter(own))
+        monkeypatch.setattr(device_timing, "SECONDS", seconds)
+        device_timing.compared(device_timing.Clock("emulated", True), "h100", True, rows, lambda: None)
+        return timed
+
+    def test_rows_and_their_summary(self, tmp_path, monkeypatch, capsys):
+        self.written(tmp_path, monkeypatch, 1.1, 3.0)
+        rows = []
+        assert len(self.run(monkeypatch, rows)) == 5
+        said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert said == rows
+        assert [row["cliff"] for row in rows] == [False, False, True, False, False]
+        found = device_timing.summary(rows)
+        assert found["rungs"] == 5
+        assert found["rank_correlation"] == pytest.approx(0.7)  # the third is predicted above the two behind it
+        assert found["median_log_ratio"] == pytest.approx(math.log(1.1), rel=1e-4)
+        assert found["cliffs"] == ["transpose: transpose_3_padded"]
+        assert set(found["ladders"]) == {"transpose"}
+
+    def test_what_was_timed_is_not_timed_again(self, tmp_path, monkeypatch):
+        self.written(tmp_path, monkeypatch)
+        rows = []
+        assert self.run(monkeypatch, rows, seconds=-1.0) == []
+        assert [row["left_out"] for row in rows] == ["no time"] * 5
+        rows[0] |= {"us": 12.0}
+        assert len(self.run(monkeypatch, rows)) == 4
+        assert len(rows) == 5
+
+    def test_a_prediction_of_another_text_is_not_compared(self, tmp_path, monkeypatch):
+        rungs = self.written(tmp_path, monkeypatch)
+        rungs["transpose_1_naive"]["digest"] = "another"
+        del rungs["transpose_2_shared"]
+        device_timing.PREDICTED.write_text(json.dumps({"rungs": {"transpose": rungs}}))
+        rows = []
+        self.run(monkeypatch, rows)
+        why = {row["rung"]: row.get("unpredicted", "") for row in rows}
+        assert why["transpose_1_naive"] == "predicted of another text of csrc/"
+        assert why["transpose_2_shared"] == "results/predicted.json has no such row"
+        assert device_timing.summary(rows)["rungs"] == 3
+
+    def test_the_gpu_by_the_drivers_name(self):
+        names = {"NVIDIA H200": "h200", "NVIDIA H100 80GB HBM3": "h100", "NVIDIA RTX A6000": "a6000", "Tesla T4": ""}
+        assert {name: device_timing.known(name) for name in names} == names
+
+    def test_resume_gives_the_stage_what_it_had(self, tmp_path):
+        (stage,) = (s for s in device.stages(False, tmp_path) if s.goes_on)
+        assert stage.name == "timing"
+        assert stage.seconds > device_timing.SECONDS
+
+
+@pytest.mark.full
+@EMULATED
+def test_a_dry_run_times_the_rungs_of_a_ladder(tmp_path):
+    """And goes on where it was stopped."""
+    found, _ = dry(tmp_path, "--only", "timing")
+    rows = found["stages"]["timing"]["result"]["rows"]
+    assert [row["rung"] for row in rows] == [rung.label for rung in reversed(LADDERS["attention"].rungs)]
+    assert all(row["us"] > 0 for row in rows)
+    assert found["stages"]["timing"]["result"]["summary"]
+    found["stages"]["timing"]["status"] = "killed after 3 s"
+    rows[0]["us"] = 1.25
+    (tmp_path / "dry.json").write_text(json.dumps(found))
+    again, _ = dry(tmp_path, "--only", "timing", "--resume")
+    assert again["stages"]["timing"]["result"]["rows"][0]["us"] == 1.25
+
+
+@needs_predictions
+def test_predictions_are_of_the_kernels_as_they_are():
+    """python benchmarks/device_timing.py --predict, after a change of csrc/ or of the model."""
+    written = json.loads(device_timing.PREDICTED.read_text())
+    assert written["constants"] == asdict(timing.FITTED)
+    rungs = {(name, rung.label): rung for name, ladder in LADDERS.items() for rung in ladder.rungs}
+    known = {(name, label): one for name, rows in written["rungs"].items() for label, one in rows.items()}
+    assert known.keys() == rungs.keys()
+    assert not [label for (_, label), one in known.items() if set(one["us"]) != set(GPUS)]
+    digests = {key: prediction.digest(rung.source) for key, rung in rungs.items()}
+    stale = {label for (name, label), one in known.items() if one["digest"] != digests[name, label]}
+    assert not stale
 
 
 @pytest.mark.full  # test_ops.py asks the same of every kernel's own tests

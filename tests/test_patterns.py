@@ -21,6 +21,62 @@ if not absence("emulated"):
 SEEDS = range(12)
 
 
+# What each rewrite of the CPU is on CUDA: the note of csrc's, or the reason why there is none; docs/cuda-review.md, 23.
+ON_CUDA = {
+    "batch norm folded into the filters": "batch norm folded into the filters",  # images' and depthwise ones
+    "conv, rounded, + relu + pool": "convolution in bfloat16 + relu + pool",
+    "conv, rounded, + relu": "convolution in bfloat16 + relu",
+    "batch norm, rounded, + relu": "batch norm, rounded, + relu",
+    "batch norm, rounded, + add, rounded, + relu": "batch norm, rounded, + add, rounded, + relu",
+    "batch norm, rounded": "batch norm, rounded",
+    "batch norm, rounded, + dropout, rounded": "batch norm, rounded, + dropout, rounded",
+    "add, rounded": "add, rounded",
+    "rounded by the product that takes it": "rounded by the product that takes it",
+    "bias before unpooling": "bias before unpooling",
+    "batch norm's gradient, rounded, + relu's, with the sum of both": "batch norm's gradient, rounded, + relu + bias",
+    "unpooled where it is rounded": "unpooled where it is packed",
+    "conv + relu + pool": "convolution + relu + pool",
+    "conv + relu": "convolution + relu",
+    "batch norm + relu": "relu of batch norm",
+    "batch norm + add + relu": "relu of batch norm and a sum",
+    "add + relu": "add + relu",
+    "conv + add + relu": "convolution + add + relu",
+    "conv + add": "convolution + add",
+    "batch norm + dropout": "batch norm + dropout",
+    "dropout of what is rounded, rounded, + batch norm's sums": "dropout, rounded, + batch norm's sums",
+    "dropout + batch norm's sums": "dropout + batch norm's sums",
+    "relu + batch norm's sums": "batch norm's sums of relu's gradient",
+    "add + relu + batch norm's sums": "add + relu + batch norm's sums",
+    "batch norm's gradient + relu + bias": "batch norm's gradient + relu + bias",
+    "rounded relu's mask found again": "relu's mask found again",
+    "relu's mask found again": "relu's mask found again",
+}
+NOT_ON_CUDA = {
+    "rounded by the conv": "products of csrc round what they write",
+    "rounded after relu and pooling": "products of csrc round what they write",
+    "rounded after relu": "products of csrc round what they write",
+    "rounded where it is padded": "products of csrc take windows with borders: nothing is padded",
+    "padded where it is turned": "products of csrc take windows with borders: nothing is padded",
+    "channels of a concatenation + add": "less than 1 % of a U-Net's step",
+    "add to a concatenation's gradient": "less than 1 % of a U-Net's step",
+    "unpooled by the argmax": "cp.async copies what lies there: it cannot compare an argmax on the way",
+    "unpooled where it is read": "cp.async copies what lies there: it cannot compare an argmax on the way",
+    "add, rounded, + relu": "open: no network of the registry has it without batch norm",
+    "two bytes a number between them": "open: maps between layers take four bytes",
+    "norm and relu, written for the product": "open: what a product reads is packed in a pass of its own",
+    "the gradient of norm and relu, written for the product": "open: packed in a pass of its own",
+    "the norm's gradient, written for the product": "open: packed in a pass of its own",
+}
+
+
+def test_every_rewrite_of_the_cpu_has_one_on_cuda_or_a_reason():
+    cpu, csrc = ({p.note for p in PATTERNS if p.backend == backend} for backend in ("numba", "csrc"))
+    assert cpu == ON_CUDA.keys() | NOT_ON_CUDA.keys()
+    assert not ON_CUDA.keys() & NOT_ON_CUDA.keys()
+    if not absence("emulated"):
+        assert set(ON_CUDA.values()) <= csrc
+
+
 def left_side(p, env):
     """A step that runs the left side, and the values of its inputs that are tensors."""
     varied = [n for n in p.inputs if isinstance(env[n], np.ndarray) and env[n].dtype.kind == "f"]

@@ -41,13 +41,14 @@ def compiled_code(file: Path, gpu: "GPU", flags: list[str]) -> "list[Kernel]":
 def tell_predictions(kernels: "list[Kernel]", report: "Report", gpu: "GPU", as_json: bool) -> None:
     """Print the predicted time of each launch, and what kind of number it is."""
     from ..cuda.prediction import Unknown, predictions
-    from ..cuda.timing import error_text
+    from ..cuda.timing import MISPLACED, doubt_text, error_text
 
     try:
         times = predictions(kernels, report.launches, gpu)
     except (Unknown, ValueError) as reason:
         raise UserError(f"--predict: {reason}") from None
     about = f"predicted: {error_text()}, on {gpu.name}; no GPU was asked"
+    doubts = {t.kernel: doubt_text(t.misplaced) for t in times if t.misplaced > MISPLACED}
     if as_json:
         print(json.dumps({"gpu": gpu.name, "about": about, "launches": [asdict(t) for t in times]}, indent=1))
         return
@@ -65,3 +66,5 @@ def tell_predictions(kernels: "list[Kernel]", report: "Report", gpu: "GPU", as_j
     ]
     print(table([HEADER, *rows], right=(2, 4, 5, 6)))
     say(about)
+    for kernel, doubt in doubts.items():
+        say(f"{kernel}: {doubt}")

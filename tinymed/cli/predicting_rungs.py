@@ -37,7 +37,7 @@ def predict_rungs(chosen: Any, steps: Sequence[Any], gpu: "GPU") -> list[str]:
     from ..cuda.build import Absent, Failed
     from ..cuda.ladders import ready
     from ..cuda.prediction import Unknown, predictions
-    from ..cuda.timing import error_text
+    from ..cuda.timing import MISPLACED, doubt_text, error_text
 
     why = dispatch.absence("emulated")
     if why:
@@ -57,6 +57,8 @@ def predict_rungs(chosen: Any, steps: Sequence[Any], gpu: "GPU") -> list[str]:
         longest = max(times, key=lambda t: t.seconds)
         step.predicted_us, step.bound = 1e6 * sum(t.seconds for t in times), longest.bound
         step.waves = longest.waves
+        if (share := max(t.misplaced for t in times)) > MISPLACED:
+            notes.append(f"{rung.label}: {doubt_text(share)}")
     sizes = " ".join(map(str, chosen.large))
     return [f"predicted: {error_text()}, on {gpu.name}, a problem of {sizes}; no GPU was asked", *notes]
 

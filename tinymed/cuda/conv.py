@@ -10,11 +10,11 @@ from typing import Any
 
 from ..dispatch import kernel
 from ..ops.space import slides
-from ..program import pattern
+from ..program import define
 from . import depthwise  # noqa: F401  (declares the kernels for one channel a group)
 from .matmul import MOST
 from .reduce import rows_of, sums_work
-from .tiles import choose, partial
+from .tiles import across, choose, partial
 
 # ------------------------------------------------------------------------------------------------- composites
 
@@ -88,6 +88,8 @@ def forward(
     """Compute a convolution as an implicit product, in the tile that suits it."""
     size = slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     tile = choose(k.name, x.shape[0] * prod(size), weight.shape[0] // groups, groups)
+    if prod(weight.shape[2:]) * groups == 1:
+        tile = across(tile, x.shape[0] * prod(size), weight.shape[0], weight.shape[1])
     return product(x, weight, bias, size, stride, before(padding), dilation, groups, tile)
 
 
@@ -97,6 +99,8 @@ def backward_input(
     """Compute an input's gradient as an implicit product for each phase of the stride."""
     phases = prod(stride)
     tile = choose(k.name, x_shape[0] * prod(x_shape[2:]) // phases, weight.shape[1], groups * phases)
+    if prod(weight.shape[2:]) * groups * phases == 1:
+        tile = across(tile, x_shape[0] * prod(x_shape[2:]), weight.shape[1], weight.shape[0])
     return product(dy, weight, x_shape, stride, before(padding), dilation, groups, tile)
 
 
@@ -153,7 +157,7 @@ def relu_samples(draw: Any) -> dict[str, Any]:
     }
 
 
-pattern(
+CONV_RELU = define(
     "convolution + relu",
     """
     c = conv2d_gemm(x, weight, bias, size, stride, before, dilation, groups, tile)
@@ -278,7 +282,7 @@ def channel_sum(total: Any, partial: Any, dy: Any) -> None:
     """Sum over the pixels of dy, channels last."""
 
 
-pattern(
+BIAS_BEFORE_UNPOOL = define(
     "bias before unpooling",
     "du = max_pool_2x2_backward(dq, i, shape)\ndbias = channel_sum(du)",
     "du = max_pool_2x2_backward(dq, i, shape)\ndbias = channel_sum(dq)",

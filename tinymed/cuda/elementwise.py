@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import kernel
+from ..program import define
 
 
 def alike(*inputs: Any) -> bool:
@@ -37,6 +38,22 @@ def add(k: Any, a: Any, b: Any) -> Any:
 @kernel(backend="csrc", flat="y a b", out=first_shape, flops=lambda a, b: a.size)
 def add_arrays(y: Any, a: Any, b: Any) -> None:
     """y = a + b"""
+
+
+ADD_RELU = define(
+    "add + relu",
+    "s = add_arrays(a, b)\ny = relu_forward(s)",
+    "y = add_relu(a, b)",
+    backend="csrc",
+    samples=lambda draw: (
+        (shape := draw.choice(((2, 3, 4, 5), (1, 33, 2, 3), (5, 7)))) and {n: draw.array(shape) for n in "ab"}
+    ),
+)
+
+
+@kernel(backend="csrc", flat="y a b", out=first_shape, flops=lambda a, b: 2 * a.size)
+def add_relu(y: Any, a: Any, b: Any) -> None:
+    """y = max(a + b, 0)"""
 
 
 @kernel(backend="csrc", flat="y a", out=first_shape, flops=lambda a, number: a.size)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..dispatch import kernel
 from ..ops.dropout import TICKET
-from ..program import pattern
+from ..program import define
 from .norm import channels_and_map, two_sums
 
 SHAPES = ((3, 4, 5, 6), (2, 33, 7, 3), (1, 1, 1, 1), (4, 32, 9, 11), (5, 7))
@@ -26,7 +26,7 @@ def rows_like(draw: Any) -> dict[str, Any]:
     }
 
 
-pattern(
+NORM_RELU = define(
     "relu of batch norm",
     "n = batch_norm_apply(x, map)\ny = relu_forward(n)",
     "y = batch_norm_relu(x, map)",
@@ -40,14 +40,16 @@ def batch_norm_relu(y: Any, x: Any, map: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2], 0)"""
 
 
-for sum in ("n, z", "z, n"):
-    pattern(
+NORM_ADD_RELU = tuple(
+    define(
         "relu of batch norm and a sum",
         f"n = batch_norm_apply(x, map)\ns = add_arrays({sum})\ny = relu_forward(s)",
         "y = batch_norm_add_relu(x, map, z)",
         backend="csrc",
         samples=lambda draw: (v := rows_like(draw)) | {"z": draw.array(v["x"].shape)},
     )
+    for sum in ("n, z", "z, n")
+)
 
 
 @kernel(backend="csrc", rows="y x z", out=lambda x, *_: [x.shape], flops=lambda x, *_: 5 * x.size)
@@ -55,22 +57,40 @@ def batch_norm_add_relu(y: Any, x: Any, map: Any, z: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2] + z, 0)"""
 
 
+def normed(draw: Any, *shapes: tuple[int, ...]) -> dict[str, Any]:
+    """Draw x of one of the shapes and a map for its channels."""
+    shape = draw.choice(shapes)
+    return {"x": draw.array(shape), "map": draw.array((3, shape[1]))}
+
+
 DROPOUT = {"state": np.arange(5, dtype=np.uint32), "limit": 1 << 14, "scale": 4 / 3}
-for note, steps, rounds in (
-    ("batch norm + dropout", "n = batch_norm_apply(x, map)\ny, ticket = dropout_forward(n, {})", 0),
-    (
-        "batch norm, rounded, + dropout, rounded",
-        "n = bf16_norm(x, map)\nd, ticket = dropout_forward(n, {})\ny = bf16_round(d)",
-        1,
-    ),
-):
-    pattern(
-        note,
-        steps.format("state, limit, scale"),
-        f"y, ticket = batch_norm_dropout(x, map, state, limit, scale, {rounds})",
+NORM_DROPOUT = define(
+    "batch norm + dropout",
+    "n = batch_norm_apply(x, map)\ny, ticket = dropout_forward(n, state, limit, scale)",
+    "y, ticket = batch_norm_dropout(x, map, state, limit, scale, 0)",
+    backend="csrc",
+    samples=lambda draw: rows_like(draw) | DROPOUT,
+)
+NORM_DROPOUT_ROUNDED = define(
+    "batch norm, rounded, + dropout, rounded",
+    "n = bf16_norm(x, map)\nd, ticket = dropout_forward(n, state, limit, scale)\ny = bf16_round(d)",
+    "y, ticket = batch_norm_dropout(x, map, state, limit, scale, 1)",
+    backend="csrc",
+    samples=lambda draw: rows_like(draw) | DROPOUT,
+)
+NORM_DROPOUT_PACKED = tuple(
+    define(
+        "batch norm, rounded, + dropout, rounded by the product that takes it",
+        f"n = bf16_norm(x, map)\nd, ticket = dropout_forward(n, state, limit, scale)\ny = {packing}(d{more})",
+        f"e, ticket = batch_norm_dropout(x, map, state, limit, scale, 1)\ny = {packing}(e{more})",
         backend="csrc",
-        samples=lambda draw: rows_like(draw) | DROPOUT,
+        samples=samples,
     )
+    for packing, more, samples in (
+        ("bf16_pixels", ", 1", lambda draw: normed(draw, (3, 4, 5, 6), (2, 33, 7, 3)) | DROPOUT),
+        ("bf16_lines", "", lambda draw: normed(draw, (5, 7), (3, 16)) | DROPOUT),
+    )
+)
 
 
 @kernel(backend="csrc", rows="y x", writes="state", out=lambda x, *_: [x.shape, TICKET], flops=lambda x, *_: 4 * x.size)
@@ -81,7 +101,7 @@ def batch_norm_dropout(y: Any, ticket: Any, x: Any, map: Any, state: Any, limit:
     """
 
 
-pattern(
+GRADIENT_RELU = define(
     "batch norm's gradient + relu",
     "n = batch_norm_apply_gradient(dy, x, mean, map, training)\ndx = relu_backward(n, y)",
     "dx = norm_gradient_relu(dy, x, mean, map, training, y)",
@@ -95,7 +115,7 @@ def norm_gradient_relu(dx: Any, dy: Any, x: Any, mean: Any, map: Any, training: 
     """dx = map[0] dy + map[1] (x - mean) + map[2] where y > 0, else 0"""
 
 
-pattern(
+RELU_SUMS = define(
     "batch norm's sums of relu's gradient",
     """
     g = relu_backward(dy, y)

@@ -15,10 +15,10 @@ from ..composites.mixed import takes
 from ..dispatch import kernel
 from ..ops.matmul import batch_shape
 from ..ops.space import slides
-from ..program import pattern
+from ..program import define
 from .conv import before, is_depthwise, weight_product, weight_work
 from .matmul import BLOCKS, MOST, is_turned, one_batch, takes_batches
-from .tiles import choose, multiplies_bf16, partial
+from .tiles import across, choose, multiplies_bf16, partial
 
 GRAIN = 8  # numbers of 16 bytes, in csrc/bf16.cuh
 
@@ -48,9 +48,14 @@ def bf16_round(y: Any, x: Any) -> None:
     """y = the number of bfloat16 nearest to x, of two the one whose last digit is even; NaN stays NaN."""
 
 
+def packed_pixels(shape: Any, groups: int) -> list[Any]:
+    """Return the rule of images of a shape, packed."""
+    return [((shape[0], groups * filled_up(shape[1] // groups), *shape[2:]), np.uint16)]
+
+
 def pixels_out(x: Any, groups: int) -> list[Any]:
-    """Return the shape of packed images."""
-    return [((x.shape[0], groups * filled_up(x.shape[1] // groups), *x.shape[2:]), np.uint16)]
+    """Return the rule of packed images."""
+    return packed_pixels(x.shape, groups)
 
 
 def filters_out(x: Any, groups: int) -> list[Any]:
@@ -80,17 +85,19 @@ def images(draw: Any) -> dict[str, Any]:
     return {"x": draw.array(draw.choice(((2, 4, 5, 3), (1, 34, 2, 2)))), "groups": groups}
 
 
-for packing, more, samples in (
-    ("bf16_pixels", ", groups", images),
-    ("bf16_lines", "", lambda draw: {"x": draw.array(draw.choice(((2, 5), (3, 16), (2, 3, 9))))}),
-):
-    pattern(
+ROUNDED_BY_PRODUCT = tuple(
+    define(
         "rounded by the product that takes it",
         f"r = bf16_round(x)\ny = {packing}(r{more})",
         f"y = {packing}(x{more})",
         backend="csrc",
         samples=samples,
     )
+    for packing, more, samples in (
+        ("bf16_pixels", ", groups", images),
+        ("bf16_lines", "", lambda draw: {"x": draw.array(draw.choice(((2, 5), (3, 16), (2, 3, 9))))}),
+    )
+)
 
 
 # ------------------------------------------------------------------------------------------------- convolution
@@ -102,6 +109,8 @@ def forward(k: Any, product: Any, x: Any, weight: Any, bias: Any, *how: Any) -> 
     size = slides(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     shape = x.shape[0], weight.shape[0], *size
     tile = choose(k.name, x.shape[0] * prod(size), weight.shape[0] // groups, groups, bf16=True)
+    if prod(weight.shape[2:]) * groups == 1:
+        tile = across(tile, x.shape[0] * prod(size), weight.shape[0], weight.shape[1], 2)
     x, weight = k.bf16_pixels(x, groups), k.bf16_filters(weight, groups)
     return product(x, weight, bias, shape, stride, before(padding), dilation, groups, tile)
 
@@ -111,6 +120,8 @@ def backward_input(k: Any, product: Any, dy: Any, weight: Any, x_shape: Any, rou
     stride, padding, dilation, groups = how
     phases = prod(stride)
     tile = choose(k.name, x_shape[0] * prod(x_shape[2:]) // phases, weight.shape[1], groups * phases, bf16=True)
+    if prod(weight.shape[2:]) * groups * phases == 1:
+        tile = across(tile, x_shape[0] * prod(x_shape[2:]), weight.shape[1], weight.shape[0], 2)
     dy, weight = k.bf16_pixels(dy, groups), k.bf16_filters(weight, groups)
     return product(dy, weight, tuple(x_shape), stride, before(padding), dilation, groups, tile, bool(rounds))
 
@@ -204,7 +215,7 @@ def relu_samples(draw: Any) -> dict[str, Any]:
     }
     stride = draw.choice(((1, 1), (2, 1)))
     return {
-        **{name: (a.view(np.uint32) >> 16).astype(np.uint16) for name, a in numbers.items()},
+        **{name: (a.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16) for name, a in numbers.items()},
         "bias": draw.array((o,)),
         "shape": (2, o, *slides((5, 6), (3, 2), stride, ((1, 0), (0, 1)), (1, 1))),
         "stride": stride,
@@ -215,7 +226,7 @@ def relu_samples(draw: Any) -> dict[str, Any]:
     }
 
 
-pattern(
+CONV_RELU = define(
     "convolution in bfloat16 + relu",
     """
     c = bf16_conv2d_gemm(x, weight, bias, shape, stride, before, dilation, groups, tile)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import kernel
-from ..program import pattern
+from ..program import define
 
 
 def maps(draw: Any) -> dict[str, Any]:
@@ -22,28 +22,51 @@ def dropped(draw: Any) -> dict[str, Any]:
     return {"dy": dy, "ticket": ticket, "limit": 1 << 14, "scale": 2.0}
 
 
-pattern(
+NORM_RELU = define(
     "batch norm, rounded, + relu",
     "n = batch_norm_apply(x, map)\nr = bf16_round(n)\ny = relu_forward(r)",
     "y = bf16_norm_relu(x, map)",
     backend="csrc",
     samples=maps,
 )
-pattern(
+NORM_ADD_RELU = tuple(
+    define(
+        "batch norm, rounded, + add, rounded, + relu",
+        f"""
+        n = batch_norm_apply(x, map)
+        r = bf16_round(n)
+        s = add_arrays({terms})
+        t = bf16_round(s)
+        y = relu_forward(t)
+        """,
+        "y = bf16_norm_add_relu(x, map, z)",
+        backend="csrc",
+        samples=lambda draw: (v := maps(draw)) | {"z": draw.array(v["x"].shape)},
+    )
+    for terms in ("r, z", "z, r")
+)
+ADD = define(
+    "add, rounded",
+    "s = add_arrays(a, b)\nt = bf16_round(s)",
+    "t = bf16_add(a, b)",
+    backend="csrc",
+    samples=lambda draw: {"a": (v := maps(draw))["x"], "b": v["dy"]},
+)
+NORM = define(
     "batch norm, rounded",
     "n = batch_norm_apply(x, map)\nr = bf16_round(n)",
     "r = bf16_norm(x, map)",
     backend="csrc",
     samples=maps,
 )
-pattern(
+GRADIENT = define(
     "batch norm's gradient, rounded",
     "dx = batch_norm_apply_gradient(dy, x, mean, map, training)\nr = bf16_round(dx)",
     "r = bf16_norm_gradient(dy, x, mean, map, training)",
     backend="csrc",
     samples=maps,
 )
-pattern(
+DROPOUT_GRADIENT = define(
     "dropout's gradient, rounded",
     "dx = dropout_backward(dy, ticket, limit, scale)\nr = bf16_round(dx)",
     "r = bf16_dropout_backward(dy, ticket, limit, scale)",
@@ -60,6 +83,16 @@ def bf16_norm(y: Any, x: Any, map: Any) -> None:
 @kernel(backend="csrc", rows="y x", out=lambda x, map: [x.shape], flops=lambda x, *_: 5 * x.size)
 def bf16_norm_relu(y: Any, x: Any, map: Any) -> None:
     """y = max((x - map[0]) map[1] + map[2], 0), rounded"""
+
+
+@kernel(backend="csrc", rows="y x z", out=lambda x, *_: [x.shape], flops=lambda x, *_: 6 * x.size)
+def bf16_norm_add_relu(y: Any, x: Any, map: Any, z: Any) -> None:
+    """y = max(bf16_norm(x, map) + z, 0), rounded"""
+
+
+@kernel(backend="csrc", flat="y a b", out=lambda a, b: [a.shape], flops=lambda a, b: 2 * a.size)
+def bf16_add(y: Any, a: Any, b: Any) -> None:
+    """y = a + b, rounded"""
 
 
 @kernel(backend="csrc", rows="dx dy x", out=lambda dy, *_: [dy.shape], flops=lambda dy, *_: 5 * dy.size)

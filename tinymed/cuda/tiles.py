@@ -20,6 +20,9 @@ TILES = FLOAT32 + BF16
 PROCESSORS = 132  # multiprocessors of the GPU that the rules have in mind, an H100 or H200
 RESIDENT = 4  # blocks of the smallest tile that a multiprocessor holds: blocks_for in csrc/gemm.cuh
 GRAIN = 256  # depths, pixels, below which a part of a sum is not worth a launch's second pass
+ACROSS = 16  # added to a tile's number: blocks go across the columns first (csrc/tiles.cuh)
+CACHED = 37 << 20  # bytes that stay in that GPU's L2 while others pass: three quarters of it
+MOST_TILES = 65535  # of rows, where they are a grid's second axis
 
 forced: str | None = None
 
@@ -79,6 +82,24 @@ def choose(backend: str, rows: int, columns: int, batches: int = 1, exact: bool 
     if columns > 64 and batches * count(rows, columns, 128, 128) >= enough:
         return TILES.index(f"{kind} 128x128")
     return TILES.index(f"{kind} 128x64" if batches * count(rows, columns, 128, 64) >= enough else f"{kind} 64x64")
+
+
+def across(tile: int, rows: int, columns: int, depth: int, number: int = 4) -> int:
+    """Return the tile's number, with ACROSS where the left operand is then read from memory once: of 1 x 1 filters.
+
+    Blocks go down the rows first, and read the left operand once for every column of tiles.  Where it is larger than
+    L2 each sweep brings it from memory again; across the columns first all blocks that need a panel run together, and
+    the right operand, which is small, stays.  The sums are the same, and so are their bits.
+
+    Args:
+        tile: what choose() has returned.
+        rows, columns, depth: of the product.
+        number: bytes of an operand's numbers.
+    """
+    height, width = map(int, TILES[tile].split()[1].split("x"))
+    left, right = rows * depth * number, columns * depth * number
+    pays = columns > width and left > CACHED and right < CACHED // 2 and -(-rows // height) <= MOST_TILES
+    return tile | ACROSS if pays else tile
 
 
 def parts(rows: int, columns: int, depth: int, batches: int = 1) -> int:

@@ -57,6 +57,14 @@ FITTED = Constants()
 ERROR = 0.175  # median of |log(predicted / measured)| where nothing was fitted: docs/timing.md
 
 
+def doubt_text(share: float) -> str:
+    """Return what is said of a prediction whose accesses lie on other lines than nvcc's."""
+    return (
+        f"{share:.0%} of its accesses are on other lines for nvcc than for the emulator, so its time is not to be "
+        "believed: write each statement that reads or writes memory on one line"
+    )
+
+
 def error_text() -> str:
     """Return what is said beside every prediction."""
     return f"a model's, off by a factor of {exp(ERROR):.1f} or less on half of the published kernels it was tried on"
@@ -107,7 +115,7 @@ class Prediction:
     """The predicted seconds of one launch, and the cycles of a multiprocessor that each unit needs for a block.
 
     resident: blocks a multiprocessor.  waves: of blocks, the last one perhaps in part; tail: the waves that would be if
-    blocks could be divided, over those.  bound: what sets the pace.
+    blocks could be divided, over those.  bound: what sets the pace.  misplaced: see the function of that name.
     """
 
     kernel: str
@@ -119,6 +127,7 @@ class Prediction:
     cycles: dict[str, float]
     dram_bytes: float
     l2_bytes: float
+    misplaced: float = 0.0
 
 
 # ------------------------------------------------------------------------------------------------------ occupancy
@@ -168,6 +177,26 @@ def times_run(kernel: Kernel, launch: Launch) -> list[float]:
         value if value is not None else from_neighbours(kernel.blocks, known, i, float(launch.warps))
         for i, value in enumerate(known)
     ]
+
+
+MISPLACED = 0.2  # of what warps access, from which a prediction is not to be believed
+
+
+def misplaced(kernel: Kernel, launch: Launch) -> float:
+    """Return the share of a launch's accesses that the emulator counts on other lines than nvcc has them on.
+
+    A statement of several lines is given to one of them, and compilers choose differently: its basic block is then
+    taken never to run.  Counted are lines that nvcc has no such access on, in files where it has some on lines that
+    the emulator has none on; where it has no such line, it made two accesses one.
+    """
+    has = {key for block in kernel.blocks for key in block.bytes}
+    seen = {(file, line, bool(shared), bool(write)) for file, line, shared, write, _, _ in launch.rows}
+    elsewhere = {(file, shared, write) for file, _, shared, write in has - seen}
+    total = lost = 0.0
+    for file, line, shared, write, _, moved in launch.rows:
+        total += moved
+        lost += moved * ((file, line, shared, write) not in has and (file, shared, write) in elsewhere)
+    return lost / total if total else 0.0
 
 
 def from_neighbours(blocks: Sequence[BasicBlock], known: Sequence[float | None], i: int, once: float) -> float:
@@ -337,4 +366,5 @@ def predict(kernel: Kernel, launch: Launch, gpu: GPU, constants: Constants = FIT
         cycles | {"latency": waiting},
         moved,
         32 * l2_sectors,
+        misplaced(kernel, launch),
     )
