@@ -212,6 +212,31 @@ def layers(rng: Any) -> list[Row]:
     return found
 
 
+NORMED = {
+    "early": (4, 32, 128, 128),
+    "deep": (4, 256, 16, 16),
+    "early 3-D": (1, 16, 48, 64, 48),
+    "deep 3-D": (2, 128, 8, 8, 8),
+}
+
+
+def by_name(norm: Call, **given: Any) -> Call:
+    """Return a norm as a function of images, weight and bias."""
+    return lambda x, weight, bias: norm(x, weight=weight, bias=bias, **given)
+
+
+def norms(rng: Any) -> list[Row]:
+    """Return the norms of U-Nets: ours of images that lie channels-last, as in networks, theirs in C order."""
+    found = []
+    for where, (n, c, *space) in NORMED.items():
+        x = np.moveaxis(normal(rng, n, *space, c), -1, 1)
+        vectors = [normal(rng, c), normal(rng, c)]
+        for name, given in (("group_norm", {"num_groups": 8}), ("instance_norm", {})):
+            pair = (by_name(getattr(lib, name), **given) for lib in (F, TF))
+            found.append(Row(f"{name} {where}", [x, *vectors], *pair))
+    return found
+
+
 def losses(rng: Any) -> list[Row]:
     """Return losses and distances."""
     rows, others, images = normal(rng, 4096, 256), normal(rng, 4096, 256), normal(rng, 8, 32, 64, 64)
@@ -281,7 +306,10 @@ def measured(row: Row, turns: int) -> dict[str, Any]:
         shape = tuple(row.theirs(*theirs).shape)
     found = {"forward_us": round(mine, 1), "torch_us": round(other, 1), "ratio": round(mine / other, 2)}
     if wanted:
-        both = with_gradient(row.ours, ours, Tensor(np.ones(shape, np.float32)))
+        ones = np.ones(shape, np.float32)
+        if not row.arrays[0].flags.c_contiguous:  # the gradient lies as the result does
+            ones = np.moveaxis(np.ascontiguousarray(np.moveaxis(ones, 1, -1)), -1, 1)
+        both = with_gradient(row.ours, ours, Tensor(ones))
         mine, other = in_turns(both, with_gradient(row.theirs, theirs, torch.ones(shape)), turns)
         found |= {"both_us": round(mine, 1), "torch_both_us": round(other, 1), "both_ratio": round(mine / other, 2)}
     found["slow"] = max(found["ratio"], found.get("both_ratio", 0)) > LIMIT
@@ -299,7 +327,7 @@ def main() -> None:
     numba.set_num_threads(1)
     rows = json.loads(options.out.read_text())["rows"] if options.out.exists() else {}
     rng = np.random.default_rng(0)
-    for row in [*elementwise(rng), *along_axes(rng), *products(rng), *layers(rng), *losses(rng)]:
+    for row in [*elementwise(rng), *along_axes(rng), *products(rng), *layers(rng), *norms(rng), *losses(rng)]:
         if not options.names or row.name in options.names:
             rows[row.name] = found = measured(row, options.turns)
             print(

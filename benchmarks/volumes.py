@@ -2,10 +2,10 @@
 
     python benchmarks/volumes.py [--only unet3d,train] [--rounds 15] [--threads 2] [--label "before ..."]
 
-unet3d (base 16 on 64^3, base 4 on 4 volumes of 48 x 64 x 48), voxresnet on 48^3, vnet (base 8) on 32 x 64 x 64 and
-deepmedic on 4 wide segments of 57^3; SGD with momentum, cross-entropy of every voxel (of every tap of voxresnet).  The
-networks in PyTorch are those of the tests.  A row of benchmarks/results/volumes_t1.json is a task at a commit: what was
-measured before a change stays beside what was measured after it.
+unet3d (base 16 on 64^3, base 4 on 4 volumes of 48 x 64 x 48), voxresnet on 48^3, vnet (base 4, 8 and 16) on
+32 x 64 x 64 and deepmedic on 4 wide segments of 57^3; SGD with momentum, cross-entropy of every voxel (of every tap of
+voxresnet).  The networks in PyTorch are those of the tests.  A row of benchmarks/results/volumes_t1.json is a task at a
+commit: what was measured before a change stays beside what was measured after it.
 """
 
 import argparse
@@ -25,7 +25,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "unet3d base 4": {"network": "unet3d", "options": {"base": 4}, "classes": 3, "shape": (4, 1, 48, 64, 48)},
     "unet3d base 16": {"network": "unet3d", "options": {"base": 16}, "classes": 3, "shape": (1, 1, 64, 64, 64)},
     "voxresnet": {"network": "voxresnet", "options": {}, "classes": 3, "shape": (1, 1, 48, 48, 48)},
-    "vnet base 8": {"network": "vnet", "options": {"base": 8}, "classes": 2, "shape": (1, 1, 32, 64, 64)},
+    **{
+        f"vnet base {base}": {"network": "vnet", "options": {"base": base}, "classes": 2, "shape": (1, 1, 32, 64, 64)}
+        for base in (4, 8, 16)
+    },
     "deepmedic": {"network": "deepmedic", "options": {}, "classes": 5, "shape": (4, 4, 57, 57, 57)},
 }
 TASKS = {f"{name} {mode}": task | {"mode": mode} for name, task in NETWORKS.items() for mode in ("train", "infer")}

@@ -63,10 +63,20 @@ PLANES = [
     (2, 40, 3, (5, 6, 9), (3, 3, 3), ((2, 1), (1, 1), (2, 2))),
     (1, 3, 64, (2, 4, 4), (1, 3, 3), ((1, 0), (0, 1), (1, 1))),
 ]
+FIVE = [
+    (2, 5, 7, (4, 9, 6), (5, 5, 5), ((2, 2), (2, 2), (2, 2))),
+    (1, 40, 33, (3, 8, 7), (2, 5, 5), ((0, 0), (1, 0), (3, 2))),
+    (2, 33, 3, (6, 6, 9), (5, 5, 5), ((2, 1), (4, 3), (2, 2))),
+    (1, 64, 64, (9, 13, 12), (5, 5, 5), ((2, 2), (2, 2), (2, 2))),
+    (1, 3, 64, (2, 5, 5), (1, 5, 5), ((1, 0), (0, 1), (2, 2))),
+]
 
 
-@pytest.mark.parametrize("algorithm", ["winograd2", "winograd4"])
-@pytest.mark.parametrize(("n", "c", "o", "space", "kernel", "padding"), PLANES)
+@pytest.mark.parametrize(
+    ("algorithm", "n", "c", "o", "space", "kernel", "padding"),
+    [(algorithm, *case) for algorithm in ("winograd2", "winograd4") for case in PLANES]
+    + [("winograd2", *case) for case in FIVE],
+)
 def test_winograd_in_the_planes_stays_within_its_bound(algorithm, n, c, o, space, kernel, padding, rng) -> None:
     """Against the sums in float64: the bounds that test_winograd.py has for images."""
     how = ((1, 1, 1), padding, (1, 1, 1), 1)
@@ -78,25 +88,28 @@ def test_winograd_in_the_planes_stays_within_its_bound(algorithm, n, c, o, space
     expected += (true.conv3d_backward_weight(dy, x, weight.shape, *how),)
     x, dy = (laid(a.astype(np.float32), "image") for a in (x, dy))
     weight, bias = laid(weight.astype(np.float32), "filter"), bias.astype(np.float32)
-    before = ours.conv3d_winograd.native
+    five = kernel[-1] == 5
+    served = ours.conv3d_winograd_five if five else ours.conv3d_winograd
+    before = served.native
     with use_precision("tf32"), choose.use_algorithm(algorithm):
         found = (
             ours.conv3d_forward(x, weight, bias, *how),
             ours.conv3d_backward_input(dy, weight, x.shape, *how),
             ours.conv3d_backward_weight(dy, x, weight.shape, *how),
         )
-    assert ours.conv3d_winograd.native == before + 2
+    assert served.native == before + 2
     for a, b, least in zip(found, expected, (2e-5, 2e-5, 5e-5), strict=True):
-        bound = least if algorithm == "winograd4" else 2e-6
+        bound = least if algorithm == "winograd4" or five else 2e-6
         assert a.shape == b.shape
         assert np.abs(a - b).max() < bound * np.abs(b).max()
 
 
-def test_exact_has_no_winograd_in_volumes() -> None:
-    shapes = (1, 32, 32, 32, 32), (32, 32, 3, 3, 3), (1, 1, 1), ((1, 1),) * 3, (1, 1, 1)
+@pytest.mark.parametrize(("taps", "algorithm"), [(3, "winograd4"), (5, "winograd2")])
+def test_exact_has_no_winograd_in_volumes(taps, algorithm) -> None:
+    shapes = (1, 32, 32, 32, 32), (32, 32, taps, taps, taps), (1, 1, 1), ((1, 1),) * 3, (1, 1, 1)
     for direction in choose.DIRECTIONS:
         with use_precision("tf32"):
-            assert choose.choose(direction, *shapes) == "winograd4"
+            assert choose.choose(direction, *shapes) == algorithm
         with use_precision("exact"):
             assert choose.choose(direction, *shapes) == "direct"
 
@@ -129,12 +142,12 @@ def test_heads_of_few_filters_are_the_references(c, o, space, kernel, stride, di
     assert ours.conv3d_few_filters.native == before + 1
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "winograd4"])
-def test_the_same_bits_for_any_number_of_threads(algorithm, rng) -> None:
+@pytest.mark.parametrize(("algorithm", "taps"), [("direct", 3), ("winograd4", 3), ("winograd2", 5)])
+def test_the_same_bits_for_any_number_of_threads(algorithm, taps, rng) -> None:
     numba = pytest.importorskip("numba")
     x = laid(rng.normal(size=(2, 5, 9, 40, 40)).astype(np.float32), "image")
-    weight = laid(rng.normal(size=(6, 5, 3, 3, 3)).astype(np.float32), "filter")
-    how = ((1, 1, 1), ((1, 1),) * 3, (1, 1, 1), 1)
+    weight = laid(rng.normal(size=(6, 5, taps, taps, taps)).astype(np.float32), "filter")
+    how = ((1, 1, 1), ((taps // 2,) * 2,) * 3, (1, 1, 1), 1)
     k, threads, seen = dispatch.table("numba"), numba.get_num_threads(), []
     try:
         for count in {1, min(2, numba.config.NUMBA_NUM_THREADS)}:
@@ -142,9 +155,8 @@ def test_the_same_bits_for_any_number_of_threads(algorithm, rng) -> None:
             with use_precision("tf32"), choose.use_algorithm(algorithm):
                 y = k.conv3d_forward(x, weight, None, *how)
                 dx = k.conv3d_backward_input(y, weight, x.shape, *how)
-                wide = k.conv3d_backward_input(
-                    y, weight, (2, 5, 18, 80, 80), (2, 2, 2), ((0, 1), (0, 1), (0, 1)), *how[2:]
-                )
+                edges = ((taps // 2 - 1, taps // 2),) * 3
+                wide = k.conv3d_backward_input(y, weight, (2, 5, 18, 80, 80), (2, 2, 2), edges, *how[2:])
                 seen.append([a.tobytes() for a in (y, dx, wide, k.conv3d_backward_weight(y, x, weight.shape, *how))])
     finally:
         numba.set_num_threads(threads)

@@ -329,3 +329,22 @@ class TestRepeatedOperands:
                 tm.from_numpy(x) * tm.from_numpy(b)
         assert "mul_beside" in seen
         assert not {"canonical", "copy"} & set(seen)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_a_column_of_a_matrix_and_outer_products(self, dtype, rng):
+        """A view that is repeated is copied, not what it is repeated to; two that repeat each other are one product."""
+        matrix, block = rng.normal(size=(130, 90)).astype(dtype), rng.normal(size=(4, 1, 40, 90)).astype(dtype)
+        column, row = matrix[:, 3:4], matrix[1:2]
+        for kernel, a, b in (
+            ("mul_beside", matrix, column),
+            ("mul_beside", column, matrix),
+            ("sub_beside", matrix, column),
+            ("mul_outer", column, row),
+            ("mul_outer", row, column),
+            ("mul_outer", block[..., :1], row),
+        ):
+            with tm.use_backend("numba"), tm.dispatch.observing(Names()) as seen:
+                x, y = tm.from_numpy(a), tm.from_numpy(b)
+                z = x - y if kernel == "sub_beside" else x * y
+            assert kernel in seen.names
+            np.testing.assert_array_equal(z.numpy(), a - b if kernel == "sub_beside" else a * b)

@@ -81,6 +81,21 @@ def test_functions(name):
     close(ours, run(torch, torch.nn.functional, function, arrays))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_max_unpool_of_large_maps(dtype, rng):
+    """By loops; windows overlap, so that some places are written twice with one value."""
+    x = torch.tensor(rng.normal(size=(2, 5, 100, 101)).astype(dtype))
+    values, places = torch.nn.functional.max_pool2d(x, 3, 1, return_indices=True)
+    answers = []
+    for lib, n in ((tinymed, nn), (torch, torch.nn)):
+        a = lib.tensor(values.numpy(), requires_grad=True)
+        with use_backend("numba"):
+            y = n.functional.max_unpool2d(a, lib.tensor(places.numpy()), 3, 1)
+            (y * y * y).sum().backward()
+        answers.append([y.detach().numpy(), a.grad.numpy()])
+    close(*answers)
+
+
 def test_max_unpool_to_a_size():
     values, places = (t.numpy() for t in POOLED)
 

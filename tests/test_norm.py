@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 import tinymed
 from tinymed import dispatch
@@ -115,16 +117,56 @@ def test_many_chunks_agree_with_pytorch(channels, rng, backend_name):
         np.testing.assert_allclose(o.grad.numpy(), t.grad, atol=2e-6 * float(t.grad.abs().max()))
 
 
-@pytest.mark.parametrize("groups", [1, 24])
-def test_group_norm_of_more_than_the_caches_hold(groups, rng):
-    """Written past them: every number is there, and right."""
+@pytest.mark.parametrize(("groups", "last"), [(1, True), (24, True), (8, False)])
+def test_group_norm_of_more_than_the_caches_hold(groups, last, rng):
+    """Written past them, channels-last or in C order: every number is there, and right."""
     x, dy = (rng.normal(size=(6, 24, 90, 91)).astype(np.float32) for _ in range(2))
+    x = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2) if last else x
     a, b = tinymed.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True, dtype=torch.float64)
     y, z = F.group_norm(a, groups), torch.nn.functional.group_norm(b, groups)
     y.backward(tinymed.tensor(dy))
     z.backward(torch.tensor(dy, dtype=torch.float64))
     np.testing.assert_allclose(y.numpy(), z.detach().numpy(), atol=2e-5)
     np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), atol=2e-5)
+
+
+@given(
+    groups=st.integers(1, 4),
+    size=st.integers(1, 3),
+    space=st.lists(st.integers(2, 7), min_size=1, max_size=3),
+    last=st.booleans(),
+    wide=st.booleans(),
+    affine=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=20, deadline=None, phases=(Phase.generate,))
+def test_group_norm_in_any_memory_order_beside_float64(groups, size, space, last, wide, affine, seed):
+    """Also instance norm's running statistics; the numbers lie about a mean far from 0."""
+    rng, shape = np.random.default_rng(seed), (2, groups * size, *space)
+    x, dy = (rng.normal(50 * i, 1, shape) for i in (1, 0))
+    if last:
+        x = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    dtype, near = (np.float64, 1e-9) if wide else (np.float32, 3e-4)
+    vectors = [rng.normal(size=shape[1]) if affine else None for _ in range(2)]
+    exact = [None if v is None else v.astype(dtype).astype(np.float64) for v in (x, *vectors)]
+    b = [None if v is None else torch.tensor(v, requires_grad=True) for v in exact]
+    z = torch.nn.functional.group_norm(b[0], groups, *b[1:], eps=0.1)  # of two equal numbers rstd has no bound
+    z.backward(torch.tensor(dy.astype(dtype).astype(np.float64)))
+    running = torch.full((shape[1],), 0.5, dtype=torch.float64), torch.full((shape[1],), 2.0, dtype=torch.float64)
+    torch.nn.functional.instance_norm(b[0], *running, momentum=0.3)
+    with tinymed.use_backend("numba"):
+        a = [None if v is None else tinymed.tensor(v.astype(dtype), requires_grad=True) for v in (x, *vectors)]
+        y = F.group_norm(a[0], groups, *a[1:], eps=0.1)
+        y.backward(tinymed.tensor(dy.astype(dtype)))
+        moved = [tinymed.tensor(np.full(shape[1], v, dtype)) for v in (0.5, 2)]
+        F.instance_norm(a[0], *moved, momentum=0.3)
+    np.testing.assert_allclose(y.numpy(), z.detach().numpy(), atol=near, rtol=near)
+    for ours, theirs in zip(a, b, strict=True):
+        if ours is not None:
+            grad = theirs.grad.numpy()
+            np.testing.assert_allclose(ours.grad.numpy(), grad, atol=near * max(1, np.abs(grad).max()))
+    for ours, theirs in zip(moved, running, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=near)
 
 
 def test_the_same_bits_for_any_number_of_threads(rng):

@@ -32,6 +32,7 @@ ELSEWHERE = {
     "max_window_wide": "test_pool.py",
     "max_window_wide_backward": "test_pool.py",
     "instance_norm_update": "test_norm.py",
+    "follow_instances": "test_norm.py",
     "follow_statistics": "test_norm.py",
     "positions_of_words": "test_pool.py",
     "pad3d": "test_conv3d.py",
@@ -42,7 +43,10 @@ ELSEWHERE = {
     "copy_dense": "test_caches.py",
     "flip_transpose_filter": "test_conv.py",
 } | dict.fromkeys(("conv_winograd", "conv_winograd_weight", "winograd_filter"), "test_winograd.py")
-VOLUMES = "conv3d_few_filters pack_filter_rows conv3d_winograd conv3d_winograd_weight winograd_filter3d"
+VOLUMES = (
+    "conv3d_few_filters pack_filter_rows conv3d_winograd conv3d_winograd_weight winograd_filter3d "
+    "conv3d_winograd_five conv3d_winograd_five_weight winograd_filter_five"
+)
 OPERANDS = (  # other dtypes, numbers beside tensors, volumes pooled by wide windows
     "cast cast_from_bool cast_from_byte cast_from_int cast_from_long cast_to_bool cast_to_int cast_to_long "
     "larger_number smaller_number max_volume_wide max_volume_wide_backward"
@@ -50,7 +54,8 @@ OPERANDS = (  # other dtypes, numbers beside tensors, volumes pooled by wide win
 REPEATED = "mul sub div"  # with an operand that lies repeated along some axes, of some thousands of numbers
 ELSEWHERE |= {f"{name}_repeated": "test_elementwise.py" for name in REPEATED.split()}
 ELSEWHERE |= dict.fromkeys(
-    ("mul_beside", "sub_beside", "sub_from_beside", "div_beside", "div_into_beside"), "test_elementwise.py"
+    ("mul_beside", "sub_beside", "sub_from_beside", "div_beside", "div_into_beside", "mul_outer", "mul_lines"),
+    "test_elementwise.py",
 )
 ELSEWHERE |= dict.fromkeys(VOLUMES.split(), "test_conv3d.py") | dict.fromkeys(OPERANDS.split(), "test_operands.py")
 

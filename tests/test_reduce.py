@@ -202,3 +202,41 @@ class TestNuclearNorm:
     def test_other_than_two_axes_are_refused(self):
         with pytest.raises(ValueError, match=r'p="nuc" takes two axes, got 3 of shape \[2, 2, 2\]'):
             tm.norm(tm.ones(2, 2, 2), "nuc")
+
+
+ORDERS = [(0, 1, 2, 3), (0, 2, 3, 1), (3, 1, 0, 2)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["prod", "logsumexp", "cumprod"])
+def test_large_lines_in_any_memory_order(name, dtype, rng):
+    """On numba, forward and backward, beside float64 on the reference: where kernels of lines, and loops, serve."""
+    shape = (5, 37, 20, 19)  # above dispatch.select.LARGE
+    low, high = (0.9, 1.1) if name != "logsumexp" else (-40, 40)
+    for order in ORDERS:
+        a = rng.uniform(low, high, [shape[i] for i in order]).astype(dtype).transpose(np.argsort(order))
+        for axes in (1, 3) if name.startswith("cum") else (1, 3, (0, 2), (0, 1, 2, 3)):
+            if name == "prod" and isinstance(axes, tuple):
+                continue
+            values = a.copy(order="K")
+            if name != "logsumexp":
+                values[0, 3], values[1, :2, 4], values[2, 5, 6, 7] = 1, 0, -0.5
+            sides = []
+            for backend, kind in (("numba", dtype), ("numpy", np.float64)):
+                with tm.use_backend(backend):
+                    x = tm.tensor(values.astype(kind), requires_grad=True)
+                    y = getattr(x, name)(axes)
+                    (y * y).sum().backward()
+                    sides += [y.detach().numpy(), x.grad.numpy()]
+            digits = 3e-5 if dtype == np.float32 else 1e-10
+            for ours, exact in zip(sides[:2], sides[2:], strict=True):
+                np.testing.assert_allclose(ours, exact, rtol=digits, atol=digits * np.abs(exact).max())
+
+
+def test_a_product_whose_parts_leave_the_range_of_float32(backend_name):
+    """Divided by, not multiplied from both ends: what lies behind 1e30 is 1e-60, which float32 has not got."""
+    values = np.tile(np.array([1e30, 1e30, 1e-30, 1e-30], np.float32), (1 << 15, 1))
+    with tm.use_backend("numba"):
+        x = tm.tensor(values, requires_grad=True)
+        x.prod(1).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy()[0], [1e-30, 1e-30, 1e30, 1e30], rtol=1e-5)

@@ -47,6 +47,7 @@ from .convolution import (
     naive,
     packed_weight,
     winograd,
+    winograd_five,
     winograd_volume,
     winograd_weight,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "softmax",
     "unary",
     "winograd",
+    "winograd_five",
     "winograd_volume",
     "winograd_weight",
 ]

@@ -10,7 +10,7 @@ from numba.extending import overload
 
 from ..dispatch import kernel
 from ..memory import inverse_order
-from .arguments import of_one_float
+from .arguments import in_order, of_one_float
 from .compiler import elements
 from .compiler.jit import inline
 from .simd.partition import piece, pieces
@@ -88,8 +88,10 @@ def sub(k: Any, a: Any, b: Any) -> Any:
 
 @kernel(backend="numba", double="numba", choice=True, when=alike)
 def mul(k: Any, a: Any, b: Any) -> Any:
-    """y = a b; either may be one number, or lie repeated along some axes."""
-    return k.mul_repeated(a, b) if is_repeated(a, b) else k.mul_flat(a, b)
+    """y = a b; either may be one number, or lie repeated along some axes, or each along the other's."""
+    if is_repeated(a, b):
+        return k.mul_repeated(a, b)
+    return k.mul_outer(a, b) if outer_cut(a, b) or outer_cut(b, a) else k.mul_flat(a, b)
 
 
 @kernel(backend="numba", double="numba", choice=True, when=alike)
@@ -194,7 +196,7 @@ CUTS = 64  # pieces of work, about
 
 
 class Sides(NamedTuple):
-    """How an array b is repeated beside a dense one: seen as [P, A, R, K], b is [A, K]."""
+    """How an array b is repeated beside a dense one: seen as [P, A, R, K], b is [A, K], in whatever order it lies."""
 
     order: tuple[int, ...]  # of the axes as the dense one lies
     back: tuple[int, ...]  # and the way back
@@ -220,31 +222,31 @@ def found_sides(
 ) -> Sides | None:
     """Return the same from shape and strides."""
     order = tuple(sorted(range(len(shape)), key=lambda i: (-strides[i], shape[i])))
-    whole, own = itemsize, itemsize  # bytes between neighbours along an axis, of the dense one and of b
+    whole = itemsize  # bytes between neighbours along an axis of the dense one
     found, kinds, place = [1, 1, 1, 1], (True, False, True, False), 4  # whether P, A, R, K are repeated
     for axis in reversed(order):
         n = shape[axis]
         if n == 1:
             continue
         again = repeated[axis] == 0
-        if strides[axis] != whole or not (again or repeated[axis] == own):
+        if strides[axis] != whole:
             return None
         place = place if place < 4 and kinds[place] == again else place - 1
         place = place if place < 0 or kinds[place] == again else place - 1
         if place < 0:
             return None
         found[place] *= n
-        whole, own = whole * n, own if again else own * n
+        whole *= n
     if found[0] * found[2] == 1:
         return None
     once = tuple(slice(0, 1) if step == 0 or n == 1 else slice(None) for n, step in zip(shape, repeated, strict=True))
     return Sides(order, inverse_order(order), (found[0], found[1], found[2], found[3]), once)
 
 
-def beside(call: Any, x: Any, b: Any, how: Sides) -> Any:
+def beside(k: Any, call: Any, x: Any, b: Any, how: Sides) -> Any:
     """Return what a kernel makes of a dense array and one that lies repeated beside it."""
     _, outer, _, inner = how.shape
-    y = call(x.transpose(how.order).reshape(how.shape), b[how.once].transpose(how.order).reshape(outer, inner))
+    y = call(x.transpose(how.order).reshape(how.shape), in_order(k, b[how.once], how.order).reshape(outer, inner))
     return y.reshape([x.shape[i] for i in how.order]).transpose(how.back)
 
 
@@ -252,21 +254,52 @@ def beside(call: Any, x: Any, b: Any, how: Sides) -> Any:
 def sub_repeated(k: Any, a: Any, b: Any) -> Any:
     """Call sub_beside, or sub_from_beside where a is repeated."""
     how = sides(a, b)
-    return beside(k.sub_beside, a, b, how) if how else beside(k.sub_from_beside, b, a, known(sides(b, a)))
+    return beside(k, k.sub_beside, a, b, how) if how else beside(k, k.sub_from_beside, b, a, known(sides(b, a)))
 
 
 @kernel(backend="numba", double="numba", composite=True, out=shape_of_one)
 def mul_repeated(k: Any, a: Any, b: Any) -> Any:
     """Call mul_beside."""
     how = sides(a, b)
-    return beside(k.mul_beside, a, b, how) if how else beside(k.mul_beside, b, a, known(sides(b, a)))
+    return beside(k, k.mul_beside, a, b, how) if how else beside(k, k.mul_beside, b, a, known(sides(b, a)))
 
 
 @kernel(backend="numba", double="numba", composite=True, out=shape_of_one)
 def div_repeated(k: Any, a: Any, b: Any) -> Any:
     """Call div_beside, or div_into_beside where a is repeated."""
     how = sides(a, b)
-    return beside(k.div_beside, a, b, how) if how else beside(k.div_into_beside, b, a, known(sides(b, a)))
+    return beside(k, k.div_beside, a, b, how) if how else beside(k, k.div_into_beside, b, a, known(sides(b, a)))
+
+
+def outer_cut(a: Any, b: Any) -> int:
+    """Return from which axis on b is repeated, before which a is: their product is an outer one; 0 if it is not."""
+    if not (hasattr(a, "shape") and hasattr(b, "shape")) or a.size < WORTH:
+        return 0
+    moving = [axis for axis in range(a.ndim) if a.shape[axis] > 1]
+    cut = next((i for i, axis in enumerate(moving) if a.strides[axis]), 0)
+    if not cut or not all(a.strides[axis] for axis in moving[cut:]):
+        return 0
+    rows, columns = ([bool(b.strides[axis]) for axis in axes] for axes in (moving[:cut], moving[cut:]))
+    return moving[cut] if all(rows) and not any(columns) else 0
+
+
+@kernel(backend="numba", double="numba", composite=True, out=shape_of_one)
+def mul_outer(k: Any, a: Any, b: Any) -> Any:
+    """Call mul_lines with what is repeated along the last axes, then with what is repeated along the first."""
+    last, first = (a, b) if outer_cut(a, b) else (b, a)
+    cut = outer_cut(last, first)
+    rows = in_order(k, first[(..., *[slice(0, 1)] * (a.ndim - cut))], tuple(range(a.ndim)))
+    columns = in_order(k, last[(slice(0, 1),) * cut], tuple(range(a.ndim)))
+    return k.mul_lines(rows.reshape(-1), columns.reshape(-1)).reshape(a.shape)
+
+
+@kernel(backend="numba", double="numba", out=lambda a, b: [(a.size, b.size)], flops=lambda a, b: a.size * b.size)
+def mul_lines(y: Any, a: Any, b: Any) -> None:
+    """y[i, j] = a[i] b[j]."""
+    for i in prange(a.size):
+        line, number = y[i], a[i]
+        for j in range(b.size):
+            line[j] = number * b[j]
 
 
 def known(how: Sides | None) -> Sides:

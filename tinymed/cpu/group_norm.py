@@ -1,7 +1,8 @@
 """Group, instance and layer normalisation on the CPU.
 
-A sample's pixels arrive as rows of c channels and are summed as in batch norm, then over the channels of a group;
-layer norm takes its last axes as rows.  Samples, and rows, are independent, so threads change no bits.
+A sample's pixels arrive as rows of c channels and are summed as in batch norm, then over the channels of a group.  In
+C order, and in float64, a group is one run of numbers and a channel is a plane of it, each with one mean and scale.
+Layer norm takes its last axes as rows.  Samples, groups and rows are independent, so threads change no bits.
 """
 
 import math
@@ -12,7 +13,7 @@ from numba import prange
 
 from ..dispatch import kernel
 from ..ops.batch_norm import channel_stats
-from .arguments import ABSENT, all_float32, in_order
+from .arguments import ABSENT, all_alike, all_float32, in_order
 from .compiler.jit import serial
 from .norm import CHUNKS, GRAIN, apply_run, chunk_moments, chunk_sums, fill_map, fill_strip, gradient_run, strip_width
 from .simd.reductions import row_product_sum, row_sum
@@ -56,11 +57,25 @@ def normalise_sample(
     apply_run(y, x, 0, strips, nontemporal)
 
 
-@kernel(backend="numba", composite=True, when=all_float32)
+@kernel(backend="numba", double="numba", composite=True, when=all_alike)
 def group_norm_forward(k: Any, x: Any, weight: Any, bias: Any, groups: int, eps: float) -> Any:
-    """Call group_norm_samples, with an empty array for a weight or bias that is None."""
+    """Call group_norm_planes or group_norm_samples, with an empty array for a weight or bias that is None."""
     weight, bias = (ABSENT if v is None else v for v in (weight, bias))
-    return k.group_norm_samples(x, weight, bias, groups, eps)
+    if not lies_in_planes(x):
+        return k.group_norm_samples(x, weight, bias, groups, eps)
+    y, mean, rstd = k.group_norm_planes(planes_of(k, x), weight, bias, groups, eps)
+    return y.reshape(x.shape), mean, rstd
+
+
+def lies_in_planes(x: Any) -> bool:
+    """Return whether a channel's numbers lie one behind the other, enough for vectors; in float64 they are made to."""
+    return bool(x.dtype.char == "d" or (x.flags.c_contiguous and x.size >= 16 * x.shape[0] * x.shape[1]))
+
+
+def planes_of(k: Any, x: Any) -> Any:
+    """Return an array (N, C, *space) as (N, C, pixels) in C order."""
+    n, c = x.shape[:2]
+    return in_order(k, x, tuple(range(x.ndim))).reshape(n, c, x.size // max(1, n * c))
 
 
 def sample_work(x: Any, *_: Any) -> list[Any]:
@@ -144,10 +159,14 @@ def sample_gradient(
     gradient_run(dx, dy, x, 0, strips, True, nontemporal)
 
 
-@kernel(backend="numba", composite=True, when=all_float32)
+@kernel(backend="numba", double="numba", composite=True, when=all_alike)
 def group_norm_backward(k: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any) -> Any:
-    """Call group_norm_gradient, with an empty array for a weight that is None."""
-    return k.group_norm_gradient(dy, x, ABSENT if weight is None else weight, mean, rstd)
+    """Call group_norm_planes_gradient or group_norm_gradient, with an empty array for a weight that is None."""
+    weight = ABSENT if weight is None else weight
+    if not lies_in_planes(x):
+        return k.group_norm_gradient(dy, x, weight, mean, rstd)
+    dx, *sums = k.group_norm_planes_gradient(planes_of(k, dy), planes_of(k, x), weight, mean, rstd)
+    return dx.reshape(x.shape), *sums
 
 
 @kernel(backend="numba", rows="dx dy x", out=channel_stats, work=sample_work, flops=lambda dy, *_: 10 * dy.size)
@@ -186,6 +205,152 @@ def group_norm_gradient(
         for b in range(samples):
             first, second = first + sums[b, 0, k], second + sums[b, 1, k]
         dbias[k], dweight[k] = first, second
+
+
+# ---------------------------------------------------------------------------------------------- groups in C order
+
+PARTS, WIDE = 64, 256  # most tasks, and numbers of a strip
+
+
+def plane_work(x: Any, groups: int) -> list[Any]:
+    """Return the scratch of each task: moments of a group in float64, and four strips."""
+    tasks = max(1, min(PARTS, x.shape[0] * groups))
+    return [((tasks, 4, 1), np.float64), (tasks, 4, max(1, min(WIDE, x.shape[2])))]
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    work=lambda x, weight, bias, groups, eps: plane_work(x, groups),
+    flops=lambda x, *_: 8 * x.size,
+    out=lambda x, weight, bias, groups, eps: [x.shape, *[(x.shape[0], groups, 1)] * 2],
+)
+def group_norm_planes(
+    y: Any, mean: Any, rstd: Any, moments: Any, strips: Any, x: Any, weight: Any, bias: Any, groups: Any, eps: Any
+) -> None:
+    """y = weight (x - mean) rstd + bias, moments of each group, whose channels are planes of one run of numbers."""
+    n, size, tasks = x.shape[0], x.shape[1] // groups, moments.shape[0]
+    for t in prange(tasks):
+        for u in range(t * n * groups // tasks, (t + 1) * n * groups // tasks):
+            b, g = u // groups, u % groups
+            first, last = g * size, (g + 1) * size
+            normalise_planes(
+                y[b, first:last],
+                mean[b, g],
+                rstd[b, g],
+                moments[t],
+                strips[t],
+                x[b, first:last],
+                weight[first:last],
+                bias[first:last],
+                eps,
+                exceeds_cache(y),
+            )
+
+
+@serial
+def normalise_planes(
+    y: Any,
+    mean: Any,
+    rstd: Any,
+    moments: Any,
+    strips: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    eps: Any,
+    nontemporal: Any,
+) -> None:
+    """Normalise one group: its moments, and a map for each of its planes."""
+    chunk_moments(moments, strips, x.reshape(x.size))
+    centre = moments[0, 0]
+    mean[0], rstd[0] = centre, 1.0 / np.sqrt(moments[1, 0] / max(1, x.size) + f8(eps))
+    strips[0] = mean[0]
+    for k in range(x.shape[0]):
+        scale = rstd[0] * (weight[k] if weight.size > 0 else f4(1))
+        lost = f4((f8(mean[0]) - centre) * f8(scale))  # by rounding the mean to float32
+        strips[1] = scale
+        strips[2] = lost + (bias[k] if bias.size > 0 else f4(0))
+        apply_run(y[k], x[k], 0, strips, nontemporal)
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    work=lambda dy, x, weight, mean, rstd: [((*x.shape[:2], 2, 1), np.float64), *plane_work(x, mean.shape[1])[1:]],
+    flops=lambda dy, *_: 10 * dy.size,
+    out=channel_stats,
+)
+def group_norm_planes_gradient(
+    dx: Any, dweight: Any, dbias: Any, sums: Any, strips: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any
+) -> None:
+    """dx = rstd (g - mean(g) - xhat mean(g xhat)), g = weight dy; dweight, dbias: the samples' sums added up."""
+    (n, c), groups, tasks = x.shape[:2], mean.shape[1], strips.shape[0]
+    size = c // groups
+    for t in prange(tasks):
+        for u in range(t * n * groups // tasks, (t + 1) * n * groups // tasks):
+            b, g = u // groups, u % groups
+            first, last = g * size, (g + 1) * size
+            planes_gradient(
+                dx[b, first:last],
+                sums[b, first:last],
+                strips[t],
+                dy[b, first:last],
+                x[b, first:last],
+                weight[first:last],
+                mean[b, g, 0],
+                rstd[b, g, 0],
+                exceeds_cache(dx),
+            )
+    for k in range(c):
+        first, second = 0.0, 0.0
+        for b in range(n):
+            first, second = first + sums[b, k, 0, 0], second + sums[b, k, 1, 0]
+        dbias[k], dweight[k] = first, second
+
+
+@serial
+def planes_gradient(
+    dx: Any, sums: Any, strips: Any, dy: Any, x: Any, weight: Any, mean: Any, rstd: Any, nontemporal: Any
+) -> None:
+    """dx = scale dy + slope (x - mean) + rest of one group; leaves sum dy and sum dy xhat of each plane in sums."""
+    r, n, total, weighted = f8(rstd), max(1, x.size), 0.0, 0.0
+    strips[0] = mean
+    for k in range(x.shape[0]):
+        chunk_sums(sums[k], strips, dy[k], x[k])
+        w = f8(weight[k]) if weight.size > 0 else 1.0
+        sums[k, 1, 0] *= r
+        total, weighted = total + w * sums[k, 0, 0], weighted + w * sums[k, 1, 0]
+    strips[1], strips[2], strips[3] = -r * r * weighted / n, -r * total / n, mean
+    for k in range(x.shape[0]):
+        strips[0] = rstd * (weight[k] if weight.size > 0 else f4(1))
+        gradient_run(dx[k], dy[k], x[k], 0, strips, True, nontemporal)
+
+
+@kernel(backend="numba", double="numba", composite=True, when=all_alike)
+def instance_norm_update(k: Any, x: Any, running_mean: Any, running_var: Any, momentum: float) -> Any:
+    """Call follow_instances on planes."""
+    return k.follow_instances(planes_of(k, x), running_mean, running_var, momentum)
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    writes="running_mean running_var",
+    work=lambda x, *_: [((x.shape[1], 4, 1), np.float64), (x.shape[1], 3, max(1, min(WIDE, x.shape[2])))],
+    flops=lambda x, *_: 6 * x.size,
+    out=lambda *_: [],
+)
+def follow_instances(moments: Any, strips: Any, x: Any, running_mean: Any, running_var: Any, momentum: Any) -> None:
+    """Move running statistics by `momentum` to the means over samples of a plane's mean and unbiased variance."""
+    samples, channels, n = x.shape
+    for k in prange(channels if x.size > 0 else 0):
+        centre, spread = 0.0, 0.0
+        for b in range(samples):
+            chunk_moments(moments[k], strips[k], x[b, k])
+            centre, spread = centre + moments[k, 0, 0] / samples, spread + moments[k, 1, 0] / max(1, n - 1) / samples
+        running_mean[k] += f8(momentum) * (centre - running_mean[k])
+        running_var[k] += f8(momentum) * (spread - running_var[k])
 
 
 # ------------------------------------------------------------------------------------------------------ layer norm

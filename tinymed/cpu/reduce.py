@@ -1,4 +1,4 @@
-"""Sums, lengths and order statistics on the CPU, over any axes in any memory order.
+"""Sums, products, lengths and order statistics on the CPU, over any axes in any memory order.
 
 The reduced axes are brought into one or two runs of axes, so that three loops are enough.  Sums are accumulated in
 float64 and cut into a fixed number of chunks: the same bits for any number of threads.
@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from ..composites.arguments import in_order
 from ..dispatch import is_one_float, kernel
 from ..memory import inverse_order, is_dense
 from .simd.partition import TASKS
-from .simd.reductions import add_four, add_one, row_product_sum, row_sum
+from .simd.reductions import add_four, add_one, row_product, row_product_sum, row_sum
 from .simd.selection import KEYS, make_keys, select_places
 from .simd.vectors import ceil_div
 
@@ -144,8 +145,40 @@ def lengths_of_rows(y: Any, partial: Any, x: Any) -> None:
 
 
 def parts_of(x: Any) -> int:
-    """Return in how many parts a row is summed."""
+    """Return in how many parts a row is summed, or multiplied."""
     return CHUNKS if x.shape[0] < CHUNKS else 1
+
+
+@kernel(backend="numba", double="numba", composite=True, when=lambda x, axes: is_one_float((x,)))
+def prod_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """Call product_of_rows on the lines over the axes."""
+    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    shape = tuple(x.shape[i] for i in kept)
+    if not x.size:
+        return k.full(shape, x.dtype, 1)
+    rows = math.prod(shape)
+    return k.product_of_rows(in_order(k, x, (*kept, *axes)).reshape(rows, x.size // rows)).reshape(shape)
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    out=lambda x: [(x.shape[0],)],
+    work=lambda x: [((x.shape[0], parts_of(x)), np.float64)],
+    flops=lambda x: x.size,
+)
+def product_of_rows(y: Any, partial: Any, x: Any) -> None:
+    """Multiply the numbers of each row; of few rows in parts."""
+    rows, columns = x.shape
+    parts = partial.shape[1]
+    for t in prange(rows * parts):
+        i, c = t // parts, t % parts
+        partial[i, c] = row_product(x[i, columns * c // parts : columns * (c + 1) // parts])
+    for i in range(rows):
+        product = 1.0
+        for c in range(parts):
+            product *= partial[i, c]
+        y[i] = product
 
 
 # -------------------------------------------------------------------------------------------------- selection

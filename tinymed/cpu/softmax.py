@@ -1,14 +1,17 @@
-"""Softmax on the CPU: one row at a time, which stays in the cache.
+"""Softmax and logsumexp on the CPU: one row at a time, which stays in the cache.
 
 A row of few classes is too short for vectors: `rows_to_columns` turns a strip of rows into columns for the losses.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 from numba import prange
 
-from ..dispatch import kernel
+from ..composites.arguments import in_order
+from ..dispatch import is_one_float, kernel
+from ..memory import inverse_order
 from .compiler.jit import serial
 from .simd.elementary import exp, log
 from .simd.reductions import row_max, row_product_sum, row_sum
@@ -97,6 +100,71 @@ def log_softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
     for part in prange(PARTITIONS):
         for i in range(part * n // PARTITIONS, (part + 1) * n // PARTITIONS):
             log_softmax_row_backward(dx[i], dy[i], y[i])
+
+
+# ------------------------------------------------------------------------- the logarithm of the sum alone
+
+STRIP = 2048  # numbers whose exponentials are in the first cache at a time
+
+
+@kernel(backend="numba", double="numba", composite=True, when=lambda x, axes: is_one_float((x,)) and x.size > 0)
+def logsumexp_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """Call logsumexp_rows on the lines over the axes."""
+    rows, shape, _ = lines_over(k, x, axes)
+    return k.logsumexp_rows(rows).reshape(shape)
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    composite=True,
+    when=lambda dy, x, y, axes: is_one_float((dy, x, y)) and x.size > 0,
+)
+def logsumexp_backward(k: Any, dy: Any, x: Any, y: Any, axes: tuple[int, ...]) -> Any:
+    """Call logsumexp_rows_backward on the lines over the axes."""
+    rows, _, order = lines_over(k, x, axes)
+    dy, y = (in_order(k, a, tuple(range(a.ndim))).reshape(-1) for a in (dy, y))
+    dx = k.logsumexp_rows_backward(dy, rows, y)
+    return dx.reshape([x.shape[a] for a in order]).transpose(inverse_order(order))
+
+
+def lines_over(k: Any, x: Any, axes: tuple[int, ...]) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
+    """Return x with a row for each place of the other axes, their lengths, and the order of axes that makes rows."""
+    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    shape = tuple(x.shape[i] for i in kept)
+    rows = math.prod(shape)
+    return in_order(k, x, (*kept, *axes)).reshape(rows, x.size // rows), shape, (*kept, *axes)
+
+
+@kernel(
+    backend="numba",
+    double="numba",
+    out=lambda x: [x.shape[:1]],
+    work=lambda x: [(PARTITIONS, min(STRIP, x.shape[1]))],
+    flops=lambda x: 4 * x.size,
+)
+def logsumexp_rows(y: Any, lines: Any, x: Any) -> None:
+    """y = m + ln sum e^(x - m) for each row, m = max x, or 0 where that is infinite."""
+    n, c = x.shape
+    for part in prange(PARTITIONS):
+        for i in range(part * n // PARTITIONS, (part + 1) * n // PARTITIONS):
+            largest, total = row_max(x[i]), 0.0
+            top = largest if abs(largest) < np.inf else f4(0)
+            for a in range(0, c, STRIP):
+                row = x[i, a : min(a + STRIP, c)]
+                total += exponentials(lines[part, : row.size], row, top)
+            y[i] = np.log(total) + (largest if largest == np.inf else top)
+
+
+@kernel(backend="numba", double="numba", out=lambda dy, x, y: [x.shape], flops=lambda dy, x, y: 4 * x.size)
+def logsumexp_rows_backward(dx: Any, dy: Any, x: Any, y: Any) -> None:
+    """dx = dy e^(x - y) for each row; e^x where y is -inf, for a row of -inf alone has gradient 0."""
+    n = x.shape[0]
+    for part in prange(PARTITIONS):
+        for i in range(part * n // PARTITIONS, (part + 1) * n // PARTITIONS):
+            row, to, g, total = x[i], dx[i], dy[i], y[i] if y[i] != -np.inf else f4(0)
+            for j in range(row.size):
+                to[j] = g * exp(row[j] - total)
 
 
 # ---------------------------------------------------------------- short rows, as columns

@@ -3,6 +3,7 @@
     direct       one multiplication for each weight at each place; any shape
     winograd2    F(2x2, 3x3): 16 products where direct has 36; as accurate as direct
     winograd4    F(4x4, 3x3): 36 products where direct has 144; one decimal digit less, so not in `exact`
+                 (of volumes and 5 x 5 filters winograd2 is F(2x2, 5x5): 36 where direct has 100, as accurate as this)
     naive        the definition in loops on one thread: for little work, which packing for the others would double
     depthwise    one filter per channel: no sum over channels, so no matrix product
 
@@ -115,13 +116,14 @@ def decide(
     places = slides(x_shape[2:], weight_shape[2:], stride, padding, dilation)
     if rank == 2 and (forced == "naive" or (not forced and x_shape[0] * prod(weight_shape) * prod(places) <= LITTLE)):
         return "naive"
-    if x_shape[0] == 0 or groups > 1 or {*stride, *dilation} != {1} or kernel[-2:] != [3, 3]:
+    taps, five = kernel[-1], rank == 3 and kernel[-2:] == [5, 5]
+    if x_shape[0] == 0 or groups > 1 or {*stride, *dilation} != {1} or not (five or kernel[-2:] == [3, 3]):
         return "direct"
     exact = precision in ("exact", "double")
-    if rank == 3 and (exact or forced == "naive" or kernel[0] > 3):
-        return "direct"  # a plane of the filter more is a rounding more: of five the error has not been bounded
+    if rank == 3 and (exact or forced == "naive" or kernel[0] > taps):
+        return "direct"  # a plane of the filter more is a rounding more: of more planes the error has not been bounded
     if forced:
-        return "direct" if exact and forced == "winograd4" else forced
+        return "direct" if exact and forced == "winograd4" else "winograd2" if five and forced != "direct" else forced
     size = x_shape[2:] if direction == "input" else places
     maps, planes = x_shape[0] * prod(size[:-2]), prod(kernel[:-2])
     # A weight gradient transforms both sides for each plane of the filter, as if those were so many convolutions.
@@ -129,7 +131,7 @@ def decide(
         direction, (channels, filters)
     )
     double = precision == "double"
-    gains = {m: gain(m, maps, read, written, size[-2:], double) for m in ((2,) if exact else (2, 4))}
+    gains = {m: gain(m, maps, read, written, size[-2:], double, taps) for m in ((2,) if exact or five else (2, 4))}
     best = max(gains, key=gains.__getitem__)
     return f"winograd{best}" if gains[best] > 1 else "direct"
 
@@ -142,22 +144,25 @@ def few_filters_pay(filters: int, channels: int, kernel: Sizes, dilation: Sizes,
     return filters * (outer * -(-run // LANES) + SUMMING) < 0.8 * outer * run
 
 
-def gain(m: int, images: int, channels: int, filters: int, size: Sequence[int], double: bool = False) -> float:
-    """Return the time of direct over the time of F(m x m, 3 x 3), as multiply-adds explain it.
+def gain(
+    m: int, images: int, channels: int, filters: int, size: Sequence[int], double: bool = False, taps: int = 3
+) -> float:
+    """Return the time of direct over the time of F(m x m, taps x taps), as multiply-adds explain it.
 
-    Winograd's are (m + 2)^2 per tile, whole tiles at the border and whole rows of registers, and what transforms cost:
-    TRANSFORM for each of the (m + 2)^2 numbers of a tile, for each channel it comes from and goes to, and FILTER for
-    each of a filter.  The two constants are fitted to times of the shapes below and of 8 to 64 channels at 64 x 64, of
+    Winograd's are (m + taps - 1)^2 per tile, whole tiles at the border and whole rows of registers, and what transforms
+    cost: TRANSFORM for each of those numbers of a tile, for each channel it comes from and goes to, and FILTER for each
+    of a filter.  The two constants are fitted to times of the shapes below and of 8 to 64 channels at 64 x 64, of
     1 to 16 images, in three directions: F(4x4) pays from 8 channels up, F(2x2) from 16 up.  The numbers of a large
     filter go to memory and come from there (32 to 38 multiply-adds each, on a Xeon): on few tiles F(2x2) has fewer of
     them, and directly there are none.
     """
     tiles = -(-images * prod(-(-n // m) for n in size) // ROWS) * ROWS
     products = tiles * channels * filters
-    large = 4 * (m + 2) ** 2 * channels * filters > LARGE
+    square = (m + taps - 1) ** 2
+    large = 4 * square * channels * filters > LARGE
     cost = DOUBLE_FILTER if double else LARGE_FILTER if large else FILTER
     transforms = TRANSFORM * tiles * (channels + filters) + cost * channels * filters
-    return 9 * images * prod(size) * channels * filters / max(1, (m + 2) ** 2 * (products + transforms))
+    return taps**2 * images * prod(size) * channels * filters / max(1, square * (products + transforms))
 
 
 def table(shapes: Sequence[tuple[int, int, int, int]] = (), images: int = 16) -> str:

@@ -49,12 +49,19 @@ def conv3d_forward(
     """Call conv3d_winograd where it pays, or pad x and call conv3d_few_filters or conv3d_direct."""
     bias = ABSENT if bias is None else bias
     if m := tile_of("forward", x.shape, weight.shape, (stride, padding, dilation, groups), x):
-        return k.conv3d_winograd(x, k.winograd_filter3d(weight, m), bias, weight.shape[0], padding)
+        return transformed(k, x, weight, bias, padding, m)
     if few_filters_pay(weight.shape[0], weight.shape[1], weight.shape[2:], dilation, groups):
         rows = k.pack_filter_rows(weight)
         return k.conv3d_few_filters(padded(k, x, padding), rows, bias, weight.shape, stride, dilation)
     packed = k.pack_filter(flat_filter(weight), groups)
     return k.conv3d_direct(padded(k, x, padding), packed, bias, weight.shape, stride, dilation, groups)
+
+
+def transformed(k: Any, x: Any, weight: Any, bias: Any, padding: Any, m: int) -> Any:
+    """Call conv3d_winograd, or conv3d_winograd_five of five taps, with the filter transformed."""
+    if weight.shape[-1] == 5:
+        return k.conv3d_winograd_five(x, k.winograd_filter_five(weight), bias, weight.shape[0], padding)
+    return k.conv3d_winograd(x, k.winograd_filter3d(weight, m), bias, weight.shape[0], padding)
 
 
 @kernel(backend="numba", double="numba", composite=True, when=lambda dy, weight, *_: volumes(dy, weight))
@@ -68,7 +75,7 @@ def conv3d_backward_input(
     o, i, *kernel = weight.shape
     if m := tile_of("input", x_shape, weight.shape, (stride, padding, dilation, groups), dy):
         flipped = k.flip_transpose_filter(flat_filter(weight), 1).reshape(i, o, *kernel)
-        return k.conv3d_winograd(dy, k.winograd_filter3d(flipped, m), ABSENT, i, around(kernel, padding, dilation))
+        return transformed(k, dy, flipped, ABSENT, around(kernel, padding, dilation), m)
     shape = (i * groups, o // groups, *kernel)
     if stride == (1, 1, 1) and np.prod(x_shape[2:]) < 1.5 * np.prod(dy.shape[2:]):
         edges = around(kernel, padding, dilation)
@@ -90,6 +97,8 @@ def conv3d_backward_weight(
     """Call conv3d_winograd_weight where it pays; else pad x, or a dy of few channels, and call conv3d_direct_weight."""
     o, i, *kernel = weight_shape
     if m := tile_of("weight", x.shape, weight_shape, (stride, padding, dilation, groups), x):
+        if kernel[-1] == 5:
+            return k.conv3d_winograd_five_weight(dy, x, kernel[0], padding)
         return k.conv3d_winograd_weight(dy, x, kernel[0], m, padding)
     if groups == 1 and stride == (1, 1, 1) and exchanged_pays(o, i, kernel):
         spread = padded(k, dy, around(kernel, padding, dilation))

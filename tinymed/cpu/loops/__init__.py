@@ -58,6 +58,7 @@ from . import (
     softmax,
     sorting,
     unary,
+    unpool,
 )
 
 
@@ -117,4 +118,5 @@ __all__ = [
     "softmax",
     "sorting",
     "unary",
+    "unpool",
 ]

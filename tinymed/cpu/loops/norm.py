@@ -177,6 +177,21 @@ def group_norm_backward(k, dy, x, weight, mean, rstd):
     return k.group_norm_backward_loop(*rows, weight, *stats, each).reshape(x.shape), dweight, dbias
 
 
+@kernel(backend=LOOPS, writes="running_mean running_var")
+def instance_norm_update(x, running_mean, running_var, momentum):
+    """Move running statistics by `momentum` to the means over samples of a channel's mean and unbiased variance."""
+    samples, channels = x.shape[:2]
+    rows = x.reshape(samples * channels, -1)
+    n = rows.shape[1]
+    for c in prange(channels if x.size > 0 else 0):
+        centre, spread = 0.0, 0.0
+        for b in range(samples):
+            m, v = moments(rows, b * channels + c)
+            centre, spread = centre + m / samples, spread + v * (n / max(1, n - 1)) / samples
+        running_mean[c] += momentum * (centre - running_mean[c])
+        running_var[c] += momentum * (spread - running_var[c])
+
+
 @kernel(backend=LOOPS, composite=True)
 def layer_norm_forward(k, x, weight, bias, axes, eps):
     """Call the loop on a row for each sample, where every number has a weight of its own."""

@@ -6,8 +6,11 @@ import numpy as np
 from numba import prange
 
 from ...dispatch import LOOPS, kernel
+from ...memory import inverse_order
 from ...ops.axes import kept
-from .views import along, each, large, reduction
+from .views import along, each, large, line, lines, reduction
+
+SMALLEST = 1e-290  # of a product that may be divided by: smaller ones have lost digits
 
 
 @reduction()
@@ -48,6 +51,58 @@ def cumsum_backward(dx, dy):
         for i in range(dy.shape[1] - 1, -1, -1):
             total += dy[l, i]
             dx[l, i] = total
+
+
+@along(worth=large)
+def cumprod_forward(y, x):
+    """y[l, i] = x[l, 0] x[l, 1] ... x[l, i]."""
+    for l in prange(x.shape[0]):
+        product = 1.0
+        for i in range(x.shape[1]):
+            product *= x[l, i]
+            y[l, i] = product
+
+
+@along(worth=large)
+def cumprod_backward(dx, dy, x):
+    """dx[l, i] = x[l, 0] ... x[l, i - 1] r[i], r[i] = dy[l, i] + x[l, i + 1] r[i + 1]: zeros need no division."""
+    for l in prange(x.shape[0]):
+        n = x.shape[1]
+        after, before = 0.0, 1.0
+        for i in range(n - 1, -1, -1):
+            after = dy[l, i] + (x[l, i + 1] * after if i + 1 < n else 0.0)
+            dx[l, i] = after
+        for i in range(n):
+            dx[l, i] *= before
+            before *= x[l, i]
+
+
+@kernel(name="prod_backward_loop", backend=LOOPS, out=lambda dy, x: [x.shape], flops=lambda dy, x: 4 * x.size)
+def product_gradient(dx, dy, x):
+    """dx[l, i] = dy[l] times the product of all other x[l, j]: of all by x[l, i], or of those behind and before."""
+    for l in prange(x.shape[0]):
+        product = 1.0
+        for i in range(x.shape[1]):
+            product *= x[l, i]
+        if SMALLEST < abs(product) < np.inf:
+            for i in range(x.shape[1]):
+                dx[l, i] = dy[l] * product / x[l, i]
+        else:
+            after, before = dy[l] * 1.0, 1.0
+            for i in range(x.shape[1] - 1, -1, -1):
+                dx[l, i] = after
+                after *= x[l, i]
+            for i in range(x.shape[1]):
+                dx[l, i] *= before
+                before *= x[l, i]
+
+
+@kernel(backend=LOOPS, composite=True, worth=lambda dy, *rest: large(*rest))
+def prod_backward(k, dy, x, axes):
+    """Call the loop on the lines over the axes."""
+    order = (*(i for i in range(x.ndim) if i not in axes), *axes)
+    dx = k.prod_backward_loop(line(k, dy), lines(k, x, axes))
+    return dx.reshape([x.shape[i] for i in order]).transpose(inverse_order(order))
 
 
 @reduction()

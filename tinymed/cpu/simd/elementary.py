@@ -19,7 +19,7 @@ EXP_TERMS = tuple(
     f4(term)
     for term in (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 )
-LOWEST, HIGHEST = f4(-87.3), f4(88.7)  # beyond, exp is not a normal float32
+LOWEST, HIGHEST = f4(-87.3), f4(88.37)  # beyond, e^x or 2^n, n = x / ln 2 rounded, is not a normal float32
 SMALLEST = f4(2.0**-126)  # normal float32
 
 
@@ -41,7 +41,7 @@ def exp_parts(x: Any) -> Any:
 
 @inline
 def exp(x: Any) -> Any:
-    """Return e^x; 0 below -87.3, 3e38 above 88.7.  A NaN passes every comparison and comes out."""
+    """Return e^x; 0 below -87.3, 2.4e38 above 88.37.  A NaN passes every comparison and comes out."""
     scale, rest = exp_parts(min(max(x, LOWEST), HIGHEST))
     return f4(0) if x < LOWEST else scale * rest + scale
 

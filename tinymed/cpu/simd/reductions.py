@@ -1,7 +1,7 @@
-"""The largest number and sums of a row.
+"""The largest number, sums and products of a row.
 
-Written as LLVM IR: LLVM may not reorder maxima or sums by itself, so it would not vectorise them.  Four vectors are in
-flight, as each waits for the last operation on it; the order depends on the length alone.
+Written as LLVM IR: LLVM may not reorder maxima, sums or products by itself, so it would not vectorise them.  Four
+vectors are in flight, as each waits for the last operation on it; the order depends on the length alone.
 """
 
 import functools
@@ -58,6 +58,11 @@ def plus(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
     return b.fadd(x, y if y.type == x.type else b.fpext(y, x.type))
 
 
+def times(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+    """Return x y, where y may be narrower."""
+    return b.fmul(x, y if y.type == x.type else b.fpext(y, x.type))
+
+
 def maximum(v: Vectors, args: Numbers) -> ir.Value:
     """Return the largest of the args[1] numbers at args[0]."""
     lowest = ir.Constant(v.vector, [float("-inf")] * v.lanes)
@@ -72,6 +77,17 @@ def float64_sum(v: Vectors, args: Numbers) -> ir.Value:
     """Return the float64 sum of the args[1] numbers at args[0]."""
     zero = ir.Constant(ir.VectorType(ir.DoubleType(), v.lanes), None)
     return reduced(v, args[:1], args[1], zero, lambda v, s, x, _: plus(v.b, s, x[0]), plus)
+
+
+def float64_product(v: Vectors, args: Numbers) -> ir.Value:
+    """Return the float64 product of the args[1] numbers at args[0]."""
+    wide = ir.VectorType(ir.DoubleType(), v.lanes)
+    one, ones = ir.Constant(wide, [1.0] * v.lanes), ir.Constant(v.vector, [1.0] * v.lanes)
+
+    def step(v: Vectors, product: ir.Value, x: Numbers, mask: ir.Value | None) -> ir.Value:
+        return times(v.b, product, x[0] if mask is None else v.b.select(mask, x[0], ones))
+
+    return reduced(v, args[:1], args[1], one, step, times)
 
 
 def product_sum(v: Vectors, args: Numbers) -> ir.Value:
@@ -100,14 +116,21 @@ def sum_of(shape: Shape) -> Any:
     return intrinsic(lambda _, at, size: typed(float64_sum, shape, types.float64(at, size)))
 
 
+def product_of(shape: Shape) -> Any:
+    """Return product_at(address, size): the product of some numbers, as float64."""
+    return intrinsic(lambda _, at, size: typed(float64_product, shape, types.float64(at, size)))
+
+
 def product_sum_of(shape: Shape) -> Any:
     """Return product_sum_at(address, address, size, shift): the sum of x (y - shift), as float64."""
     return intrinsic(lambda _, x, y, n, shift: typed(product_sum, shape, types.float64(x, y, n, shift)))
 
 
 maximum_at, sum_at, product_sum_at = maximum_of(SHAPE, types.float32), sum_of(SHAPE), product_sum_of(SHAPE)
+product_at = product_of(SHAPE)
 elements.declare_twin(maximum_at, functools.partial(maximum_of, DOUBLE, types.float64))
 elements.declare_twin(sum_at, functools.partial(sum_of, DOUBLE))
+elements.declare_twin(product_at, functools.partial(product_of, DOUBLE))
 elements.declare_twin(product_sum_at, functools.partial(product_sum_of, DOUBLE))
 f4, f8 = np.float32, np.float64
 
@@ -122,6 +145,12 @@ def row_max(x: Any) -> Any:
 def row_sum(x: Any) -> Any:
     """Return the sum of a dense row, in float64."""
     return sum_at(address(x), x.size)
+
+
+@serial
+def row_product(x: Any) -> Any:
+    """Return the product of a dense row, in float64."""
+    return product_at(address(x), x.size)
 
 
 @serial
