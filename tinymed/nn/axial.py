@@ -4,6 +4,10 @@ Along an axis of length K each head has queries and keys of half its features.  
 distance i - j, from which come r_q, r_k, r_v (K x K of them).  Scores are q . k + q . r_q + k . r_k, each normalised by
 a batch norm of its own; the values are v + r_v.  Gates weigh the terms with positions (Valanarasu et al., MICCAI 2021):
 on small sets positions are learned badly, so they begin at 0.1.
+
+On the CPU scores, their batch norm, softmax and what it weighs are one op, `ops/axial_attention.py`, which reads
+queries, keys and values where the projection left them.  `AxialAttention.composed` is the same written out, op by op:
+on a GPU, in bf16, and where somebody looks at the scores.
 """
 
 from math import sqrt
@@ -11,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import dispatch, precision
+from ..ops.axial_attention import axial_attention
 from ..ops.products import einsum
 from ..tensor import Tensor
 from . import functional as F
@@ -24,6 +30,26 @@ from .pool import AvgPool2d
 
 POSITIONS = ("none", "plain", "gated")
 GATES = {"gate_query": 0.1, "gate_key": 0.1, "gate_value_position": 0.1, "gate_value": 1.0}
+
+
+class ScoreNorm(BatchNorm2d):
+    """Batch norm of scores: of those it is given, or of a map of queries, keys and values, with which it attends."""
+
+    def forward(self, input: Tensor, attention: Any = None, axis: int = 0) -> Any:
+        """Normalise scores; or attend along an axis of a map (N, 2 channels, H, W), see `AxialAttention`."""
+        if attention is None:
+            return super().forward(input)
+        self.unchecked |= self.training
+        training = self.training and not (self.frozen and self.running_mean is not None)
+        running = self.running_mean, self.running_var, self.num_batches_tracked
+        rule = "corrected" if self.momentum is None else self.statistics
+        how = training, self.momentum or 0.0, self.eps, rule, self.num_features, axis
+        distances, gates = attention
+        return axial_attention(input, distances, gates, self.weight, self.bias, *running, *how)
+
+    def watched(self) -> bool:
+        """Return whether somebody looks at its input or output, which are then to be scores."""
+        return bool(self._pre_hooks or self._hooks or self._backward_pre_hooks or self._backward_hooks)
 
 
 class AxialAttention(Module):
@@ -56,7 +82,7 @@ class AxialAttention(Module):
         self.size = channels // heads
         terms = 1 if positions == "none" else 3
         self.project, self.project_norm = Conv1d(channels, 2 * channels, 1, bias=False), BatchNorm1d(2 * channels)
-        self.score_norm = BatchNorm2d(terms * heads)
+        self.score_norm = ScoreNorm(terms * heads)
         self.output_norm = BatchNorm1d(channels if positions == "none" else 2 * channels)
         init.normal_(self.project.weight, 0.0, sqrt(1 / channels))
         if positions != "none":
@@ -71,6 +97,39 @@ class AxialAttention(Module):
                 setattr(self, name, gate)
 
     def forward(self, input: Tensor) -> Any:
+        """Attend, in one op where that serves."""
+        length = input.shape[self.axis]
+        if self.positions != "none" and length != self.side:
+            raise ValueError(f"AxialAttention: an axis of {length}; its positions are learned for {self.side}")
+        return self.fused(input) if self.fuses(input) else self.composed(input)
+
+    def fuses(self, input: Tensor) -> bool:
+        """Return whether the op serves: on the CPU, in float32 or float64, where nobody looks at the scores.
+
+        Evaluation compares the first large batch with the running statistics, for which scores are written down.
+        """
+        norm = self.score_norm
+        norms = self.project_norm, norm, self.output_norm
+        compared = not self.training and any(n.unchecked for n in norms) and dispatch.table().skipped is None
+        plain = isinstance(input.array, np.ndarray) and input.array.dtype.kind == "f" and input.array.size > 0
+        complete = norm.weight is not None and norm.bias is not None and norm.running_mean is not None
+        return plain and complete and not compared and not norm.watched() and precision.in_use() != "bf16"
+
+    def fused(self, input: Tensor) -> Any:
+        """Attend in one op, on the map as it lies."""
+        (n, c), space = input.shape[:2], input.shape[2:]
+        pixels = F.reshape(input, (n, c, space[0] * space[1]))  # a convolution of one tap cares for no axis
+        both = F.reshape(self.project_norm(self.project(pixels)), (n, 2 * c, *space))
+        table, gates = None if self.positions == "none" else self.distances, None
+        if self.positions == "gated":
+            gates = F.cat([self.gate_query, self.gate_key, self.gate_value_position, self.gate_value])
+        y = self.score_norm(both, (table, gates), self.axis)
+        y = self.output_norm(F.reshape(y, (n, y.shape[1], pixels.shape[2])))
+        if table is not None:
+            y = F.sum(F.reshape(y, (n, c, 2, pixels.shape[2])), 2)
+        return F.reshape(y, (n, c, *space))
+
+    def composed(self, input: Tensor) -> Any:
         """Fold the other axis into the batch, attend, fold it back."""
         other = 5 - self.axis
         n, c, folded, length = input.shape[0], input.shape[1], input.shape[other], input.shape[self.axis]
@@ -81,8 +140,6 @@ class AxialAttention(Module):
     def attend(self, lines: Any) -> Any:
         """Attend along lines (B, channels, K)."""
         b, c, length = lines.shape
-        if self.positions != "none" and length != self.side:
-            raise ValueError(f"AxialAttention: an axis of {length}; its positions are learned for {self.side}")
         both = F.reshape(self.project_norm(self.project(lines)), (b, self.heads, 2 * self.size, length))
         half = self.size // 2
         q, k, v = F.split(both, [half, half, self.size], 2)

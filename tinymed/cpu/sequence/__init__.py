@@ -1,5 +1,5 @@
 """Kernels over sequences: attention among tokens, and the recurrences that walk from step to step."""
 
-from . import attention, lstm_gates, lstm_layer, recurrent
+from . import attention, axial, axial_gradient, lstm_gates, lstm_layer, recurrent
 
-__all__ = ["attention", "lstm_gates", "lstm_layer", "recurrent"]
+__all__ = ["attention", "axial", "axial_gradient", "lstm_gates", "lstm_layer", "recurrent"]
