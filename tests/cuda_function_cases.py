@@ -159,7 +159,56 @@ def masked(d: Any) -> tuple[Any, ...]:
     return dy, x, d.array(c), d.array(3, c), d.flag(), y
 
 
+def rows_and(d: Any, before: int, *after: int) -> tuple[Any, ...]:
+    """Matrices of one shape, then arrays of so many numbers a channel."""
+    xs = d.matrices(before)
+    c = xs[0].shape[1]
+    return *xs, *(d.array(*((n, c) if n > 1 else (c,))) for n in after)
+
+
+def dropped(d: Any) -> tuple[Any, ...]:
+    """A gradient, a ticket and its numbers, and what batch norm has kept."""
+    dy, x, *kept = rows_and(d, 2, 1, 1, 1)
+    return dy, d.words(), 1 << 15, 2.0, x, *kept, d.flag(), d.flag()
+
+
+def pooled(d: Any, mixed: bool = False) -> tuple[Any, ...]:
+    """A convolution and the size of its map after pooling."""
+    from cuda_cases import bf16_product, product
+
+    made = product(d, "forward")
+    size = made[3]
+    return *(bf16_product(d, "forward", made) if mixed else made), tuple(n // 2 for n in size)
+
+
+def added(d: Any) -> tuple[Any, ...]:
+    """A convolution, and a map of its shape."""
+    from cuda_cases import product
+
+    x, weight, bias, size, *how = product(d, "forward")
+    return x, weight, bias, d.array(x.shape[0], weight.shape[0], *size), size, *how, d.flag()
+
+
+def unpooled_2x2(d: Any) -> tuple[Any, ...]:
+    """A pooled gradient, its argmax, and the shape of the map."""
+    n, c, h, w = d.pick((1, 2)), 2 * d.pick((1, 4, 5)), d.pick((2, 5)), d.pick((3, 4))
+    dy = d.array(n, c, h // 2, w // 2)
+    return dy, (np.abs(dy) * 7 % 4).astype(np.uint8), (n, c, h, w), 2
+
+
 CASES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "add_relu bf16_add": lambda d: tuple(d.lines(2)),
+    "bf16_norm_add_relu": lambda d: (lambda x, z, m: (x, m, z))(*rows_and(d, 2, 3)),
+    "add_relu_batch_norm_sums": lambda d: (*rows_and(d, 4, 1, 1, 1), d.flag()),
+    "dropout_batch_norm_sums": dropped,
+    "batch_norm_relu_backward_sums": lambda d: (*rows_and(d, 2, 3, 1, 1, 1), d.flag()),
+    "batch_norm_relu_backward": lambda d: (*rows_and(d, 2, 3, 1, 3), d.flag()),
+    "norm_gradient_relu_sum": lambda d: (*masked(d), d.flag()),
+    "fold_norm_filter": lambda d: (d.array(5, 3, 2, 2), d.array(5), d.array(3, 5)),
+    "conv2d_relu_pool": pooled,
+    "bf16_conv2d_relu_pool": lambda d: pooled(d, True),
+    "conv2d_add": added,
+    "bf16_unpool_pixels": unpooled_2x2,
     "batch_norm_dropout": lambda d: (x := d.matrix(), d.array(3, x.shape[1]), d.words(), 1 << 15, 2.0, d.flag()),
     "norm_gradient_relu": masked,
     "pair_function": lambda d: (*beside_number(d, 2), d.pick(range(9))),
