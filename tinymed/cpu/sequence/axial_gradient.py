@@ -155,9 +155,9 @@ def take_off(d: Any, z: Any, sums: Any, windows: Any, a: Any, b: Any, gate: Any,
                 row[at] += f4(a * means[0] * total[at] + alone)
             for e in range(half):
                 other, product = z[e, i], sums[min(e, c), max(e, c)]
-                far = b * gate * windows[i, e, c]
+                of_window = b * gate * windows[i, e, c]
                 for at in range(LINES):
-                    row[at] -= f4(f8(other[at]) * (a * product[at] + far))
+                    row[at] -= f4(f8(other[at]) * (a * product[at] + of_window))
 
 
 @kernel(

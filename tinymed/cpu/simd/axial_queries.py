@@ -57,11 +57,11 @@ class Query(Vectors):
         address = b.add(self.arg["table"], b.mul(where, I64(self.item)))
         return self.splat(b.load(b.inttoptr(address, self.element.as_pointer())))
 
-    def far(self, f: ir.Value, j: ir.Value) -> ir.Value:
+    def query_distance(self, f: ir.Value, j: ir.Value) -> ir.Value:
         """Return the table's feature f at distance i - j."""
         return self.of_table(f, self.b.sub(self.ends[0], j))
 
-    def near(self, f: ir.Value, j: ir.Value) -> ir.Value:
+    def key_distance(self, f: ir.Value, j: ir.Value) -> ir.Value:
         """Return the table's feature f at distance j - i."""
         return self.of_table(f, self.b.add(self.ends[1], j))
 
@@ -108,8 +108,8 @@ def write_weights(v: Query, positions: bool) -> None:
             g = b.add(half, f)
             q, k = v.load(v.at("x", f, v.i)), v.load(v.at("x", g, j))
             if positions:
-                v.grow(score, q, v.multiply_add(a, k, b.fmul(of_query, v.far(f, j))))
-                v.grow(score, k, b.fmul(of_key, v.near(g, j)))
+                v.grow(score, q, v.multiply_add(a, k, b.fmul(of_query, v.query_distance(f, j))))
+                v.grow(score, k, b.fmul(of_key, v.key_distance(g, j)))
             else:
                 v.grow(score, q, b.fmul(a, k))
         found = b.load(score)
@@ -134,7 +134,7 @@ def write_output(v: Query, positions: bool) -> None:
             w = v.load(v.place("s", j))
             v.grow(value, w, v.load(v.at("x", g, j)))
             if positions:
-                v.grow(placed, w, v.far(g, j))
+                v.grow(placed, w, v.query_distance(g, j))
         first = b.mul(I64(2), c) if positions else c
         v.store(b.fmul(of_values, b.load(value)), v.at("y", first, v.i))
         if positions:
@@ -153,7 +153,7 @@ def write_score_gradients(v: Query, positions: bool) -> None:
             v.grow(total, v.load(v.at("dy", first, v.i)), b.fmul(of_values, v.load(v.at("x", g, j))))
             if positions:
                 second = v.load(v.at("dy", b.add(first, I64(1)), v.i))
-                v.grow(total, second, b.fmul(of_positions, v.far(g, j)))
+                v.grow(total, second, b.fmul(of_positions, v.query_distance(g, j)))
         v.store(w, v.place("s", j))
         v.store(b.load(total), v.place("ds", j))
         v.grow(middle, w, b.load(total))
@@ -174,8 +174,8 @@ def write_term_gradients(v: Query, positions: bool) -> None:
             ds, k = v.load(v.place("ds", j)), v.load(v.at("x", g, j))
             v.grow(one, ds, k)
             if positions:
-                v.grow(two, ds, v.far(f, j))
-                v.add_to(v.at("dx", g, j), ds, v.multiply_add(of_key, v.near(g, j), scaled))
+                v.grow(two, ds, v.query_distance(f, j))
+                v.add_to(v.at("dx", g, j), ds, v.multiply_add(of_key, v.key_distance(g, j), scaled))
                 v.add_to(v.there("lanes", f, j), ds, q)
                 v.add_to(v.back("lanes", g, j), ds, k)
             else:
