@@ -142,9 +142,9 @@ def write_output(v: Query, positions: bool) -> None:
 
 
 def write_score_gradients(v: Query, positions: bool) -> None:
-    """Turn s into weights w = share s, and set ds = w (dw - sum_j w dw), dw their gradient."""
+    """Turn s into weights w = share s, and set ds = w (dw - sum_j w dw), dw their gradient; sums[2] += ds."""
     b, size = v.b, v.b.mul(I64(2), v.arg["half"])
-    share, middle = v.load(v.place("share", I64(0))), v.sum()
+    share, middle, rest = v.load(v.place("share", I64(0))), v.sum(), v.sum()
     of_values, of_positions = v.factor(OF_VALUES), v.factor(OF_POSITIONS)
     with v.each(v.side) as j:
         w, total = b.fmul(share, v.load(v.place("s", j))), v.sum()
@@ -159,7 +159,11 @@ def write_score_gradients(v: Query, positions: bool) -> None:
         v.grow(middle, w, b.load(total))
     with v.each(v.side) as j:
         row = v.place("ds", j)
-        v.store(b.fmul(v.load(v.place("s", j)), b.fsub(v.load(row), b.load(middle))), row)
+        found = b.fmul(v.load(v.place("s", j)), b.fsub(v.load(row), b.load(middle)))
+        v.store(found, row)
+        b.store(b.fadd(b.load(rest), found), rest)
+    left = v.place("sums", I64(2))
+    v.store(b.fadd(v.load(left), b.load(rest)), left)
 
 
 def write_term_gradients(v: Query, positions: bool) -> None:
@@ -207,6 +211,8 @@ def both(name: str, parameters: str, write: Callable[[Query, bool], None]) -> tu
 
 weights, weights_plain = both("weights", "s share x table factors", write_weights)
 output, output_plain = both("output", "y s share x table factors", write_output)
-score_gradients, score_gradients_plain = both("score_gradients", "s ds share x dy table factors", write_score_gradients)
+score_gradients, score_gradients_plain = both(
+    "score_gradients", "s ds share sums x dy table factors", write_score_gradients
+)
 term_gradients, term_gradients_plain = both("term_gradients", "dx lanes sums x ds table factors", write_term_gradients)
 value_gradients, value_gradients_plain = both("value_gradients", "dx lanes dy s", write_value_gradients)
