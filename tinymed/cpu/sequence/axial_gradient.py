@@ -227,6 +227,7 @@ def axial_gradients(
     add_tasks(sums.reshape(tasks, heads * 6))
     add_tasks(tables.reshape(tasks, tables[0].size))
     if training:
+        fill(windows.reshape(windows.size), 0)  # of no table: scratch may hold NaN, which times 0 is none
         if table.size > 0:
             window_products(windows, table)
         shared = moment_tiles.shape[0]
