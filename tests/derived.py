@@ -152,7 +152,7 @@ class EachItsOwn:
         return MIXED[self.drawn.integers(len(MIXED))](a)
 
 
-WRITERS = {"SetItem", "SetWindow", "BatchNorm"}  # ops that write to an argument, which must not be expanded
+WRITERS = {"AxialAttention", "SetItem", "SetWindow", "BatchNorm"}  # write to an argument, which must not be expanded
 
 
 def refuses_to_write(op: type[Op], error: RuntimeError) -> bool:

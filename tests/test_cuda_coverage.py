@@ -12,7 +12,7 @@ WITHOUT = {
     "a singular value decomposition: cuSOLVER's, through CuPy": """
         nuclear_norm_forward nuclear_norm_backward""",
     "axial attention in one op: on a GPU its layer is composed of products, batch norm and softmax, which csrc has": """
-        axial_statistics axial_attention_forward axial_attention_backward""",
+        axial_statistics axial_running_statistics axial_attention_forward axial_attention_backward""",
 }
 
 

@@ -41,11 +41,24 @@ class ScoreNorm(BatchNorm2d):
             return super().forward(input)
         self.unchecked |= self.training
         training = self.training and not (self.frozen and self.running_mean is not None)
-        running = self.running_mean, self.running_var, self.num_batches_tracked
         rule = "corrected" if self.momentum is None else self.statistics
-        how = training, self.momentum or 0.0, self.eps, rule, self.num_features, axis
         distances, gates = attention
-        return axial_attention(input, distances, gates, self.weight, self.bias, *running, *how)
+        return axial_attention(
+            input,
+            distances,
+            gates,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            self.num_batches_tracked,
+            training,
+            self.momentum or 0.0,
+            self.eps,
+            rule,
+            self.num_features,
+            axis,
+        )
 
     def watched(self) -> bool:
         """Return whether somebody looks at its input or output, which are then to be scores."""

@@ -106,14 +106,8 @@ def axial_statistics(
     eps: float,
     corrected: bool,
     unbiased: bool,
-    training: bool,
 ) -> Any:
-    """Compute mean and 1 / sqrt(var + eps) of each channel of the gated terms, and move the running ones on.
-
-    Not training: those of the running statistics, which stay.
-    """
-    if not training:
-        return running_mean.copy(), 1 / xp.sqrt(running_var + eps)
+    """Compute mean and 1 / sqrt(var + eps) of each channel of the gated terms, and move the running ones on."""
     q, k, _, r_q, r_k, _ = parts(xp, x, table, heads, axis)
     z = xp.stack(gated(terms(xp, q, k, r_q, r_k), gates)).astype(x.dtype, copy=False)
     n, over = max(1, z[0, :, 0].size if heads else 1), (1, 3, 4)
@@ -122,6 +116,12 @@ def axial_statistics(
     mean = mean.reshape(-1)
     update_running(xp, mean, var, n, running_mean, running_var, count, momentum, corrected, unbiased)
     return mean, 1 / xp.sqrt(var + eps)
+
+
+@kernel(out=lambda mean, var, eps: [mean.shape] * 2, flops=lambda mean, var, eps: 3 * mean.size)
+def axial_running_statistics(xp: Any, mean: Array, var: Array, eps: float) -> Any:
+    """Return the running mean and 1 / sqrt(var + eps)."""
+    return mean.copy(), 1 / xp.sqrt(var + eps)
 
 
 def attended(x: Array, table: Any, *_: Any) -> list[tuple[int, ...]]:
@@ -215,6 +215,8 @@ class AxialAttention(Op):
     the table's gradient and the gates' follow by the products' rules.  Valanarasu et al., MICCAI 2021.
     """
 
+    tolerance = 2e-4  # of keys that are equal ds, and so dweight, is a difference that leaves rounding only
+
     def forward(
         self,
         x: Array,
@@ -233,8 +235,11 @@ class AxialAttention(Op):
         heads: int,
         axis: int,
     ) -> Array:
-        how = momentum, eps, corrected, unbiased, training
-        mean, rstd = self.k.axial_statistics(x, table, gates, running_mean, running_var, count, heads, axis, *how)
+        if training:
+            how = heads, axis, momentum, eps, corrected, unbiased
+            mean, rstd = self.k.axial_statistics(x, table, gates, running_mean, running_var, count, *how)
+        else:
+            mean, rstd = self.k.axial_running_statistics(running_mean, running_var, eps)
         y: Array = self.k.axial_attention_forward(x, table, gates, weight, rstd, heads, axis)
         self.save(x, table, gates, weight, mean, rstd, heads, axis, eps, training)
         return y
@@ -253,7 +258,12 @@ class AxialAttention(Op):
             axis, shape[2:] = 3, shape[:1:-1]
         kind, training = draw.choice(("gated", "plain", "none")), draw.boolean()
         channels = heads * (1 if kind == "none" else 3)
+        x = draw.array(tuple(shape))
         table = None if kind == "none" else draw.array((4 * half, 2 * side - 1))
+        # of equal keys gradients cancel to 0: values are small, and what is left with them
+        x.reshape(shape[0], heads, 4 * half, *shape[2:])[:, :, 2 * half :] *= 0.005
+        if table is not None:
+            table[2 * half :] *= 0.005
         gates = draw.array((4,), 0.2, 1.5) if kind == "gated" else None
         mean, var = draw.array((channels,), constant=True), draw.array((channels,), 0.3, 2.0, constant=True)
         if training and not draw.integer(0, 3):
@@ -262,7 +272,7 @@ class AxialAttention(Op):
         rule = count is not None and draw.boolean(), draw.boolean()
         weight, bias = draw.array((channels,)), draw.array((channels,))
         how = training, draw.choice((0.1, 0.5)), draw.choice((1e-3, 1e-2)), *rule
-        return draw.array(tuple(shape)), table, gates, weight, bias, mean, var, count, *how, heads, axis
+        return x, table, gates, weight, bias, mean, var, count, *how, heads, axis
 
     @staticmethod
     def oracle(

@@ -70,37 +70,39 @@ def axial_statistics(
     eps,
     corrected,
     unbiased,
-    training,
 ):
     """Compute mean and 1 / sqrt(var + eps) of each gated term of each head, and move the running ones on."""
     (side, other), half, rate = lengths(x, axis), x.shape[3] // heads // 4, momentum
     n = x.shape[0] * other * side * side
-    if training and count is not None:
+    if count is not None:
         count.flat[0] += 1
         if corrected:
             rate = max(momentum, 1 / count.flat[0])
     for at in prange(mean.size):
         t, g = at // heads, at % heads
-        middle, spread = 0.0, 0.0
-        if training:
-            scale = gate(gates, t - 1)
-            for step in range(2):  # the mean, then the squares of what is away from it
-                total = 0.0
-                for line in range(x.shape[0] * other):
-                    for i in range(side):
-                        for j in range(side):
-                            z = scale * term(t, x, table, line // other, line % other, g, i, j, half, axis)
-                            total += z if step == 0 else (z - middle) ** 2
-                if step == 0:
-                    middle = total / n
-                else:
-                    spread = total / n
-            if running_mean is not None:
-                running_mean[at] += rate * (middle - running_mean[at])
-                running_var[at] += rate * (spread * (n / (n - 1) if unbiased and n > 1 else 1) - running_var[at])
-        elif running_mean is not None:
-            middle, spread = running_mean[at], running_var[at]
+        middle, spread, scale = 0.0, 0.0, gate(gates, t - 1)
+        for step in range(2):  # the mean, then the squares of what is away from it
+            total = 0.0
+            for line in range(x.shape[0] * other):
+                for i in range(side):
+                    for j in range(side):
+                        z = scale * term(t, x, table, line // other, line % other, g, i, j, half, axis)
+                        total += z if step == 0 else (z - middle) ** 2
+            if step == 0:
+                middle = total / n
+            else:
+                spread = total / n
+        if running_mean is not None:
+            running_mean[at] += rate * (middle - running_mean[at])
+            running_var[at] += rate * (spread * (n / (n - 1) if unbiased and n > 1 else 1) - running_var[at])
         mean[at], rstd[at] = middle, 1 / math.sqrt(spread + eps)
+
+
+@kernel(backend=LOOPS)
+def axial_running_statistics(mean, rstd, running_mean, running_var, eps):
+    """Return the running mean and 1 / sqrt(var + eps)."""
+    for at in prange(mean.size):
+        mean[at], rstd[at] = running_mean[at], 1 / math.sqrt(running_var[at] + eps)
 
 
 @njit
@@ -163,8 +165,8 @@ def score_gradients(w, ds, x, dy, table, gates, n, o, g, i, heads, axis):
                 ds[j] += gate(gates, 3) * feature(dy, n, o, i, at, axis) * v
             else:
                 ds[j] += gate(gates, 3) * feature(dy, n, o, i, 2 * at, axis) * v
-                far = table[size + c, i - j + side - 1]
-                ds[j] += gate(gates, 2) * feature(dy, n, o, i, 2 * at + 1, axis) * far
+                placed = table[size + c, i - j + side - 1]
+                ds[j] += gate(gates, 2) * feature(dy, n, o, i, 2 * at + 1, axis) * placed
         middle += w[j] * ds[j]
     for j in range(side):
         ds[j] = w[j] * (ds[j] - middle)
@@ -204,9 +206,9 @@ def add_values(dx, table_sums, shares, w, x, dy, table, gates, n, o, g, i, j, si
         value, at = (2 * g + 1) * size + c, g * size + c
         found = w * feature(dy, n, o, i, at if table is None else 2 * at, axis)
         if table is not None:
-            far = w * feature(dy, n, o, i, 2 * at + 1, axis)
-            table_sums[size + c, i - j + side - 1] += gate(gates, 2) * far
-            shares[2] += far * table[size + c, i - j + side - 1]
+            placed = w * feature(dy, n, o, i, 2 * at + 1, axis)
+            table_sums[size + c, i - j + side - 1] += gate(gates, 2) * placed
+            shares[2] += placed * table[size + c, i - j + side - 1]
         add(dx, n, o, j, value, axis, gate(gates, 3) * found)
         shares[3] += found * feature(x, n, o, j, value, axis)
 

@@ -322,13 +322,16 @@ def axial_statistics(
     eps: Any,
     corrected: Any,
     unbiased: Any,
-    training: Any,
 ) -> Any:
-    """Call axial_score_statistics, with empty arrays for what is None; not training batch_norm_map."""
-    if not training:
-        return k.batch_norm_map(running_mean, running_var, ABSENT, ABSENT, eps)[:2]
+    """Call axial_score_statistics, with empty arrays for what is None."""
     given = table_of(table), *absent(gates, running_mean, running_var), NO_COUNT if count is None else count
     return k.axial_score_statistics(x, *given, heads, axis, momentum, eps, corrected, unbiased)
+
+
+@kernel(backend="numba", composite=True, when=all_float32)
+def axial_running_statistics(k: Any, mean: Any, var: Any, eps: Any) -> Any:
+    """Call batch_norm_map, for all but its map."""
+    return k.batch_norm_map(mean, var, ABSENT, ABSENT, eps)[:2]
 
 
 # ------------------------------------------------------------------------------------------- forward

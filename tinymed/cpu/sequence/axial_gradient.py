@@ -59,11 +59,11 @@ def backward_work(
         *moment_work(x, heads, axis),
         (tasks, 2, features, side, LINES),
         (tasks, each, side, LINES),
-        (tasks, 2 * side + 3, LINES),
+        (tasks, 2 * side + 4, LINES),
         (tasks, 8),
         (tasks, features, 2 * side - 1, LINES),
         ((tasks, features, 2 * side - 1), np.float64),
-        ((tasks, heads, 5), np.float64),
+        ((tasks, heads, 6), np.float64),
         ((tasks, 2, half + 1, half, LINES), np.float64),
     ]
 
@@ -92,16 +92,17 @@ def tile_gradients(dx: Any, lanes: Any, sums: Any, rows: Any, x: Any, dy: Any, t
     for i in range(side):
         if table.size > 0:
             weights(s, share, z, *given, i)
-            score_gradients(s, ds, share, z, o, *given, i)
+            score_gradients(s, ds, share, address(products), z, o, *given, i)
             term_gradients(*to, address(products), z, ds, *given, i)
             value_gradients(*to, o, s, side, half, i)
         else:
             weights_plain(s, share, z, *given, i)
-            score_gradients_plain(s, ds, share, z, o, *given, i)
+            score_gradients_plain(s, ds, share, address(products), z, o, *given, i)
             term_gradients_plain(*to, address(products), z, ds, *given, i)
             value_gradients_plain(*to, o, s, side, half, i)
     sums[0] += across(products[0])
     sums[1] += across(products[1])
+    sums[5] += across(products[2])
     end_values(dx, x, sums, factors[3])
 
 
@@ -135,9 +136,15 @@ def end_head(total: Any, sums: Any, lanes: Any, table: Any, factors: Any) -> Non
 
 
 @serial
-def kappa(t: Any, g: Any, heads: Any, sums: Any, rstd: Any, gates: Any, n: Any) -> Any:
-    """Return rstd^2 gate (sum ds u) / n of a term of a head."""
-    return f8(rstd[t * heads + g]) ** 2 * gate_of(gates, t - 1) * sums[0, g, t] / n
+def normalised_sum(t: Any, g: Any, heads: Any, sums: Any, mean: Any, rstd: Any, gates: Any) -> Any:
+    """Return sum ds xhat of a term of a head; sum ds is what rounding leaves of 0, and of equal scores all there is."""
+    return f8(rstd[t * heads + g]) * (gate_of(gates, t - 1) * sums[0, g, t] - f8(mean[t * heads + g]) * sums[0, g, 5])
+
+
+@serial
+def kappa(t: Any, g: Any, heads: Any, sums: Any, mean: Any, rstd: Any, gates: Any, n: Any) -> Any:
+    """Return rstd (sum ds xhat) / n of a term of a head."""
+    return f8(rstd[t * heads + g]) * normalised_sum(t, g, heads, sums, mean, rstd, gates) / n
 
 
 @serial
@@ -155,9 +162,9 @@ def take_off(d: Any, z: Any, sums: Any, windows: Any, a: Any, b: Any, gate: Any,
                 row[at] += f4(a * means[0] * total[at] + alone)
             for e in range(half):
                 other, product = z[e, i], sums[min(e, c), max(e, c)]
-                far = b * gate * windows[i, e, c]
+                of_window = b * gate * windows[i, e, c]
                 for at in range(LINES):
-                    row[at] -= f4(f8(other[at]) * (a * product[at] + far))
+                    row[at] -= f4(f8(other[at]) * (a * product[at] + of_window))
 
 
 @kernel(
@@ -217,9 +224,10 @@ def axial_gradients(
             unpack_lines(dx, d, tile, axis, g * features)
             if table.size > 0 and (tile == count - 1 or unit == end - 1):
                 end_head(tables[task], sums[task, g], lanes, table, f)
-    add_tasks(sums.reshape(tasks, heads * 5))
+    add_tasks(sums.reshape(tasks, heads * 6))
     add_tasks(tables.reshape(tasks, tables[0].size))
     if training:
+        fill(windows.reshape(windows.size), 0)  # of no table: scratch may hold NaN, which times 0 is none
         if table.size > 0:
             window_products(windows, table)
         shared = moment_tiles.shape[0]
@@ -240,8 +248,7 @@ def axial_gradients(
                 table_through_statistics(tables[0], gram, table, g, *known)
     copy_numbers(dtable.reshape(dtable.size), tables[0].reshape(tables[0].size))
     for at in range(dweight.size):
-        t, g = at // heads, at % heads
-        dweight[at] = f8(rstd[at]) * gate_of(gates, t - 1) * sums[0, g, t]
+        dweight[at] = normalised_sum(at // heads, at % heads, heads, sums, mean, rstd, gates)
     if gates.size > 0:
         end_gates(dgates, sums[0], weight, rstd, heads, eps if training else -1.0)
 
@@ -268,7 +275,7 @@ def through_statistics(
 ) -> None:
     """Take from dq and dk of a tile what goes through the statistics."""
     half = z.shape[0] // 4
-    a = f8(factors[0]) * kappa(0, g, heads, sums, rstd, gates, n)
+    a = f8(factors[0]) * kappa(0, g, heads, sums, mean, rstd, gates, n)
     pack_lines(z[: 2 * half], x, tile, axis, 4 * half * g)
     pack_lines(d[: 2 * half], dx, tile, axis, 4 * half * g)
     for which in range(2):
@@ -276,7 +283,7 @@ def through_statistics(
     for which in range(2):
         b, middle = 0.0, 0.0
         if positions:
-            b = f8(factors[1 + which]) * kappa(1 + which, g, heads, sums, rstd, gates, n)
+            b = f8(factors[1 + which]) * kappa(1 + which, g, heads, sums, mean, rstd, gates, n)
             middle = f8(mean[(1 + which) * heads + g])
         part, means = slice(which * half, (which + 1) * half), (f8(mean[g]), middle)
         take_off(d[part], z[part], over[1 - which], windows[which], a, b, gate_of(gates, which), means)
@@ -300,7 +307,7 @@ def table_through_statistics(
     """Take from the table's gradient what goes through the statistics of a head's terms with positions."""
     side, half = gram.shape[2], gram.shape[4]
     for which in range(2):
-        scale = f8(factors[1 + which]) * kappa(1 + which, g, heads, sums, rstd, gates, n)
+        scale = f8(factors[1 + which]) * kappa(1 + which, g, heads, sums, mean, rstd, gates, n)
         gate, middle = gate_of(gates, which), f8(mean[(1 + which) * heads + g])
         for i in range(side):
             for c in range(half):

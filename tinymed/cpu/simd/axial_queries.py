@@ -57,11 +57,11 @@ class Query(Vectors):
         address = b.add(self.arg["table"], b.mul(where, I64(self.item)))
         return self.splat(b.load(b.inttoptr(address, self.element.as_pointer())))
 
-    def far(self, f: ir.Value, j: ir.Value) -> ir.Value:
+    def query_distance(self, f: ir.Value, j: ir.Value) -> ir.Value:
         """Return the table's feature f at distance i - j."""
         return self.of_table(f, self.b.sub(self.ends[0], j))
 
-    def near(self, f: ir.Value, j: ir.Value) -> ir.Value:
+    def key_distance(self, f: ir.Value, j: ir.Value) -> ir.Value:
         """Return the table's feature f at distance j - i."""
         return self.of_table(f, self.b.add(self.ends[1], j))
 
@@ -108,8 +108,8 @@ def write_weights(v: Query, positions: bool) -> None:
             g = b.add(half, f)
             q, k = v.load(v.at("x", f, v.i)), v.load(v.at("x", g, j))
             if positions:
-                v.grow(score, q, v.multiply_add(a, k, b.fmul(of_query, v.far(f, j))))
-                v.grow(score, k, b.fmul(of_key, v.near(g, j)))
+                v.grow(score, q, v.multiply_add(a, k, b.fmul(of_query, v.query_distance(f, j))))
+                v.grow(score, k, b.fmul(of_key, v.key_distance(g, j)))
             else:
                 v.grow(score, q, b.fmul(a, k))
         found = b.load(score)
@@ -134,7 +134,7 @@ def write_output(v: Query, positions: bool) -> None:
             w = v.load(v.place("s", j))
             v.grow(value, w, v.load(v.at("x", g, j)))
             if positions:
-                v.grow(placed, w, v.far(g, j))
+                v.grow(placed, w, v.query_distance(g, j))
         first = b.mul(I64(2), c) if positions else c
         v.store(b.fmul(of_values, b.load(value)), v.at("y", first, v.i))
         if positions:
@@ -142,9 +142,9 @@ def write_output(v: Query, positions: bool) -> None:
 
 
 def write_score_gradients(v: Query, positions: bool) -> None:
-    """Turn s into weights w = share s, and set ds = w (dw - sum_j w dw), dw their gradient."""
+    """Turn s into weights w = share s, and set ds = w (dw - sum_j w dw), dw their gradient; sums[2] += ds."""
     b, size = v.b, v.b.mul(I64(2), v.arg["half"])
-    share, middle = v.load(v.place("share", I64(0))), v.sum()
+    share, middle, rest = v.load(v.place("share", I64(0))), v.sum(), v.sum()
     of_values, of_positions = v.factor(OF_VALUES), v.factor(OF_POSITIONS)
     with v.each(v.side) as j:
         w, total = b.fmul(share, v.load(v.place("s", j))), v.sum()
@@ -153,13 +153,17 @@ def write_score_gradients(v: Query, positions: bool) -> None:
             v.grow(total, v.load(v.at("dy", first, v.i)), b.fmul(of_values, v.load(v.at("x", g, j))))
             if positions:
                 second = v.load(v.at("dy", b.add(first, I64(1)), v.i))
-                v.grow(total, second, b.fmul(of_positions, v.far(g, j)))
+                v.grow(total, second, b.fmul(of_positions, v.query_distance(g, j)))
         v.store(w, v.place("s", j))
         v.store(b.load(total), v.place("ds", j))
         v.grow(middle, w, b.load(total))
     with v.each(v.side) as j:
         row = v.place("ds", j)
-        v.store(b.fmul(v.load(v.place("s", j)), b.fsub(v.load(row), b.load(middle))), row)
+        found = b.fmul(v.load(v.place("s", j)), b.fsub(v.load(row), b.load(middle)))
+        v.store(found, row)
+        b.store(b.fadd(b.load(rest), found), rest)
+    left = v.place("sums", I64(2))
+    v.store(b.fadd(v.load(left), b.load(rest)), left)
 
 
 def write_term_gradients(v: Query, positions: bool) -> None:
@@ -174,8 +178,8 @@ def write_term_gradients(v: Query, positions: bool) -> None:
             ds, k = v.load(v.place("ds", j)), v.load(v.at("x", g, j))
             v.grow(one, ds, k)
             if positions:
-                v.grow(two, ds, v.far(f, j))
-                v.add_to(v.at("dx", g, j), ds, v.multiply_add(of_key, v.near(g, j), scaled))
+                v.grow(two, ds, v.query_distance(f, j))
+                v.add_to(v.at("dx", g, j), ds, v.multiply_add(of_key, v.key_distance(g, j), scaled))
                 v.add_to(v.there("lanes", f, j), ds, q)
                 v.add_to(v.back("lanes", g, j), ds, k)
             else:
@@ -207,6 +211,8 @@ def both(name: str, parameters: str, write: Callable[[Query, bool], None]) -> tu
 
 weights, weights_plain = both("weights", "s share x table factors", write_weights)
 output, output_plain = both("output", "y s share x table factors", write_output)
-score_gradients, score_gradients_plain = both("score_gradients", "s ds share x dy table factors", write_score_gradients)
+score_gradients, score_gradients_plain = both(
+    "score_gradients", "s ds share sums x dy table factors", write_score_gradients
+)
 term_gradients, term_gradients_plain = both("term_gradients", "dx lanes sums x ds table factors", write_term_gradients)
 value_gradients, value_gradients_plain = both("value_gradients", "dx lanes dy s", write_value_gradients)
