@@ -36,6 +36,7 @@ TUMOUR = (
 )
 LESION = TUMOUR.replace("busi_ultrasound --labels 0=tissue,255=tumour", "skin_lesion_isic --labels 0=skin,255=lesion")
 LONGER = "--size 64 --batch 16 --epochs 20"
+LARGER = "--size 128 --batch 16 --epochs 20"
 MEMBRANE = "--task segmentation --data DATA/em_membranes_isbi2012"
 OBJECTS = "--patch 128 --batch 4 --per-image 8 --flip --normalise"
 DIGITS = (
@@ -141,9 +142,12 @@ ROWS = {  # name of the run -> command
     "gated-64": f"train gated_axial_unet {TUMOUR} {LONGER}",
     "lesions-unet": f"train unet_bn {LESION} {LONGER} --option base=8",
     "lesions-gated": f"train gated_axial_unet {LESION} {LONGER}",
+    "axial-64": f"train axial_unet {TUMOUR} {LONGER}",
+    "lesions-axial": f"train axial_unet {LESION} {LONGER}",
     "axial": f"train axial_unet {TUMOUR} --size 32 --batch 16 --epochs 10",
-    "medt": f"train medt {TUMOUR} --size 128 --batch 4 --epochs 1",
-    "logo": f"train logo {TUMOUR} --size 128 --batch 4 --epochs 1",
+    "unet-128": f"train unet_bn {TUMOUR} {LARGER} --option base=8",
+    "medt-128": f"train medt {TUMOUR} {LARGER}",
+    "logo-128": f"train logo {TUMOUR} {LARGER}",
     "cls-none": SAMPLED,
     "cls-swa": f"{SAMPLED} --average swa",
     "cls-under": f"{SAMPLED} --sampling under",

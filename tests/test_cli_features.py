@@ -100,7 +100,7 @@ def test_codes_are_bits_learned_on_the_training_part(finished_run, cells, tmp_pa
         (["--out", "nowhere/rows.npz"], "there is no folder nowhere"),
         (["--split", "nix"], "has no part 'nix'"),
         (["--codes", "0"], "bits is from 1 to 4096"),
-        (["--seed", "1"], "only --codes draws"),
+        (["--seed", "1"], "only --codes and words draw"),
     ],
 )
 def test_mistakes_are_one_line(finished_run, capsys, arguments, message):

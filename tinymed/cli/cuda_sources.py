@@ -102,13 +102,16 @@ def parts(name: str) -> list[Piece]:
             (own if file == path else rest).append(piece)
     loops = [p for p in rest if p.is_kernel and MULTIPLY_ADD.search(p.text)]
     loops.sort(key=lambda p: (not PRODUCT.search(p.text), p.size))
-    others = [p for p in rest if p not in loops and (p.is_kernel or MULTIPLY_ADD.search(p.text))]
+    named = set(WORD.findall(first.text))
+    maps = [p for p in rest if p.name in named and "operator()" in p.text]  # what the launcher hands to a template
+    others = [p for p in rest if p not in [*loops, *maps] and (p.is_kernel or MULTIPLY_ADD.search(p.text))]
     others.sort(key=lambda p: (not p.is_kernel, p.size))
     own = own[::-1]
     return [
         *loops[:1],
         *([first] if loops else []),
         *(p for p in own if p is not first or not loops),
+        *maps,
         *loops[1:],
         *others,
     ]
