@@ -339,11 +339,17 @@ class TestRegisters:
         known = [(steps[i].registers, steps[i].spilled) for i in (0, 1, 2, 3, -2)]
         assert known == [(32, 0), (None, None), (31, 8), (None, None), (55, 0)]
 
-    def test_compiled_on_demand(self):
+    @pytest.mark.parametrize("built", [False, True])
+    def test_compiled_on_demand(self, built, monkeypatch):
+        """Where no module was built, or one without the ladders."""
         try:
             build.find_nvcc()
         except build.Absent as reason:
             pytest.skip(f"nvcc: {reason}")
+        from tinymed.cuda import modules
+
+        engine = self.LOG[self.LOG.index("ptxas info    : Compiling entry function '_ZN4gemm") :]
+        monkeypatch.setattr(modules, "record", lambda: {"_cuda": {"log": engine}} if built else {})
         one = ladders.MATMUL._replace(rungs=ladders.MATMUL.rungs[:3])
         steps = [command.Step(rung.label) for rung in one.rungs]
         assert command.count_registers(one, steps) == ""

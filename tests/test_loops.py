@@ -23,7 +23,9 @@ from tinymed.nn import functional
 FOLDER = Path(tinymed.__file__).parent / "cpu" / "loops"
 FILES = sorted(FOLDER.glob("*.py"))
 LINES = 40  # a loop and the helpers it calls
-LONGER = {"grid_sample": 96}  # no op of a CNN: three modes, three paddings and two corner rules in one loop
+# No ops of a CNN: three modes, three paddings and two corner rules in one loop; three terms of a score with a norm, a
+# table of distances and gates, and the way back through all of it.
+LONGER = {"grid_sample": 96, "axial_attention": 154}
 
 # What a CNN is made of, and the kernels that each needs: every one has a loop.
 CNN = {

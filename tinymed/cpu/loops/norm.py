@@ -177,19 +177,32 @@ def group_norm_backward(k, dy, x, weight, mean, rstd):
     return k.group_norm_backward_loop(*rows, weight, *stats, each).reshape(x.shape), dweight, dbias
 
 
-@kernel(backend=LOOPS, writes="running_mean running_var")
-def instance_norm_update(x, running_mean, running_var, momentum):
-    """Move running statistics by `momentum` to the means over samples of a channel's mean and unbiased variance."""
-    samples, channels = x.shape[:2]
-    rows = x.reshape(samples * channels, -1)
-    n = rows.shape[1]
+@kernel(
+    name="instance_norm_update_loop",
+    backend=LOOPS,
+    out=lambda *_: [],
+    writes="running_mean running_var",
+    flops=lambda x, *_: 4 * x.size,
+)
+def row_norm_update(x, running_mean, running_var, momentum):
+    """Move running statistics by `momentum` to the means over samples of a row's mean and unbiased variance."""
+    channels, n = running_mean.size, x.shape[1]
+    samples = x.shape[0] // max(1, channels)
     for c in prange(channels if x.size > 0 else 0):
         centre, spread = 0.0, 0.0
         for b in range(samples):
-            m, v = moments(rows, b * channels + c)
+            m, v = moments(x, b * channels + c)
             centre, spread = centre + m / samples, spread + v * (n / max(1, n - 1)) / samples
         running_mean[c] += momentum * (centre - running_mean[c])
         running_var[c] += momentum * (spread - running_var[c])
+
+
+@kernel(backend=LOOPS, composite=True)
+def instance_norm_update(k, x, running_mean, running_var, momentum):
+    """Call the loop on a row for each channel of each sample."""
+    rows = x.shape[0] * x.shape[1]
+    lines = c_order(k, x).reshape(rows, x.size // max(1, rows))
+    return k.instance_norm_update_loop(lines, running_mean, running_var, momentum)
 
 
 @kernel(backend=LOOPS, composite=True)

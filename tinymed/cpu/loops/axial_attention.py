@@ -28,6 +28,22 @@ def add(x, n, o, i, c, axis, value):
 
 
 @njit
+def clear(a):
+    """Set all numbers to 0."""
+    for at in range(a.size):
+        a.flat[at] = 0
+
+
+@njit
+def add_parts(y, parts):
+    """y = the sum over heads of their parts."""
+    for at in range(y.size):
+        y.flat[at] = 0
+        for g in range(parts.shape[0]):
+            y.flat[at] += parts[g].flat[at]
+
+
+@njit
 def lengths(x, axis):
     """Return the positions of a line, and the lines of a map."""
     return (x.shape[1], x.shape[2]) if axis == 2 else (x.shape[2], x.shape[1])
@@ -262,19 +278,15 @@ def axial_attention_backward(
     training,
 ):
     """du_t = weight rstd gate (ds - xhat_t dweight_t / n), training, and without the second term else; see the op."""
-    dx[:] = 0
-    dweight[:] = 0
+    clear(dx)
+    clear(dweight)
     for g in prange(heads):
-        shares[g, :] = 0
-        tables[g, :, :] = 0
+        clear(shares[g])
+        clear(tables[g])
         given = dy, x, table, gates, weight, mean, rstd, g, heads, axis, training
         for step in range(2):
             head_gradients(step, dx, tables[g], shares[g], dweight, rows[g], *given)
     if table is not None:
-        dtable[:] = 0
-        for g in range(heads):
-            dtable += tables[g]
+        add_parts(dtable, tables)
     if gates is not None:
-        dgates[:] = 0
-        for g in range(heads):
-            dgates += shares[g]
+        add_parts(dgates, shares)
