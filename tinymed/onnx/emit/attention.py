@@ -33,7 +33,7 @@ def axial(w: Writer, call: Call) -> None:
     if call.training:
         raise w.refuse("a batch norm of scores by the batch's own statistics")
     heads, axis, other = call.heads, call.axis, 5 - call.axis
-    n, c, side, folded = call.x.shape[0], call.x.shape[1], call.x.shape[axis], call.x.shape[other]
+    c, side, folded = call.x.shape[1], call.x.shape[axis], call.x.shape[other]
     size, half = c // heads // 2, c // heads // 4
     both = w.add("Reshape", w.add("Transpose", call.x, perm=[0, other, 1, axis]), w.ints([-1, heads, 2 * size, side]))
     q, k, v = (sliced(w, both, a, b, 2) for a, b in ((0, half), (half, size), (size, 2 * size)))
@@ -55,7 +55,7 @@ def axial(w: Writer, call: Call) -> None:
         placed = gated(w, call, 2, w.add("Einsum", weights, far[2], equation="bgij,cij->bgci"))
         pair = (w.add("Unsqueeze", a, w.ints([3])) for a in (y, placed))
         y = w.add("Concat", *pair, axis=3)
-    y = w.add("Reshape", y, w.shape([n, folded, (2 if far else 1) * heads * size, side]))
+    y = w.add("Reshape", y, w.ints([-1, folded, (2 if far else 1) * heads * size, side]))
     w.result(call, "Transpose", y, perm=[0, 2, 1, 3] if axis == 3 else [0, 2, 3, 1])
 
 
