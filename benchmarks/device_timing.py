@@ -188,11 +188,12 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     o = arguments(__doc__, ("--predict", {"action": "store_true", "help": "write results/predicted.json, no GPU"}))
-    if o.predict:
-        save(PREDICTED, predict())
-        return
     import tinymed
 
+    if o.predict:
+        tinymed.use_backend("emulated")
+        save(PREDICTED, predict())
+        return
     if o.backend == "emulated":
         tinymed.use_backend("emulated")
     result: dict[str, Any] = {"rows": []}

@@ -116,6 +116,9 @@ class TestCommand:
             "gemm.cuh",
             "gemm_exact.cuh",
             "gemm_mma.cuh",
+            "gemm_pool.cuh",
+            "pool.cuh",
+            "elementwise.cuh",
             "bf16.cuh",
             "ptx.cuh",
         }

@@ -107,9 +107,11 @@ def log_softmax_rows_backward(dx: Any, dy: Any, y: Any) -> None:
 STRIP = 2048  # numbers whose exponentials are in the first cache at a time
 
 
-@kernel(backend="numba", double="numba", composite=True, when=lambda x, axes: is_one_float((x,)) and x.size > 0)
+@kernel(backend="numba", double="numba", composite=True, when=lambda x, axes: is_one_float((x,)))
 def logsumexp_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    """Call logsumexp_rows on the lines over the axes."""
+    """Call logsumexp_rows on the lines over the axes; of no numbers it is -inf."""
+    if not x.size:
+        return k.full(tuple(n for i, n in enumerate(x.shape) if i not in axes), x.dtype, -np.inf)
     rows, shape, _ = lines_over(k, x, axes)
     return k.logsumexp_rows(rows).reshape(shape)
 
@@ -118,10 +120,12 @@ def logsumexp_forward(k: Any, x: Any, axes: tuple[int, ...]) -> Any:
     backend="numba",
     double="numba",
     composite=True,
-    when=lambda dy, x, y, axes: is_one_float((dy, x, y)) and x.size > 0,
+    when=lambda dy, x, y, axes: is_one_float((dy, x, y)),
 )
 def logsumexp_backward(k: Any, dy: Any, x: Any, y: Any, axes: tuple[int, ...]) -> Any:
     """Call logsumexp_rows_backward on the lines over the axes."""
+    if not x.size:
+        return k.full(x.shape, x.dtype, 0)
     rows, _, order = lines_over(k, x, axes)
     dy, y = (in_order(k, a, tuple(range(a.ndim))).reshape(-1) for a in (dy, y))
     dx = k.logsumexp_rows_backward(dy, rows, y)
