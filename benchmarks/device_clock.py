@@ -21,7 +21,10 @@ Call = Callable[[], Any]
 
 
 def arguments(doc: str | None, *more: tuple[str, dict[str, Any]]) -> argparse.Namespace:
-    """Return the options that every stage takes; chooses the backend, in tf32 as PyTorch's convolutions are."""
+    """Return the options that every stage takes; chooses the backend, in tf32 as PyTorch's convolutions are.
+
+    A stage that has `--predict` needs no GPU for it, and none is asked for.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", default="cuda", choices=("cuda", "cupy", "emulated"))
     parser.add_argument("--quick", action="store_true", help="toy sizes: whether it runs, not how fast")
@@ -29,7 +32,7 @@ def arguments(doc: str | None, *more: tuple[str, dict[str, Any]]) -> argparse.Na
     for name, options in more:
         parser.add_argument(name, **options)
     o = parser.parse_args()
-    if o.backend != "emulated":
+    if o.backend != "emulated" and not vars(o).get("predict"):
         import tinymed
 
         tinymed.use_backend(o.backend)
