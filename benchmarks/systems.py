@@ -145,6 +145,7 @@ ROWS = {  # name of the run -> command
     "axial-64": f"train axial_unet {TUMOUR} {LONGER}",
     "lesions-axial": f"train axial_unet {LESION} {LONGER}",
     "axial": f"train axial_unet {TUMOUR} --size 32 --batch 16 --epochs 10",
+    "logo": f"train logo {TUMOUR} --size 128 --batch 4 --epochs 1",
     "unet-128": f"train unet_bn {TUMOUR} {LARGER} --option base=8",
     "medt-128": f"train medt {TUMOUR} {LARGER}",
     "logo-128": f"train logo {TUMOUR} {LARGER}",
