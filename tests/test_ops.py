@@ -32,6 +32,7 @@ ELSEWHERE = {
     "max_window_wide": "test_pool.py",
     "max_window_wide_backward": "test_pool.py",
     "instance_norm_update": "test_norm.py",
+    "instance_norm_update_loop": "test_norm.py",
     "follow_instances": "test_norm.py",
     "follow_statistics": "test_norm.py",
     "positions_of_words": "test_pool.py",
