@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import absence
 
 import tinymed
 from tinymed import Tensor, nn
@@ -98,6 +99,14 @@ def test_a_hook_on_the_scores_sees_scores() -> None:
     made.score_norm.register_forward_hook(lambda module, args, out: seen.append(args[0].shape))
     made(tinymed.ones(2, 32, 4, 5))
     assert seen == [(8, 24, 5, 5)]
+
+
+@pytest.mark.skipif(bool(absence("emulated")), reason=f"backend emulated: {absence('emulated')}")
+def test_the_emulator_runs_what_a_gpu_runs() -> None:
+    with use_backend("emulated"):
+        seen = kernels(layer("gated", 2), tinymed.ones(2, 32, 5, 4))
+    assert "softmax_forward" in seen or "softmax_rows" in seen
+    assert not {"axial_statistics", "axial_attention_forward"} & seen
 
 
 def test_bf16_composes() -> None:

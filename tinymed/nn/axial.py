@@ -7,7 +7,7 @@ on small sets positions are learned badly, so they begin at 0.1.
 
 On the CPU scores, their batch norm, softmax and what it weighs are one op, `ops/axial_attention.py`, which reads
 queries, keys and values where the projection left them.  `AxialAttention.composed` is the same written out, op by op:
-on a GPU, in bf16, and where somebody looks at the scores.
+on a GPU and its emulator, in bf16, and where somebody looks at the scores.
 """
 
 from math import sqrt
@@ -119,12 +119,15 @@ class AxialAttention(Module):
     def fuses(self, input: Tensor) -> bool:
         """Return whether the op serves: on the CPU, in float32 or float64, where nobody looks at the scores.
 
+        csrc has no kernel for it: `cuda` composes, and `emulated`, which is to run what `cuda` runs.
         Evaluation compares the first large batch with the running statistics, for which scores are written down.
         """
         norm = self.score_norm
         norms = self.project_norm, norm, self.output_norm
-        compared = not self.training and any(n.unchecked for n in norms) and dispatch.table().skipped is None
-        plain = isinstance(input.array, np.ndarray) and input.array.dtype.kind == "f" and input.array.size > 0
+        table = dispatch.table()
+        compared = not self.training and any(n.unchecked for n in norms) and table.skipped is None
+        here = table.device == "cpu" and "csrc" not in dispatch.BACKENDS[table.name].chain
+        plain = here and input.array.dtype.kind == "f" and input.array.size > 0
         complete = norm.weight is not None and norm.bias is not None and norm.running_mean is not None
         return plain and complete and not compared and not norm.watched() and precision.in_use() != "bf16"
 
